@@ -1,0 +1,200 @@
+"""Byte streams into frames and back: length-prefixed for the pipes, newline for JSON-RPC.
+
+All readers are linear in the bytes fed to them, whatever the chunking, and bounded. They do no
+I/O of their own but for `WriteQueue.flush`, which makes the one system call all writers share.
+"""
+
+import os
+import struct
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+from relay_supervisor.errors import FrameTooLarge
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+PREFIX: Final = struct.Struct("!II")
+"""Header length and payload length in bytes, both unsigned 32 bit, network order."""
+
+HEADER_BYTES_MAX: Final = 4 << 20
+"""A header carries names, argv and an environment; Linux allows an environment of about 2 MiB."""
+
+PAYLOAD_BYTES_MAX: Final = (1 << 30) + (1 << 20)
+"""The largest `frame_bytes_max` that can be configured (1 GiB), and some room for wrapping."""
+
+IOV_MAX: Final = 512
+"""Buffers per `writev`; POSIX allows at least 16, Linux and macOS 1024."""
+
+JOIN_BYTES_MAX: Final = 64 << 10
+"""Up to here one copy and `write` is cheaper than `writev` over many small buffers."""
+
+
+def prefix(header: Buffer, payload_bytes: int) -> bytes:
+    """Return the length prefix of a pipe frame.
+
+    Raises:
+        FrameTooLarge: the header or the payload is over its limit; nothing has been sent.
+    """
+    if len(header) > HEADER_BYTES_MAX:
+        raise FrameTooLarge("pipe header", len(header), HEADER_BYTES_MAX)
+    if payload_bytes > PAYLOAD_BYTES_MAX:
+        raise FrameTooLarge("pipe payload", payload_bytes, PAYLOAD_BYTES_MAX)
+    return PREFIX.pack(len(header), payload_bytes)
+
+
+class FrameReader:
+    """Splits the byte stream of a pipe into `(header, payload)` pairs."""
+
+    __slots__ = ("_need", "_parts", "_size")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._need = PREFIX.size  # bytes wanted before another look is worth while
+
+    def feed(self, data: bytes) -> list[tuple[bytes, bytes]]:
+        """Take *data* in and return the frames it completes, in order.
+
+        Raises:
+            FrameTooLarge: the peer announced a frame over the limits; the stream is unusable.
+        """
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size < self._need:
+            return []
+        buffer = data if len(self._parts) == 1 else b"".join(self._parts)
+        frames: list[tuple[bytes, bytes]] = []
+        start, end = 0, len(buffer)
+        need = PREFIX.size
+        while end - start >= PREFIX.size:
+            header_bytes, payload_bytes = PREFIX.unpack_from(buffer, start)
+            if header_bytes > HEADER_BYTES_MAX or payload_bytes > PAYLOAD_BYTES_MAX:
+                raise FrameTooLarge("pipe frame", header_bytes + payload_bytes, PAYLOAD_BYTES_MAX)
+            need = PREFIX.size + header_bytes + payload_bytes
+            if end - start < need:
+                break
+            middle = start + PREFIX.size + header_bytes
+            start += need
+            frames.append((buffer[middle - header_bytes : middle], buffer[middle:start]))
+            need = PREFIX.size
+        rest = buffer[start:]
+        self._parts = [rest] if rest else []
+        self._size = len(rest)
+        self._need = need
+        return frames
+
+
+class LineReader:
+    """Splits a byte stream at newlines; an over-long line is dropped whole and counted.
+
+    `oversized` counts the lines that were dropped so far; the caller compares it before and
+    after `feed` where an answer is due for them.
+    """
+
+    __slots__ = ("_parts", "_size", "_skipping", "line_bytes_max", "oversized")
+
+    def __init__(self, line_bytes_max: int) -> None:
+        self.line_bytes_max = line_bytes_max
+        self.oversized = 0
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._skipping = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take *data* in and return the lines it completes, without their newline."""
+        if b"\n" not in data:
+            self._hold(data)
+            return []
+        first, *lines = data.split(b"\n")
+        rest = lines.pop()
+        self._hold(first)
+        if self._skipping:
+            self._skipping = False
+        else:
+            lines.insert(0, first if len(self._parts) == 1 else b"".join(self._parts))
+            self._parts.clear()
+        self._size = 0
+        if rest:
+            self._hold(rest)
+        longest = self.line_bytes_max
+        if len(data) > longest:
+            kept = [line for line in lines if len(line) <= longest]
+            self.oversized += len(lines) - len(kept)
+            return kept
+        return lines
+
+    def pending(self) -> bytes:
+        """Return the bytes of the line that is not complete yet."""
+        return b"".join(self._parts)
+
+    def _hold(self, data: bytes) -> None:
+        if self._skipping:
+            return
+        self._size += len(data)
+        if self._size > self.line_bytes_max:
+            self._skipping = True
+            self.oversized += 1
+            self._parts.clear()
+        else:
+            self._parts.append(data)
+
+
+class WriteQueue:
+    """Bytes on their way to a non-blocking descriptor: bounded by its caller, never copied twice.
+
+    `size` is the number of bytes not yet written.
+    """
+
+    __slots__ = ("_buffers", "size")
+
+    def __init__(self) -> None:
+        self._buffers: list[Buffer] = []
+        self.size = 0
+
+    def append(self, *buffers: Buffer) -> None:
+        """Queue *buffers*, one after another."""
+        self.extend(buffers)
+
+    def extend(self, buffers: Iterable[Buffer]) -> None:
+        """Queue *buffers*, one after another."""
+        for buffer in buffers:
+            if size := len(buffer):
+                self._buffers.append(buffer)
+                self.size += size
+
+    def clear(self) -> None:
+        """Forget what has not been written."""
+        self._buffers.clear()
+        self.size = 0
+
+    def flush(self, fd: int) -> None:
+        """Write as much as *fd* takes without blocking; `size` tells what is left.
+
+        Raises:
+            OSError: the other end is gone (EPIPE), or *fd* is bad.
+        """
+        while self._buffers:
+            try:
+                if self.size <= JOIN_BYTES_MAX:
+                    data = self._buffers[0] if len(self._buffers) == 1 else b"".join(self._buffers)
+                    written = os.write(fd, data)
+                else:
+                    written = os.writev(fd, self._buffers[:IOV_MAX])
+            except BlockingIOError:
+                return
+            self._drop(written)
+
+    def _drop(self, written: int) -> None:
+        self.size -= written
+        if not self.size:
+            self._buffers.clear()
+            return
+        done = 0
+        for buffer in self._buffers:
+            if written < len(buffer):
+                break
+            written -= len(buffer)
+            done += 1
+        del self._buffers[:done]
+        if written:
+            self._buffers[0] = memoryview(self._buffers[0])[written:]
