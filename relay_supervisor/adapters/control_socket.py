@@ -1,0 +1,300 @@
+"""relayctl's door: a Unix socket only this user can use. It moves lines and decides nothing.
+
+Nothing in it may block, and nothing a peer does may harm the relay: connections, bytes and seconds
+are bounded, and whoever breaks the contract is told why and let go. A relay whose runtime
+directory cannot be used serves its client all the same; `open` says so to its caller.
+"""
+
+import contextlib
+import enum
+import os
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from relay_supervisor.adapters.loop import CLOSED, READ, WRITE, Loop
+from relay_supervisor.errors import ConfigurationError
+from relay_supervisor.settings import SOCKET_PATH_BYTES_MAX, secure_dir
+from relay_supervisor.socket_files import listening, remove_stale, socket_path
+from relay_supervisor.wire.control_v1 import (
+    REQUEST_BYTES_MAX,
+    Failure,
+    Reply,
+    decode_request,
+    encode,
+)
+from relay_supervisor.wire.framing import LineReader, WriteQueue
+
+CONNECTIONS_MAX: Final = 16
+"""One more is told that the relay is busy."""
+
+BACKLOG_CONNECTIONS_MAX: Final = 128
+"""Large, as macOS refuses beyond it, and a refusal is what makes a socket look stale."""
+
+REQUEST_SECONDS_MAX: Final = 5.0
+"""A connection without a complete request is closed after this time."""
+
+REPLY_SECONDS_MAX: Final = 5.0
+"""A peer that has not read a finished reply after this time is dropped."""
+
+REPLY_BYTES_MAX: Final = 8 << 20
+"""A peer with more than this unread is dropped."""
+
+ACCEPT_PAUSE_SECONDS: Final = 1.0
+"""Without free descriptors `accept` fails at once, again and again: look away for this long."""
+
+OnRequest: TypeAlias = Callable[[int, bytes], None]
+
+
+class _Phase(enum.Enum):
+    READING = "waiting for the request"
+    ANSWERING = "the relay has the request"
+    CLOSING = "the last line is queued"
+
+
+class _Connection:
+    """One peer; `deadline` is in the clock's seconds."""
+
+    __slots__ = ("deadline", "phase", "queue", "reader", "socket")
+
+    def __init__(self, peer: socket.socket, deadline: float) -> None:
+        self.socket = peer
+        self.phase = _Phase.READING
+        self.deadline: float | None = deadline
+        self.reader = LineReader(REQUEST_BYTES_MAX)
+        self.queue = WriteQueue()
+
+
+class ControlSocket:
+    """Takes one request per connection to *on_request*, and replies back to the peer.
+
+    *on_request* gets a connection number, never reused, and a line `decode_request` accepts; *log*
+    gets a line of text about what went wrong.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        directory: str,
+        instance_id: str,
+        uid: int,
+        *,
+        on_request: OnRequest,
+        log: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+        peer_uid: Callable[[socket.socket], int | None] | None = None,
+    ) -> None:
+        self.path = socket_path(directory, instance_id)
+        self._loop = loop
+        self._directory = directory
+        self._uid = uid
+        self._on_request = on_request
+        self._log = log
+        self._clock = clock
+        self._peer_uid = peer_uid or peer_uid_of
+        self._listener: socket.socket | None = None
+        self._inode = 0
+        self._accept_again: float | None = None
+        self._connections: dict[int, _Connection] = {}
+        self._last_number = 0
+
+    def open(self) -> None:
+        """Make the directory safe, clean it up, and listen.
+
+        Raises:
+            ConfigurationError: there can be no control socket; the relay works without.
+        """
+        if len(os.fsencode(self.path)) > SOCKET_PATH_BYTES_MAX:
+            raise ConfigurationError(
+                f"the control socket's path {self.path} is over the system's limit of "
+                f"{SOCKET_PATH_BYTES_MAX} bytes; set RELAY_RUNTIME_DIR to a shorter directory"
+            )
+        secure_dir(self._directory, self._uid)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            remove_stale(self._directory, self._uid, time.time())
+            if not listening(self.path):
+                os.unlink(self.path)  # ours by its name, so its age does not matter
+            listener.bind(self.path)
+            # Nobody else could enter the directory meanwhile.
+            os.chmod(self.path, 0o600)
+            listener.listen(BACKLOG_CONNECTIONS_MAX)
+            listener.setblocking(False)
+            self._inode = os.lstat(self.path).st_ino
+        except OSError as error:
+            listener.close()
+            raise ConfigurationError(
+                f"the control socket {self.path} cannot be opened ({error.strerror}); relayctl "
+                "will not find this relay. Set RELAY_RUNTIME_DIR to a directory of your own"
+            ) from error
+        self._listener = listener
+        self._loop.watch(listener.fileno(), READ, self._on_connect)
+
+    def reply(self, connection: int, line: bytes, *, done: bool) -> None:
+        """Send one `Reply` line; with *done* it is the last. A peer that has gone is no error."""
+        peer = self._connections.get(connection)
+        if peer is None or peer.phase is _Phase.CLOSING:
+            return
+        if peer.queue.size + len(line) > REPLY_BYTES_MAX:
+            self._log(f"relayctl did not read {REPLY_BYTES_MAX} bytes of its reply; dropped it")
+            self._drop(connection)
+            return
+        peer.queue.append(line)
+        if done:
+            peer.phase = _Phase.CLOSING
+            peer.deadline = self._clock() + REPLY_SECONDS_MAX
+        self._flush(connection, peer)
+
+    def next_deadline(self) -> float | None:
+        """Return when `expire` has something to do, in the clock's seconds."""
+        times = [peer.deadline for peer in self._connections.values() if peer.deadline is not None]
+        if self._accept_again is not None:
+            times.append(self._accept_again)
+        return min(times, default=None)
+
+    def expire(self, now: float) -> None:
+        """Let go of the peers whose time is over."""
+        if self._accept_again is not None and self._accept_again <= now:
+            self._accept_again = None
+            if self._listener is not None:
+                self._loop.watch(self._listener.fileno(), READ, self._on_connect)
+        for number, peer in list(self._connections.items()):
+            if peer.deadline is None or peer.deadline > now:
+                continue
+            if peer.phase is _Phase.READING:
+                self._refuse(
+                    number, "too_slow", f"no request came within {REQUEST_SECONDS_MAX:g} s"
+                )
+            else:
+                self._drop(number)
+
+    def close(self) -> None:
+        """Close everything and remove the socket file, if it is still this one's. Twice is fine."""
+        for number in list(self._connections):
+            self._drop(number)
+        if self._listener is None:
+            return
+        self._loop.unwatch(self._listener.fileno())
+        self._listener.close()
+        self._listener = None
+        self._accept_again = None
+        with contextlib.suppress(OSError):
+            if os.lstat(self.path).st_ino == self._inode:
+                os.unlink(self.path)
+
+    def _on_connect(self, _events: int) -> None:
+        for _ in range(CONNECTIONS_MAX):
+            if self._listener is None:
+                return
+            try:
+                peer, _ = self._listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._log(f"relayctl could not connect: {error.strerror}")
+                self._loop.unwatch(self._listener.fileno())
+                self._accept_again = self._clock() + ACCEPT_PAUSE_SECONDS
+                return
+            self._admit(peer)
+
+    def _admit(self, peer: socket.socket) -> None:
+        peer.setblocking(False)
+        uid = self._peer_uid(peer)
+        if uid != self._uid:
+            who = "whose uid this system does not tell" if uid is None else f"with uid {uid}"
+            self._log(f"refused a peer {who} on the control socket")
+            _send_off(peer, "forbidden", f"this relay takes requests of uid {self._uid} only")
+        elif len(self._connections) >= CONNECTIONS_MAX:
+            _send_off(peer, "busy", f"{CONNECTIONS_MAX} control connections are open; try again")
+        else:
+            self._last_number = number = self._last_number + 1
+            self._connections[number] = _Connection(peer, self._clock() + REQUEST_SECONDS_MAX)
+            self._loop.watch(peer.fileno(), READ, lambda events: self._on_ready(number, events))
+
+    def _on_ready(self, number: int, events: int) -> None:
+        peer = self._connections[number]
+        if peer.phase is _Phase.READING:
+            self._read(number, peer)
+        elif events & CLOSED:
+            self._drop(number)  # nobody is left to read the reply
+        else:
+            self._flush(number, peer)
+
+    def _read(self, number: int, peer: _Connection) -> None:
+        try:
+            data = peer.socket.recv(REQUEST_BYTES_MAX)
+        except BlockingIOError:
+            return  # the event was for an earlier owner of this descriptor
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(number)
+            return
+        lines = peer.reader.feed(data)
+        if peer.reader.oversized:
+            self._refuse(number, "too_large", f"a request has at most {REQUEST_BYTES_MAX} bytes")
+        elif lines:
+            self._take(number, peer, lines[0])
+
+    def _take(self, number: int, peer: _Connection, line: bytes) -> None:
+        request = decode_request(line)
+        if isinstance(request, Failure):
+            self._refuse(number, request.code, request.message)
+            return
+        peer.phase = _Phase.ANSWERING
+        peer.deadline = None
+        self._watch(number, peer)
+        self._on_request(number, line)
+
+    def _refuse(self, number: int, code: str, message: str) -> None:
+        self.reply(number, _refusal(code, message), done=True)
+
+    def _flush(self, number: int, peer: _Connection) -> None:
+        try:
+            peer.queue.flush(peer.socket.fileno())
+        except OSError:
+            self._drop(number)
+            return
+        if peer.phase is _Phase.CLOSING and not peer.queue.size:
+            self._drop(number)
+        else:
+            self._watch(number, peer)
+
+    def _watch(self, number: int, peer: _Connection) -> None:
+        """After the request only its end is of interest: what else it writes is never read."""
+        mask = WRITE if peer.queue.size else 0
+        self._loop.watch(peer.socket.fileno(), mask, lambda events: self._on_ready(number, events))
+
+    def _drop(self, number: int) -> None:
+        peer = self._connections.pop(number)
+        self._loop.unwatch(peer.socket.fileno())
+        peer.socket.close()
+
+
+def peer_uid_of(peer: socket.socket) -> int | None:
+    """Return the uid of the process at the other end, None where the system does not tell."""
+    uid: int | None = None
+    if sys.platform == "linux":
+        layout = "iII"  # struct ucred: pid, uid, gid
+        size = struct.calcsize(layout)
+        _, uid, _ = struct.unpack(
+            layout, peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        )
+    elif sys.platform == "darwin":
+        layout = "IIh16I"  # struct xucred: version 0, uid, number of groups, groups; SOL_LOCAL is 0
+        found = peer.getsockopt(0, socket.LOCAL_PEERCRED, struct.calcsize(layout))
+        uid = struct.unpack_from("II", found)[1] if found[:4] == bytes(4) else None
+    return uid
+
+
+def _refusal(code: str, message: str) -> bytes:
+    return encode(Reply(done=True, error=Failure(code, message)))
+
+
+def _send_off(peer: socket.socket, code: str, message: str) -> None:
+    with contextlib.suppress(OSError):
+        peer.send(_refusal(code, message))
+    peer.close()
