@@ -11,13 +11,15 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import msgspec
+import psutil
 
+from tests.bench import processes
 from tests.bench.framing import READ_BYTES_MAX, Splitter, write_some
 
 ANSWER_SECONDS_MAX = 30.0
@@ -152,20 +154,26 @@ class Client:
             raise self.failed(f"an echo of {size_bytes} bytes came back wrong")
         return elapsed
 
-    def close(self) -> float:
-        """End the input, wait for the process; return the time it took."""
-        begin = time.perf_counter()
-        assert self.process.stdin is not None and self.process.stdout is not None
+    def close(self) -> None:
+        """End the input and wait for the process."""
+        assert self.process.stdin is not None
         self.process.stdin.close()
         try:
             self.process.wait(EXIT_SECONDS_MAX)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
             raise self.failed(f"ran on {EXIT_SECONDS_MAX} s after its input ended") from None
-        finally:
-            self.process.stdout.close()
-        return time.perf_counter() - begin
+
+    def kill(self, family: list[psutil.Process]) -> None:
+        """Make sure that the process, its descendants and `family` are gone, whatever happened."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        if self.process.poll() is None:
+            family = family + processes.family(self.process.pid)
+        for process in family:
+            with suppress(psutil.NoSuchProcess):  # psutil looks whether the pid is still the same
+                process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
 
     def failed(self, what: str) -> ContestantFailed:
         """An error that carries the end of the contestant's stderr."""

@@ -1,4 +1,4 @@
-"""A minimal MCP stdio server with 97 tools, each of which returns its argument `text`.
+"""A minimal MCP stdio server; each of its 97 tools (or as many as argv[1] says) echoes `text`.
 
 It is what every contestant stands in front of, so it does as little as a server can: one poll
 loop, raw frames, payloads passed on as raw bytes. It must never be the bottleneck that is measured.
@@ -57,7 +57,7 @@ def tool_name(number: int) -> str:
     return f"tool_{number:02d}" if number else "echo"
 
 
-def tool_list() -> bytes:
+def tool_list(count: int) -> bytes:
     """The result of tools/list: of the size real tools have, about 450 bytes each."""
     schema = {
         "type": "object",
@@ -73,7 +73,7 @@ def tool_list() -> bytes:
         {
             "tools": [
                 {"name": tool_name(n), "description": f"{about}{n}.", "inputSchema": schema}
-                for n in range(TOOL_COUNT)
+                for n in range(count)
             ]
         }
     )
@@ -117,7 +117,8 @@ def answers(data: bytes, splitter: Splitter, tools: bytes) -> Iterator[bytes]:
 
 def main() -> None:
     """Serve fd 0 and fd 1 until the input ends."""
-    splitter, tools, backlog = Splitter(), tool_list(), NOTHING
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else TOOL_COUNT
+    splitter, tools, backlog = Splitter(), tool_list(count), NOTHING
     os.set_blocking(0, False)
     os.set_blocking(1, False)
     poll = select.poll()
@@ -140,4 +141,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

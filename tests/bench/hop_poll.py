@@ -2,14 +2,14 @@
 
 import select
 
-from tests.bench.hop import Link, link_from_argv
+from tests.bench.hop import Lane, Link, link_from_argv
 
 
 def run(link: Link) -> None:
     """Serve until the client's input ends."""
     poll = select.poll()
     lanes = {link.up.source: link.up, link.down.source: link.down}
-    blocked = {}
+    blocked: dict[int, Lane] = {}
     for fd in [*lanes, *(read for read, _ in link.idle)]:
         poll.register(fd, select.POLLIN)
     while True:

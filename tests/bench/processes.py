@@ -6,6 +6,8 @@ A figure that cannot be had is None, never a guess.
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -13,10 +15,37 @@ import psutil
 LINUX = sys.platform == "linux"
 
 
-def tree(pid: int) -> list[int]:
-    """`pid` and all its descendants, parents first."""
+def family(pid: int) -> list[psutil.Process]:
+    """The process and all its descendants, parents first."""
     root = psutil.Process(pid)
-    return [pid, *(child.pid for child in root.children(recursive=True))]
+    return [root, *root.children(recursive=True)]
+
+
+def tree(pid: int) -> list[int]:
+    """`pid` and the pids of all its descendants, parents first."""
+    return [process.pid for process in family(pid)]
+
+
+@contextmanager
+def on_one_core(pids: list[int], turn: int) -> Iterator[None]:
+    """Keep the processes and ourselves on one core meanwhile; which one, goes round with `turn`.
+
+    Where that is not possible (macOS), nothing happens.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    threads = [0, *(int(task.name) for pid in pids for task in _tasks(pid))]
+    core = sorted(before)[turn % len(before)]
+    for thread in threads:
+        os.sched_setaffinity(thread, {core})
+    try:
+        yield
+    finally:
+        for thread in threads:
+            with suppress(ProcessLookupError):  # it may have died of what was asked of it
+                os.sched_setaffinity(thread, before)
 
 
 def cpu_seconds(pids: list[int]) -> float:
