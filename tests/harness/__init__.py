@@ -6,7 +6,12 @@ Nothing in here sleeps, and every wait has a bound.
 from tests.harness.child import EXIT_SECONDS_MAX, Child
 from tests.harness.connection import ANSWER_SECONDS_MAX, Connection
 from tests.harness.external import claude_code, server_everything, server_filesystem, server_time
-from tests.harness.fixture import FIXTURE_SERVER, fixture_argv, fixture_backend
+from tests.harness.fixture import (
+    FIXTURE_SERVER,
+    fixture_argv,
+    fixture_backend,
+    side_effects,
+)
 from tests.harness.frames import Frame, RpcError
 from tests.harness.home import RelayHome
 from tests.harness.processes import (
@@ -69,6 +74,7 @@ __all__ = [
     "server_everything",
     "server_filesystem",
     "server_time",
+    "side_effects",
     "stopwatch",
     "text_of",
     "wait_gone",

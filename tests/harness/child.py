@@ -121,6 +121,10 @@ class Child:
         """Stop reading stderr, as a client does that ignores it."""
         self._may_read_stderr.clear()
 
+    def resume_reading_stderr(self) -> None:
+        """Read stderr again."""
+        self._may_read_stderr.set()
+
     def stderr_text(self) -> str:
         """The end of what the process wrote to stderr."""
         with self._stderr_lock:

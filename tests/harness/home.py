@@ -60,7 +60,7 @@ class RelayHome:
         return self.config_path
 
     def environment(self, extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
-        """The environment for a relay or relayctl: ours, these directories, extra (None removes)."""
+        """For a relay or relayctl: our environment, these directories, extra (None removes)."""
         wanted: dict[str, str | None] = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RELAY_")},
             "RELAY_STATE_DIR": str(self.state),

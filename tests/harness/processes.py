@@ -5,8 +5,8 @@ one that has left the process tree, and keeps it to its end: nothing can hide by
 This module only looks; ending processes is done by pid, and only of marked ones.
 """
 
+import contextlib
 import os
-import signal
 import threading
 import time
 import uuid
@@ -91,25 +91,25 @@ def describe(processes: list[psutil.Process]) -> str:
 
 def wait_gone(mark: str, seconds: float) -> list[psutil.Process]:
     """Wait until no process has the mark; return those that still live when the time is up."""
-    deadline = time.monotonic() + seconds
-    while left := marked(mark):
-        if time.monotonic() > deadline:
-            return left
-        psutil.wait_procs(left, timeout=min(0.2, max(0.0, deadline - time.monotonic())))
+    # Not psutil.wait_procs: it reaps children of ours, and their Popen never learns the exit code.
+    try:
+        wait_until(lambda: not marked(mark), seconds)
+    except TimeoutError:
+        return marked(mark)
     return []
 
 
-def kill_marked(mark: str) -> None:
+def kill_marked(mark: str, seconds: float = 5.0) -> None:
     """SIGKILL all processes with the mark, by pid, also those born while it happens."""
-    for _ in range(100):
-        if not (left := marked(mark)):
-            return
+
+    def killed() -> bool:
+        left = marked(mark)
         for process in left:
-            try:
-                process.send_signal(signal.SIGKILL)
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(left, timeout=1.0)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        return not left
+
+    wait_until(killed, seconds, f"killed: {MARK_VARIABLE}={mark}")
 
 
 def wait_until(predicate: Callable[[], object], seconds: float, what: str = "") -> None:
