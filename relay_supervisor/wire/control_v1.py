@@ -14,6 +14,9 @@ REQUEST_BYTES_MAX: Final = 64 << 10
 
 VERSION: Final = 1
 
+NO_RESULT: Final = msgspec.Raw(b"null")
+"""A default of its own, as msgspec decodes no `Raw | None`; not sent, being the default."""
+
 
 class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     """What relayctl asks. `op` is one of the relay's operations, such as `status`."""
@@ -36,7 +39,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     done: bool
-    result: msgspec.Raw | None = None
+    result: msgspec.Raw = NO_RESULT
     error: Failure | None = None
 
 
