@@ -60,8 +60,8 @@ def one_round(contestant: Contestant, folder: Path, options: Options) -> Round:
             with _running(contestant, folder / "b") as client:
                 client.sequential(contestant.tool, 1)
                 figures["first_call_ms"] = client.age() * 1e3
-    except (ContestantFailed, OSError, psutil.Error) as failure:
-        result.failure = f"{type(failure).__name__}: {failure}"
+    except ContestantFailed as failure:
+        result.failure = str(failure)
     return result
 
 
@@ -170,6 +170,8 @@ def _running(contestant: Contestant, folder: Path) -> Iterator[Client]:
         if alive:
             names = [" ".join(_argv(process.pid)[-3:]) for process in alive]
             raise client.failed(f"left processes behind after its input ended: {names}")
+    except (OSError, psutil.NoSuchProcess) as error:
+        raise client.failed(f"went away ({error})") from error
     finally:
         client.kill(family)
 
