@@ -5,16 +5,29 @@ depends on it. An item keeps its bytes except for what has to change. An item a 
 over is quarantined with a reason, never repaired and never passed on. Health plays no part here.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
 
 import msgspec
 
-from relay_supervisor.wire.cache import Body
-from relay_worker.config.model import Config
+from relay_supervisor.wire.cache import Body, Entry, Quarantined, encode_body
+from relay_worker import capabilities, names, uri_templates
+from relay_worker.config.model import Config, RelaySettings, ToolRules
+from relay_worker.items import Kind, Unfit, key_of
 from relay_worker.lists import RawLists
+from relay_worker.uri_templates import Template
 
-BUILTIN_BACKEND = "relay"
-"""The name under which the relay's own tools are listed and routed."""
+BUILTIN_BACKEND: Final = "relay"
+"""The name under which the relay's own tools are listed and routed; they always have a prefix."""
+
+QUARANTINED_MAX: Final = 500
+"""Quarantined items that are reported one by one."""
+
+_Object: TypeAlias = dict[str, msgspec.Raw]
+
+_decode = msgspec.json.Decoder(_Object).decode
+_encode = msgspec.json.Encoder().encode
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -30,6 +43,7 @@ class Catalogue(msgspec.Struct, frozen=True):
     `payload` is the encoded body (the payload of a `Catalogue` message) and `digest` the first
     16 hex digits of its SHA-256. `complete`: the lists of every enabled backend were known.
     `problems` are sentences about the configuration, such as a rename of a tool that is not there.
+    `tools` and `prompts` are keyed by exposed name, `resources` by URI.
     """
 
     body: Body
@@ -40,19 +54,32 @@ class Catalogue(msgspec.Struct, frozen=True):
     tools: dict[str, Route]
     prompts: dict[str, Route]
     resources: dict[str, str]
-    templates: dict[str, str]
+    templates: tuple[tuple[str, Template, str], ...]
+    """Text, template and backend, most literal template first."""
+    resource_backends: tuple[str, ...]
+    prefixes: tuple[tuple[str, str], ...]
+    """Prefix and backend of each enabled backend, longest prefix first."""
 
     def resource_owner(self, uri: str) -> str | None:
-        """Return the backend to ask for *uri*: its exact owner, else that of the most literal
-        template matching it.
+        """Return the backend to ask for *uri* (which may be the text of a template, as a completion
+        has it): its exact owner, else that of the most literal template that matches, else the
+        only backend that has resources, as not every resource has to be listed.
         """
-        raise NotImplementedError
+        if owner := self.resources.get(uri):
+            return owner
+        for text, template, backend in self.templates:
+            if text == uri or template.matches(uri):
+                return backend
+        return self.resource_backends[0] if len(self.resource_backends) == 1 else None
 
     def owner_hint(self, name: str) -> str | None:
         """Return the enabled backend whose prefix *name* carries, for a tool or prompt that is
         not in the catalogue (yet).
         """
-        raise NotImplementedError
+        for prefix, backend in self.prefixes:
+            if name.startswith(prefix):
+                return backend
+        return None
 
 
 def build(
@@ -61,9 +88,184 @@ def build(
     """Build the catalogue. *lists* has the backends whose lists are known; *builtin* is what the
     relay itself offers, listed as backend `BUILTIN_BACKEND`, None where switched off.
     """
-    raise NotImplementedError
+    builder = _Builder(config.relay)
+    if builtin is not None:
+        builder.add(BUILTIN_BACKEND, builtin, ToolRules(), prefix=True)
+    for name, spec in config.backends.items():
+        if not spec.enabled:
+            continue
+        if builtin is not None and name == BUILTIN_BACKEND:
+            builder.problems.append(
+                f"backends.{name}: the name is the relay's own; rename the backend, "
+                "or switch off relay.builtin_tools"
+            )
+        elif name in lists:
+            builder.add(name, lists[name], spec.tools, prefix=config.relay.prefix)
+        else:
+            builder.expect(name, prefix=config.relay.prefix)
+    return builder.finish()
 
 
-def instructions(config: Config) -> str:
-    """Return the server instructions: from the configuration only, at most 2,000 characters."""
-    raise NotImplementedError
+class _Builder:
+    """The catalogue as far as it is built: backends are added in configuration order."""
+
+    def __init__(self, settings: RelaySettings) -> None:
+        self._settings = settings
+        self._entries: dict[Kind, list[Entry]] = {
+            "tools": [],
+            "prompts": [],
+            "resources": [],
+            "templates": [],
+        }
+        self._routes: dict[Kind, dict[str, Route]] = {"tools": {}, "prompts": {}}
+        self._taken: dict[Kind, set[str]] = {"tools": set(), "prompts": set()}
+        self._owners: dict[Kind, dict[str, str]] = {"resources": {}, "templates": {}}
+        self._templates: list[tuple[str, Template, str]] = []
+        self._quarantined: list[Quarantined] = []
+        self._resource_backends: list[str] = []
+        self._prefixes: list[tuple[str, str]] = []
+        self._declared: list[bytes] = []
+        self._complete = True
+        self.problems: list[str] = []
+
+    def add(self, backend: str, lists: RawLists, rules: ToolRules, *, prefix: bool) -> None:
+        """Take in what *backend* offers."""
+        naming = self._naming(backend, prefix=prefix)
+        self._declared.append(lists.capabilities)
+        if "resources" in capabilities.members(lists.capabilities):
+            self._resource_backends.append(backend)
+        tools = self._fit(backend, "tools", lists.tools)
+        for rule, keys in (("rename", rules.rename), ("describe", rules.describe)):
+            self.problems.extend(
+                f"backends.{backend}.tools.{rule}: backend {backend} has no tool {name!r}; "
+                "correct the name or remove the line"
+                for name in keys
+                if name not in tools
+            )
+        shown = {
+            name: item
+            for name, item in tools.items()
+            if names.allowed(name, rules.allow, rules.deny)
+        }
+        self._add_named(naming, backend, "tools", shown, rules)
+        prompts = self._fit(backend, "prompts", lists.prompts)
+        self._add_named(naming, backend, "prompts", prompts, ToolRules())
+        self._add_resources(backend, lists)
+
+    def expect(self, backend: str, *, prefix: bool) -> None:
+        """Take note of an enabled backend whose lists are not known yet."""
+        self._naming(backend, prefix=prefix)
+        self._complete = False
+
+    def _naming(self, backend: str, *, prefix: bool) -> names.Naming:
+        settings = self._settings
+        naming = names.Naming(settings.separator, prefix, settings.tool_name_chars_max)
+        if prefix:
+            self._prefixes.append((names.prefix_of(naming, backend), backend))
+        return naming
+
+    def _fit(self, backend: str, kind: Kind, items: Iterable[bytes]) -> dict[str, bytes]:
+        """Return the items that every client can read, by their own name or URI."""
+        fit: dict[str, bytes] = {}
+        for item in items:
+            try:
+                key = key_of(kind, item)
+            except Unfit as error:
+                self._quarantine(backend, kind, error.name, error.reason)
+                continue
+            if key in fit:
+                self._quarantine(backend, kind, key, "the backend lists it twice; the first counts")
+            else:
+                fit[key] = item
+        return fit
+
+    def _add_named(
+        self,
+        naming: names.Naming,
+        backend: str,
+        kind: Kind,
+        items: Mapping[str, bytes],
+        rules: ToolRules,
+    ) -> None:
+        routes = self._routes[kind]
+        for named in names.assign(naming, backend, items, self._taken[kind], rules.rename):
+            if named.exposed is None:
+                self._quarantine(backend, kind, named.original, "all names for it are taken")
+                continue
+            if named.exposed != named.wanted:
+                self.problems.append(
+                    f"{kind[:-1]} {named.original!r} of backend {backend} is shown as "
+                    f"{named.exposed}: {named.wanted} is taken by backend "
+                    f"{routes[named.wanted].backend if named.wanted in routes else backend}"
+                )
+            routes[named.exposed] = Route(backend, named.original)
+            item = _shown(items[named.original], named, rules.describe.get(named.original))
+            self._entries[kind].append(Entry(named.exposed, backend, item))
+
+    def _add_resources(self, backend: str, lists: RawLists) -> None:
+        kinds: tuple[tuple[Kind, list[bytes]], ...] = (
+            ("resources", lists.resources),
+            ("templates", lists.templates),
+        )
+        for kind, items in kinds:
+            owners = self._owners[kind]
+            for uri, item in self._fit(backend, kind, items).items():
+                if uri in owners:
+                    reason = f"backend {owners[uri]} has it already; it comes first"
+                    self._quarantine(backend, kind, uri, reason)
+                    continue
+                if kind == "templates":
+                    template = uri_templates.parse(uri)
+                    if template is None:
+                        self._quarantine(backend, kind, uri, "the braces in it do not pair")
+                        continue
+                    self._templates.append((uri, template, backend))
+                owners[uri] = backend
+                self._entries[kind].append(Entry(uri, backend, item))
+
+    def _quarantine(self, backend: str, kind: Kind, name: str, reason: str) -> None:
+        self._quarantined.append(Quarantined(backend, kind, name, reason))
+
+    def finish(self) -> Catalogue:
+        """Return the catalogue of all that was added."""
+        body = Body(
+            **{kind: sorted(found, key=_key) for kind, found in self._entries.items()},
+            capabilities=capabilities.merge(self._declared, complete=self._complete),
+            quarantined=_bounded(sorted(self._quarantined, key=msgspec.structs.astuple)),
+        )
+        payload = encode_body(body)
+        return Catalogue(
+            body=body,
+            payload=payload,
+            digest=hashlib.sha256(payload).hexdigest()[:16],
+            complete=self._complete,
+            problems=tuple(self.problems),
+            tools=self._routes["tools"],
+            prompts=self._routes["prompts"],
+            resources=self._owners["resources"],
+            # Sorting is stable: of equally literal templates the first configured counts.
+            templates=tuple(sorted(self._templates, key=lambda item: -item[1].literal_chars)),
+            resource_backends=tuple(self._resource_backends),
+            prefixes=tuple(sorted(self._prefixes, key=lambda item: -len(item[0]))),
+        )
+
+
+def _key(entry: Entry) -> str:
+    return entry.key
+
+
+def _shown(item: bytes, named: names.Named, description: str | None) -> bytes:
+    """Return *item* under its exposed name and with the operator's description, if there is one."""
+    if named.exposed == named.original and description is None:
+        return item
+    members: dict[str, object] = {**_decode(item)}
+    members["name"] = named.exposed
+    if description is not None:
+        members["description"] = description
+    return _encode(members)
+
+
+def _bounded(quarantined: list[Quarantined]) -> list[Quarantined]:
+    if (more := len(quarantined) - QUARANTINED_MAX) <= 0:
+        return quarantined
+    return [*quarantined[:QUARANTINED_MAX], Quarantined("", "", "", f"and {more} more")]

@@ -1,0 +1,51 @@
+"""The server capabilities the relay declares: what its backends declare together.
+
+Only what the relay passes on is ever declared, in one fixed order, so that equal backends give
+equal bytes.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
+
+import msgspec
+
+SUPERSET: Final[Mapping[str, Mapping[str, bool]]] = {
+    "completions": {},
+    "logging": {},
+    "prompts": {"listChanged": True},
+    "resources": {"subscribe": True, "listChanged": True},
+    "tools": {"listChanged": True},
+}
+"""All that the relay can pass on. `listChanged` is its own doing, whatever the backends do."""
+
+_Object: TypeAlias = dict[str, msgspec.Raw]
+
+_decode = msgspec.json.Decoder(_Object).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def members(text: bytes | msgspec.Raw) -> _Object:
+    """Return the members of a JSON object; none where the text is something else."""
+    try:
+        return _decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
+
+
+def merge(declared: Iterable[bytes], *, complete: bool) -> bytes:
+    """Return the JSON text of the capabilities to declare for backends that declared *declared*.
+
+    Unless that is *complete* it is everything: a legacy client learns it only once.
+    """
+    if not complete:
+        return _encode(SUPERSET)
+    merged: dict[str, dict[str, bool]] = {"tools": {"listChanged": True}}
+    subscribe = False
+    for text in declared:
+        found = members(text)
+        merged.update((name, dict(SUPERSET[name])) for name in found if name in SUPERSET)
+        if "resources" in found:
+            subscribe |= bytes(members(found["resources"]).get("subscribe", b"")) == b"true"
+    if "resources" in merged and not subscribe:
+        del merged["resources"]["subscribe"]
+    return _encode({name: merged[name] for name in SUPERSET if name in merged})
