@@ -11,6 +11,7 @@ from tests.harness.fixture import (
     fixture_argv,
     fixture_backend,
     side_effects,
+    start_fixture,
 )
 from tests.harness.frames import Frame, RpcError
 from tests.harness.home import RelayHome
@@ -75,6 +76,7 @@ __all__ = [
     "server_filesystem",
     "server_time",
     "side_effects",
+    "start_fixture",
     "stopwatch",
     "text_of",
     "wait_gone",

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.harness.rawclient import RawClient
+
 FIXTURE_SERVER = Path(__file__).parents[1] / "fixtures" / "server"
 
 
@@ -17,6 +19,13 @@ def fixture_backend(*flags: str, **settings: Any) -> dict[str, Any]:
     """The same as a backend of relay.yaml; settings are further keys (env, start, enabled ...)."""
     command, *args = fixture_argv(*flags)
     return {"command": command, "args": args, **settings}
+
+
+def start_fixture(*flags: str) -> RawClient:
+    """A client of a fixture server of its own, after a handshake with all capabilities."""
+    client = RawClient(fixture_argv(*flags))
+    client.initialize(capabilities={"roots": {}, "sampling": {}, "elicitation": {}})
+    return client
 
 
 def side_effects(log: Path, event: str = "count") -> list[dict[str, Any]]:

@@ -6,8 +6,6 @@ the relay. And the harness has to notice what it is there to notice.
 
 import base64
 import os
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,33 +14,15 @@ from tests.harness import (
     LEGACY,
     RawClient,
     RpcError,
-    alive,
     eventually,
     fixture_argv,
     json_of,
-    kill_marked,
-    marked,
     modern_meta,
     side_effects,
+    start_fixture,
     stopwatch,
     text_of,
-    wait_until,
 )
-
-
-def start(*flags: str) -> RawClient:
-    """A client of an initialized fixture server."""
-    client = RawClient(fixture_argv(*flags))
-    client.initialize(capabilities={"roots": {}, "sampling": {}, "elicitation": {}})
-    return client
-
-
-@pytest.fixture
-def client() -> Iterator[RawClient]:
-    """A client of a fixture server without flags; at the end the server has no complaint."""
-    with start() as one:
-        yield one
-        assert one.call_tool("violations")["structuredContent"] == {"violations": []}
 
 
 def names(items: list[dict[str, object]]) -> list[object]:
@@ -97,7 +77,7 @@ class TestProtocol:
 
     def test_start_delay_holds_initialize_only(self) -> None:
         elapsed = stopwatch()
-        with start("--start-delay", "0.3"):
+        with start_fixture("--start-delay", "0.3"):
             assert elapsed() > 0.3
 
     def test_init_error(self) -> None:
@@ -114,7 +94,7 @@ class TestProtocol:
 
 class TestLists:
     def test_plain_tools(self) -> None:
-        with start("--tools", "97", "--plain-only") as client:
+        with start_fixture("--tools", "97", "--plain-only") as client:
             tools = client.list_all("tools")
             assert names(tools) == [f"plain_{n:04}" for n in range(97)]
             result = client.call_tool("plain_0096", {"query": "x"})
@@ -124,7 +104,7 @@ class TestLists:
     @pytest.mark.parametrize("size", ["1", "7", "1000"])
     def test_pages_add_up(self, what: str, size: str) -> None:
         flags = ("--tools", "3", "--prompts", "20", "--resources", "20")
-        with start(*flags) as whole, start(*flags, "--page-size", size) as paged:
+        with start_fixture(*flags) as whole, start_fixture(*flags, "--page-size", size) as paged:
             assert whole.list_all(what)
             assert paged.list_all(what) == whole.list_all(what)
 
@@ -134,20 +114,22 @@ class TestLists:
         assert refused.value.code == -32602
 
     def test_page_faults(self) -> None:
-        with start("--page-size", "5", "--page-fault", "empty_cursor") as client:
+        with start_fixture("--page-size", "5", "--page-fault", "empty_cursor") as client:
             assert client.request("tools/list")["nextCursor"] == ""
             assert len(client.list_all("tools")) == len(set(names(client.list_all("tools")))) > 5
-        with start("--page-size", "5", "--page-fault", "loop") as client:
+        with start_fixture("--page-size", "5", "--page-fault", "loop") as client:
             for cursor in ({}, {"cursor": "loop"}):
                 assert client.request("tools/list", cursor)["nextCursor"] == "loop"
-        with start("--page-size", "5", "--page-fault", "endless") as client:
+        with start_fixture("--page-size", "5", "--page-fault", "endless") as client:
             assert client.request("tools/list", {"cursor": "again-9"})["nextCursor"] == "again-10"
 
     def test_shuffle_and_bad_tools(self) -> None:
-        with start("--tools", "50", "--plain-only", "--shuffle") as client:
+        with start_fixture("--tools", "50", "--plain-only", "--shuffle") as client:
             orders = {tuple(names(client.list_all("tools"))) for _ in range(5)}
             assert len(orders) > 1
-        with start("--plain-only", "--bad-tool", "not_object", "--bad-tool", "no_schema") as client:
+        with start_fixture(
+            "--plain-only", "--bad-tool", "not_object", "--bad-tool", "no_schema"
+        ) as client:
             bad = client.list_all("tools")
             assert bad[0] == "bad_not_object"
             assert "inputSchema" not in bad[1]
@@ -159,7 +141,7 @@ class TestLists:
             assert listed & {"sample", "elicit", "roots"} == {"roots"}
 
     def test_without_a_feature(self) -> None:
-        with start("--without", "prompts") as client:
+        with start_fixture("--without", "prompts") as client:
             assert "prompts" not in client.initialize_result["capabilities"]
             with pytest.raises(RpcError):
                 client.list_all("prompts")
@@ -200,7 +182,7 @@ class TestCalls:
         assert len(sent["structuredContent"]["text"]) == size
 
     def test_chunks_make_no_difference(self) -> None:
-        with start("--chunk-bytes", "3") as client:
+        with start_fixture("--chunk-bytes", "3") as client:
             assert client.call_tool("echo", {"text": "ü" * 500})["structuredContent"]
 
     def test_slow_reports_progress(self, client: RawClient) -> None:
@@ -239,7 +221,7 @@ class TestCalls:
 
     def test_side_effects_are_logged_before_the_answer(self, tmp_path: Path) -> None:
         log = tmp_path / "effects"
-        with start("--log", str(log)) as client:
+        with start_fixture("--log", str(log)) as client:
             client.call_tool("counter", {"tag": "a"})
             late = client.start_tool("idempotent_counter", {"tag": "b", "seconds": 60})
             eventually(lambda: assert_equal([e["tag"] for e in side_effects(log)], ["a", "b"]))
@@ -346,165 +328,6 @@ class TestTowardsTheClient:
         assert text("fixture://text") == "fixture://text version 2"
         client.request("resources/unsubscribe", uri)
         assert client.call_tool("touch_resource", uri)["structuredContent"] == {"told": False}
-
-
-class TestFaults:
-    """Each is a fault the relay has to survive; here the harness has to see it."""
-
-    @pytest.mark.parametrize("where", ["line", "before", "after", "both", "blank"])
-    def test_pollution_is_seen(self, where: str) -> None:
-        client = start()
-        call = client.start_tool("pollute", {"where": where})
-        client.call_tool("echo")
-        assert client.violations
-        assert client.answered(call) == (where in ("line", "blank"))
-        client.kill()
-
-    def test_crlf_is_tolerated(self, client: RawClient) -> None:
-        client.call_tool("pollute", {"where": "crlf"})
-
-    @pytest.mark.parametrize("tool", ["bad_utf8", "lone_surrogate"])
-    def test_bad_text_is_seen_and_still_read(self, tool: str) -> None:
-        client = start()
-        assert text_of(client.call_tool(tool)).startswith("before ")
-        assert "not strict JSON" in client.violations[0]
-        client.kill()
-
-    @pytest.mark.parametrize(
-        ("kind", "part"),
-        [
-            ("second_answer", "answered twice"),
-            ("late_progress", "progress for no request"),
-            ("unknown_progress", "progress for no request"),
-            ("unknown_answer", "nothing we asked"),
-            ("number", "not a JSON-RPC message"),
-        ],
-    )
-    def test_strays_are_seen(self, kind: str, part: str) -> None:
-        client = start()
-        client.call_tool("stray", {"kind": kind}, progress_token="tok")
-        client.call_tool("echo")
-        assert part in client.violations[0]
-        with pytest.raises(AssertionError, match="broke the protocol"):
-            client.close()
-
-    def test_strays_that_are_legal(self) -> None:
-        with start() as client:
-            client.call_tool("stray", {"kind": "unknown_notification"})
-            client.wait_notification("notifications/unheard_of")
-            client.call_tool("stray", {"kind": "unknown_request"})
-            request = client.wait_request("unheard/of")
-            client.answer(request, error={"code": -32601, "message": "no method"})
-            noted = client.call_tool("violations")["structuredContent"]["violations"]
-            assert len(noted) == 1, "the fixture never waits for an answer to its stray"
-
-    def test_deep(self, client: RawClient) -> None:
-        nested = client.call_tool("deep", {"levels": 50})["structuredContent"]["nested"]
-        for _ in range(49):
-            (nested,) = nested
-        assert nested == []
-
-    @pytest.mark.parametrize("torn", [False, True])
-    def test_die(self, torn: bool) -> None:
-        client = start()
-        call = client.start_tool("die", {"code": 3, "torn": torn})
-        with pytest.raises(ConnectionError):
-            client.response(call)
-        assert client.wait_exit() == 3
-        assert bool(client.violations) == torn
-        client.kill()
-
-    def test_die_by_signal_and_after_the_answer(self) -> None:
-        client = start()
-        client.start_tool("die", {"signal": signal.SIGKILL})
-        assert client.wait_exit() == -signal.SIGKILL
-        with start() as other:
-            assert text_of(other.call_tool("die_after", {"code": 4})) == "last words"
-            assert other.wait_exit() == 4
-        client.kill()
-
-    def test_hang(self, client: RawClient) -> None:
-        call = client.start_tool("hang")
-        with pytest.raises(TimeoutError):
-            client.response(call, seconds=0.1)
-        client.cancel(call)
-
-    def test_stderr_flood_blocks_on_an_unread_stderr(self) -> None:
-        with start() as client:
-            client.child.pause_reading_stderr()
-            call = client.start_tool("stderr_flood", {"bytes": 4_000_000})
-            with pytest.raises(TimeoutError):
-                client.response(call, seconds=0.3)
-            client.child.resume_reading_stderr()
-            client.response(call)
-            eventually(lambda: assert_equal(len(client.child.stderr_text()) > 1000, True))
-
-    def test_a_server_that_stops_reading_blocks_flush_only(self) -> None:
-        with start() as client:
-            client.call_tool("stop_reading", {"seconds": 0.5})
-            call = client.start_tool("big", {"bytes": 1, "unused": "z" * 4_000_000})
-            with pytest.raises(TimeoutError):
-                client.child.flush(0.1)
-            client.response(call)
-            client.child.flush()
-
-    def test_a_client_that_stops_reading_blocks_the_server(self) -> None:
-        with start() as client:
-            client.child.pause_reading()
-            client.start_tool("echo")
-            call = client.start_tool("big", {"bytes": 8_000_000})
-            with pytest.raises(TimeoutError):
-                client.response(call, seconds=0.3)
-            client.child.resume_reading()
-            client.response(call)
-
-
-class TestEnds:
-    def test_eof_ends_it(self) -> None:
-        with start() as client:
-            client.close_stdin()
-            assert client.wait_exit() == 0
-
-    def test_sigterm_ends_it_and_is_logged(self, tmp_path: Path) -> None:
-        log = tmp_path / "effects"
-        with start("--log", str(log)) as client:
-            client.child.send_signal(signal.SIGTERM)
-            assert client.wait_exit() == 128 + signal.SIGTERM
-        assert [e["reason"] for e in side_effects(log, "end")] == ["sigterm"]
-
-    def test_stubborn_servers_are_reported_and_killed(self) -> None:
-        client = start("--ignore-stdin-eof", "--ignore-sigterm")
-        client.child.send_signal(signal.SIGTERM)
-        client.child.send_signal(signal.SIGINT)
-        client.call_tool("echo")
-        with pytest.raises(TimeoutError, match="still runs"):
-            client.close(seconds=0.3)
-        assert not alive(client.pid)
-
-    def test_deaf(self) -> None:
-        client = start("--deaf")
-        call = client.start_tool("echo")
-        with pytest.raises(TimeoutError):
-            client.response(call, seconds=0.2)
-        client.kill()
-
-    @pytest.mark.parametrize("flags", [(), ("--grandchild-session",)])
-    def test_a_grandchild_left_behind_is_found(self, tmp_path: Path, flags: tuple[str]) -> None:
-        pid_file = tmp_path / "pid"
-        client = start("--spawn-grandchild", str(pid_file), *flags)
-        grandchild = int(pid_file.read_text())
-        assert alive(grandchild)
-        with pytest.raises(AssertionError, match=f"left behind(.|\n)*{grandchild}"):
-            client.close(seconds=1.0)
-        wait_until(lambda: not alive(grandchild), 5.0)
-
-    def test_kill_marked_spares_others(self) -> None:
-        one, two = start(), start()
-        kill_marked(one.child.mark)
-        assert one.wait_exit() == -signal.SIGKILL
-        assert [process.pid for process in marked(two.child.mark)] == [two.pid]
-        two.close()
-        one.kill()
 
 
 def assert_equal(seen: object, wanted: object) -> None:
