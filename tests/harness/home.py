@@ -65,6 +65,7 @@ class RelayHome:
             **{name: value for name, value in os.environ.items() if not name.startswith("RELAY_")},
             "RELAY_STATE_DIR": str(self.state),
             "RELAY_RUNTIME_DIR": str(self.runtime),
+            "XDG_CONFIG_HOME": str(self.root / "config"),  # not that of whoever runs the tests
             "PYTHONPATH": str(Path(__file__).parents[2]),
             **(extra or {}),
         }

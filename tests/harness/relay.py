@@ -9,7 +9,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -60,6 +60,7 @@ class Relay:
         self.args = list(args)
         self.python = python
         self.env = self.home.environment({MARK_VARIABLE: self.mark, **(env or {})})
+        self._judged = True  # nothing runs yet
         self._has_config = config is not None or self.home.config_path.exists()
         if config is not None:
             self.home.write_config(config)
@@ -72,21 +73,22 @@ class Relay:
         if self._has_config:
             argv += ["--config", str(self.home.config_path)]
         self.client = RawClient([*argv, *self.args], env=self.env, cwd=self.home.project)
+        self._judged = False
         return self.client
 
     def stop(self, seconds: float = EXIT_SECONDS_MAX) -> int:
         """EOF, as when the client has died; check that all is gone; return the exit code."""
-        self.client.close_stdin()
-        return self.ended(seconds)
+        return self.ended_by(self.client.close_stdin, seconds)
 
     def interrupt(self, number: int = signal.SIGINT, seconds: float = EXIT_SECONDS_MAX) -> int:
         """Signal the supervisor, stdin still open; check that all is gone; its exit code."""
-        self.client.child.send_signal(number)
-        return self.ended(seconds)
+        return self.ended_by(lambda: self.client.child.send_signal(number), seconds)
 
-    def ended(self, seconds: float = EXIT_SECONDS_MAX) -> int:
-        """Wait for the end that the test has caused, check what it left; the exit code."""
+    def ended_by(self, action: Callable[[], object], seconds: float = EXIT_SECONDS_MAX) -> int:
+        """Do what ends the relay, wait for its end, check what it left; return its exit code."""
+        self._judged = True
         family = descendants(self.client.pid)
+        action()
         try:
             code = self.client.wait_exit(seconds)
             left = wait_gone(self.mark, seconds)
@@ -101,7 +103,8 @@ class Relay:
         return code
 
     def kill(self) -> None:
-        """SIGKILL whatever of it still lives."""
+        """SIGKILL whatever of it still lives, and do not look at what it leaves."""
+        self._judged = True
         if hasattr(self, "client"):
             self.client.kill()
         kill_marked(self.mark)
@@ -117,7 +120,7 @@ class Relay:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if error is None and self.client.child.process.poll() is None:
+            if error is None and not self._judged:
                 self.stop()
         except (AssertionError, OSError) as failure:
             self.attach(failure)
