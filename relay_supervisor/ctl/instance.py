@@ -1,0 +1,100 @@
+"""One relay as `relayctl status` sees it: the shape that scripts rely on, read leniently.
+
+Add-only. Everything but id and health has a default, as the relay may be older than relayctl.
+Times are in seconds (`_s`) or milliseconds (`_ms`), memory is resident, in bytes.
+"""
+
+import msgspec
+
+
+class Supervisor(msgspec.Struct, frozen=True):
+    """The process that owns the client's stdio."""
+
+    pid: int = 0
+    version: str = "?"
+    uptime_s: float = 0.0
+    rss_bytes: int | None = None
+    reexecs: int = 0
+    stderr_dropped: int = 0
+
+
+class Client(msgspec.Struct, frozen=True):
+    """Who is at the other end of stdio, and which protocol it speaks."""
+
+    name: str | None = None
+    version: str | None = None
+    era: str | None = None
+    protocol: str | None = None
+
+
+class Worker(msgspec.Struct, frozen=True):
+    """One generation of the part that talks to the backends."""
+
+    generation: int = 0
+    pid: int | None = None
+    state: str = "?"
+    release: str = "?"
+    in_flight: int = 0
+    rss_bytes: int | None = None
+
+
+class Calls(msgspec.Struct, frozen=True):
+    """Backend calls since the relay's start; the percentiles are of the recent ones."""
+
+    total: int = 0
+    in_flight: int = 0
+    queued: int = 0
+    retried: int = 0
+    unknown_outcome: int = 0
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+
+
+class Quarantined(msgspec.Struct, frozen=True):
+    """A list item the client is not shown, because it could trip over it."""
+
+    backend: str = "?"
+    kind: str = "item"
+    name: str = ""
+    reason: str = ""
+
+
+class Registry(msgspec.Struct, frozen=True):
+    """What the client is shown."""
+
+    tools: int = 0
+    prompts: int = 0
+    resources: int = 0
+    templates: int = 0
+    digest: str | None = None
+    quarantined: list[Quarantined] = []
+
+
+class Backend(msgspec.Struct, frozen=True):
+    """One backend as configured, and how it does."""
+
+    name: str = "?"
+    kind: str = "stdio"
+    state: str = "?"
+    pid: int | None = None
+    tools: int = 0
+    calls: int = 0
+    errors: int = 0
+    restarts: int = 0
+    last_error: str | None = None
+    skipped_lines: int = 0
+    rss_bytes: int | None = None
+
+
+class Instance(msgspec.Struct, frozen=True):
+    """One running relay. `health` is ok, starting or degraded."""
+
+    id: str
+    health: str
+    supervisor: Supervisor = Supervisor()
+    client: Client | None = None
+    workers: list[Worker] = []
+    calls: Calls = Calls()
+    registry: Registry = Registry()
+    backends: list[Backend] = []
+    problems: list[str] = []

@@ -1,0 +1,15 @@
+"""A runtime directory of the test's own, that relayctl is pointed at."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Empty, 0700, and short enough for a socket's path, which pytest's own folders are not."""
+    with tempfile.TemporaryDirectory(prefix="rl-") as folder:
+        monkeypatch.setenv("RELAY_RUNTIME_DIR", folder)
+        yield Path(folder)
