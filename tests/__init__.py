@@ -1,1 +1,1 @@
-"""The tests, as a package: so that they import the harness as `tests.harness` from wherever they run."""
+"""The tests, as a package: they import the harness as `tests.harness` from wherever they run."""
