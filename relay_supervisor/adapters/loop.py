@@ -25,36 +25,56 @@ class Loop:
     def __init__(self) -> None:
         self._owners: dict[int, OnReady] = {}
         self._masks: dict[int, int] = {}
-        if sys.platform == "linux":
-            epoll = select.epoll(sizehint=EVENTS_PER_TURN_MAX)
-            self._poller: select.epoll | select.poll = epoll
-            self._poll = lambda seconds: epoll.poll(seconds, EVENTS_PER_TURN_MAX)
-        else:
-            poll = select.poll()
-            self._poller = poll
-            self._poll = lambda seconds: poll.poll(
-                None if seconds is None else max(0, int(seconds * 1000) + 1)
-            )
+        self._files: dict[int, int] = {}  # descriptors that are always ready, with their mask
+        self._poller, self._poll = _poller()
 
     def watch(self, fd: int, mask: int, on_ready: OnReady) -> None:
         """Call *on_ready* whenever *fd* is ready for *mask*; replaces an earlier watch."""
-        if fd in self._owners:
-            if self._masks[fd] != mask:
-                self._poller.modify(fd, mask)
-        else:
-            self._poller.register(fd, mask)
         self._owners[fd] = on_ready
+        if self._masks.get(fd) == mask:
+            return
+        try:
+            if fd in self._masks:
+                self._poller.modify(fd, mask)
+            else:
+                self._poller.register(fd, mask)
+        except PermissionError:
+            # epoll refuses regular files and /dev/null, which never make anybody wait.
+            self._files[fd] = mask
         self._masks[fd] = mask
 
     def unwatch(self, fd: int) -> None:
         """Forget *fd*; to be called before it is closed. Unknown ones are fine."""
-        if self._owners.pop(fd, None) is not None:
-            del self._masks[fd]
+        if self._owners.pop(fd, None) is None:
+            return
+        del self._masks[fd]
+        if self._files.pop(fd, None) is None:
             self._poller.unregister(fd)
 
     def turn(self, seconds: float | None) -> None:
         """Wait at most *seconds* (None: for ever), and serve whoever is ready."""
-        for fd, events in self._poll(seconds):
+        ready = self._poll(0.0 if self._files else seconds)
+        if self._files:
+            ready = [*ready, *self._files.items()]
+        for fd, events in ready:
             owner = self._owners.get(fd)  # an owner served before may have closed this one
             if owner is not None:
                 owner(events)
+
+
+_Poll: TypeAlias = Callable[[float | None], list[tuple[int, int]]]
+
+if sys.platform == "linux":
+
+    def _poller() -> tuple[select.epoll, _Poll]:
+        epoll = select.epoll(sizehint=EVENTS_PER_TURN_MAX)
+        return epoll, lambda seconds: epoll.poll(seconds, EVENTS_PER_TURN_MAX)
+
+else:
+
+    def _poller() -> tuple[select.poll, _Poll]:
+        poll = select.poll()
+        # Rounded up: a turn that ends before its deadline would only have to be made again.
+        return poll, lambda seconds: poll.poll(
+            None if seconds is None else int(max(0.0, seconds) * 1000) + 1
+        )

@@ -47,7 +47,7 @@ class Unknown(msgspec.Struct, frozen=True):
 # ---- supervisor to worker -------------------------------------------------------------------
 
 
-class Configure(Message, tag=1):
+class Configure(Message, frozen=True, tag=1):
     """Read this configuration. Payload: the file's bytes as the supervisor read them at its start
     (the snapshot this generation is made of); empty with `config_path` None: the embedded default.
     """
@@ -61,14 +61,14 @@ class Configure(Message, tag=1):
     has_snapshot: bool
 
 
-class KnownLists(Message, tag=2):
+class KnownLists(Message, frozen=True, tag=2):
     """The lists of one backend as learned before. Payload: what `LearnedLists` carried."""
 
     backend: str
     spec_hash: str
 
 
-class Session(Message, tag=3):
+class Session(Message, frozen=True, tag=3):
     """The client is known: connect the backends. Payload: the params of its `initialize`, or for a
     modern client an object of the same shape made from its envelope. Sent again when it changes.
 
@@ -81,7 +81,7 @@ class Session(Message, tag=3):
     log_level: str | None = None
 
 
-class Call(Message, tag=4):
+class Call(Message, frozen=True, tag=4):
     """Carry out a client request. Payload: its params, byte for byte.
 
     `name` is what it is routed by: a tool's or prompt's name or a resource's URI, else empty.
@@ -94,13 +94,13 @@ class Call(Message, tag=4):
     attempt: int = 1
 
 
-class Cancel(Message, tag=5):
+class Cancel(Message, frozen=True, tag=5):
     """The client no longer wants the answer. Payload: the params of its notification, or empty."""
 
     call: int
 
 
-class ClientAnswer(Message, tag=6):
+class ClientAnswer(Message, frozen=True, tag=6):
     """The client's answer to a `BackendRequest`. Payload: members. `id` as the request had it."""
 
     backend: str
@@ -108,25 +108,25 @@ class ClientAnswer(Message, tag=6):
     pid: int
 
 
-class ClientNotification(Message, tag=7):
+class ClientNotification(Message, frozen=True, tag=7):
     """A notification of the client's that concerns backends. Payload: params."""
 
     method: str
 
 
-class SetLevel(Message, tag=8):
+class SetLevel(Message, frozen=True, tag=8):
     """The client set its log level; tell the backends that log."""
 
     level: str
 
 
-class Subscriptions(Message, tag=9):
+class Subscriptions(Message, frozen=True, tag=9):
     """The complete set of resource URIs the client wants updates for."""
 
     uris: list[str]
 
 
-class Spawned(Message, tag=10):
+class Spawned(Message, frozen=True, tag=10):
     """The backend asked for with `Spawn` runs; stdin, stdout and stderr (in this order) came over
     the socketpair with `token` as eight bytes, before this message.
     """
@@ -136,7 +136,7 @@ class Spawned(Message, tag=10):
     pid: int
 
 
-class SpawnRefused(Message, tag=11):
+class SpawnRefused(Message, frozen=True, tag=11):
     """The backend asked for with `Spawn` could not be started."""
 
     token: int
@@ -144,7 +144,7 @@ class SpawnRefused(Message, tag=11):
     reason: str
 
 
-class Exited(Message, tag=12):
+class Exited(Message, frozen=True, tag=12):
     """A backend's process is gone and reaped: its exit status, or minus the signal."""
 
     backend: str
@@ -152,32 +152,32 @@ class Exited(Message, tag=12):
     status: int
 
 
-class StatusReply(Message, tag=13):
+class StatusReply(Message, frozen=True, tag=13):
     """Answer to `StatusRequest`. Payload: one instance of `relayctl status --json`."""
 
     token: int
 
 
-class Ping(Message, tag=14):
+class Ping(Message, frozen=True, tag=14):
     """Heartbeat; to be answered with `Pong`, from the loop that carries the calls."""
 
     token: int
 
 
-class Log(Message, tag=15):
+class Log(Message, frozen=True, tag=15):
     """Lines of the supervisor's for the log file. Payload: whole lines, UTF-8."""
 
     dropped: int = 0
 
 
-class Retire(Message, tag=16):
+class Retire(Message, frozen=True, tag=16):
     """End: let go of the backends and exit with status 0."""
 
 
 # ---- worker to supervisor -------------------------------------------------------------------
 
 
-class BackendInfo(Message):
+class BackendInfo(Message, frozen=True):
     """A backend as configured; `kind` is stdio, http, sse, llm or builtin."""
 
     name: str
@@ -185,7 +185,7 @@ class BackendInfo(Message):
     call_timeout_seconds: float | None = None
 
 
-class Limits(Message):
+class Limits(Message, frozen=True):
     """Settings of the configuration that the supervisor keeps."""
 
     queue_requests_max: int = 256
@@ -194,9 +194,10 @@ class Limits(Message):
     first_list_wait_seconds: float = 4.0
     frame_bytes_max: int = 64 << 20
     retained_bytes_max: int = 256 << 20
+    requests_in_flight_max: int = 10_000
 
 
-class Configured(Message, tag=65):
+class Configured(Message, frozen=True, tag=65):
     """The configuration is read: what is valid of it. Payload: the `instructions` text, UTF-8."""
 
     backends: list[BackendInfo]
@@ -204,7 +205,7 @@ class Configured(Message, tag=65):
     problems: list[str] = []
 
 
-class Catalogue(Message, tag=66):
+class Catalogue(Message, frozen=True, tag=66):
     """What the client is to see from now on. Payload: `wire.cache.Body`, msgpack.
 
     `settled`: no backend that is to be learned is still on its way, so nothing is known missing.
@@ -214,7 +215,7 @@ class Catalogue(Message, tag=66):
     settled: bool
 
 
-class LearnedLists(Message, tag=67):
+class LearnedLists(Message, frozen=True, tag=67):
     """The raw lists of one backend, to be kept for the next worker. Payload: the worker's own
     format; the supervisor does not look into it.
     """
@@ -223,27 +224,27 @@ class LearnedLists(Message, tag=67):
     spec_hash: str
 
 
-class Reply(Message, tag=68):
+class Reply(Message, frozen=True, tag=68):
     """The answer to a call. Payload: members. `outcome` is one of `OUTCOME_…`."""
 
     call: int
     outcome: int
 
 
-class Progress(Message, tag=69):
+class Progress(Message, frozen=True, tag=69):
     """Progress of a call. Payload: params without `progressToken`."""
 
     call: int
 
 
-class Notification(Message, tag=70):
+class Notification(Message, frozen=True, tag=70):
     """A backend's notification for the client. Payload: params."""
 
     backend: str
     method: str
 
 
-class BackendRequest(Message, tag=71):
+class BackendRequest(Message, frozen=True, tag=71):
     """A backend asks the client (sampling, elicitation, roots). Payload: params. `id` is its raw
     JSON-RPC id and `pid` the process that asked; both come back in `ClientAnswer`.
     """
@@ -254,7 +255,7 @@ class BackendRequest(Message, tag=71):
     method: str
 
 
-class BackendCancel(Message, tag=72):
+class BackendCancel(Message, frozen=True, tag=72):
     """A backend withdraws a `BackendRequest`. Payload: the params of its notification."""
 
     backend: str
@@ -262,7 +263,7 @@ class BackendCancel(Message, tag=72):
     pid: int
 
 
-class Spawn(Message, tag=73):
+class Spawn(Message, frozen=True, tag=73):
     """Start a backend: in a session of its own, its pipe ends passed back."""
 
     token: int
@@ -272,14 +273,14 @@ class Spawn(Message, tag=73):
     cwd: str
 
 
-class StopBackend(Message, tag=74):
+class StopBackend(Message, frozen=True, tag=74):
     """End a backend: close its stdin, then TERM, then KILL its process group."""
 
     backend: str
     pid: int
 
 
-class BackendState(Message, tag=75):
+class BackendState(Message, frozen=True, tag=75):
     """A backend as it is now, for `status`. `state` is a `relay_worker` word such as `ready`."""
 
     backend: str
@@ -291,20 +292,20 @@ class BackendState(Message, tag=75):
     skipped_lines: int = 0
 
 
-class StatusRequest(Message, tag=76):
+class StatusRequest(Message, frozen=True, tag=76):
     """A tool of the relay's own wants the status; answered with `StatusReply`."""
 
     token: int
 
 
-class Ready(Message, tag=77):
+class Ready(Message, frozen=True, tag=77):
     """The catalogue is built and the checks have passed; the nonce is `Hello`'s."""
 
     generation: int
     nonce: str
 
 
-class Pong(Message, tag=78):
+class Pong(Message, frozen=True, tag=78):
     """Answer to `Ping`."""
 
     token: int
@@ -346,8 +347,8 @@ ToSupervisor: TypeAlias = (
 )
 
 _encoder = msgspec.msgpack.Encoder()
-_to_worker = msgspec.msgpack.Decoder(ToWorker)
-_to_supervisor = msgspec.msgpack.Decoder(ToSupervisor)
+_to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+_to_supervisor: msgspec.msgpack.Decoder[ToSupervisor] = msgspec.msgpack.Decoder(ToSupervisor)
 _any_message = msgspec.msgpack.Decoder(list[object])
 
 

@@ -1,0 +1,140 @@
+"""The client's stdio: claimed at the start, so that nobody else's print ever reaches the client.
+
+Descriptors 0 and 1 afterwards are /dev/null and a copy of stderr. Reading stops only while the
+client leaves more than `WAITING_BYTES_MAX` of our answers unread: a stdin nobody reads would hide
+its cancellations.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Final
+
+from relay_supervisor.adapters.loop import READ, WRITE, Loop
+from relay_supervisor.core.events import (
+    AnyEvent,
+    ClientClosed,
+    ClientGone,
+    ClientLine,
+    ClientLineTooLong,
+)
+from relay_supervisor.wire.framing import Buffer, LineReader, WriteQueue
+
+READ_BYTES: Final = 64 << 10
+READ_BYTES_MAX: Final = 1 << 20
+"""After a read that filled its buffer the next one may take this much."""
+
+FULL_BYTES: Final = 8 << 20
+"""With more than this unread by the client, workers are not read: their backends wait."""
+
+WAITING_BYTES_MAX: Final = 64 << 20
+"""With more than this unread by the client, it is not read either."""
+
+NEWLINE: Final = b"\n"
+
+
+class ClientStdio:
+    """Lines from the client, lines to the client."""
+
+    def __init__(self, loop: Loop, on_event: Callable[[AnyEvent], None], line_bytes_max: int):
+        self._loop = loop
+        self._on_event = on_event
+        self._lines = LineReader(line_bytes_max)
+        self._queue = WriteQueue()
+        self._read_bytes = READ_BYTES
+        self._in, self._out = _claim()
+        self._blocking = {fd: os.get_blocking(fd) for fd in (self._in, self._out)}
+        for fd in self._blocking:
+            os.set_blocking(fd, False)
+        self._reading = True
+        self._gone = False
+        self._watch()
+
+    @property
+    def full(self) -> bool:
+        """Tell whether the client has so much to read that no more should be made."""
+        return self._queue.size > FULL_BYTES
+
+    @property
+    def waiting(self) -> int:
+        """Return how many bytes the client has yet to take."""
+        return self._queue.size
+
+    def set_line_bytes_max(self, limit: int) -> None:
+        """Use the limit of the configuration from now on."""
+        self._lines.line_bytes_max = limit
+
+    def send(self, buffers: tuple[Buffer, ...]) -> None:
+        """Queue one line. A newline inside can only be white space between JSON tokens, which a
+        backend over HTTP may send; the framing needs it gone.
+        """
+        if self._gone:
+            return
+        for buffer in buffers[:-1]:
+            if NEWLINE in bytes(buffer):
+                self._queue.append(bytes(buffer).replace(NEWLINE, b" "))
+            else:
+                self._queue.append(buffer)
+        self._queue.append(buffers[-1])
+
+    def flush(self) -> None:
+        """Write what the client takes now."""
+        if not self._queue.size:
+            return
+        try:
+            self._queue.flush(self._out)
+        except OSError:
+            self._queue.clear()
+            self._gone = True
+            self._loop.unwatch(self._out)
+            self._on_event(ClientGone())
+            return
+        self._watch()
+
+    def close(self) -> None:
+        """Leave the descriptors as they were found: a terminal outlives us."""
+        for fd, blocking in self._blocking.items():
+            os.set_blocking(fd, blocking)
+
+    def _read_ready(self, _events: int) -> None:
+        """Read what is there, and hand on the lines."""
+        try:
+            data = os.read(self._in, self._read_bytes)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._reading = False
+            self._loop.unwatch(self._in)
+            self._on_event(ClientClosed())
+            return
+        self._read_bytes = READ_BYTES_MAX if len(data) == self._read_bytes else READ_BYTES
+        before = self._lines.oversized
+        for line in self._lines.feed(data):
+            self._on_event(ClientLine(line))
+        for _ in range(self._lines.oversized - before):
+            self._on_event(ClientLineTooLong(self._lines.line_bytes_max))
+        self._watch()
+
+    def _write_ready(self, _events: int) -> None:
+        self.flush()
+
+    def _watch(self) -> None:
+        if self._reading and self._queue.size <= WAITING_BYTES_MAX:
+            self._loop.watch(self._in, READ, self._read_ready)
+        else:
+            self._loop.unwatch(self._in)
+        if self._queue.size:
+            self._loop.watch(self._out, WRITE, self._write_ready)
+        else:
+            self._loop.unwatch(self._out)
+
+
+def _claim() -> tuple[int, int]:
+    """Move the client's pipes to private descriptors."""
+    private = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    os.close(null)
+    return private

@@ -1,0 +1,193 @@
+"""Client requests that backends carry out: numbered, pinned to a generation, answered once.
+
+A request and the call made for it are two records. The request is the client's and is answered
+exactly once or cancelled; a call is one attempt, and what comes back for a call that is no longer
+in the table is late and dropped.
+"""
+
+from typing import Final
+
+from relay_supervisor.core import mcp
+from relay_supervisor.core.mcp import Kind
+from relay_supervisor.core.requests import Requests
+from relay_supervisor.core.shared import Shared
+from relay_supervisor.core.state import BackendCall, ClientRequest, Phase
+from relay_supervisor.wire import v1
+
+LATENCIES_KEPT: Final = 1024
+
+_KINDS: Final = {
+    "tools/call": Kind.TOOLS,
+    "prompts/get": Kind.PROMPTS,
+    "resources/read": Kind.RESOURCES,
+    "resources/subscribe": Kind.RESOURCES,
+    "resources/unsubscribe": Kind.RESOURCES,
+}
+
+
+class Calls:
+    """The way of a request to a worker and of its answer back."""
+
+    def __init__(self, shared: Shared, requests: Requests) -> None:
+        self._state = shared.state
+        self._registry = shared.registry
+        self._workers = shared.workers
+        self._timers = shared.timers
+        self._out = shared.out
+        self._open = requests
+
+    # ---- to the worker ----------------------------------------------------------------------
+
+    def admit(self, request: ClientRequest, now: float) -> None:
+        """Carry out a new request, or hold it while no worker is up."""
+        state, limits = self._state, self._state.limits
+        size = len(request.params)
+        state.counts.total += 1
+        # One request is always admitted, however large it is.
+        if state.retained_bytes > max(limits.retained_bytes_max, size):
+            return self._refuse(request, "retained_bytes_max", limits.retained_bytes_max)
+        if len(state.requests) > limits.requests_in_flight_max:
+            return self._refuse(request, "requests_in_flight_max", limits.requests_in_flight_max)
+        if self._workers.state.active is not None:
+            return self._dispatch(request, now)
+        held = self._open.waiting(Phase.HELD)
+        if len(held) >= limits.queue_requests_max:
+            return self._refuse(request, "queue_requests_max", limits.queue_requests_max)
+        if held and sum(len(r.params) for r in held) + size > limits.queue_bytes_max:
+            return self._refuse(request, "queue_bytes_max", limits.queue_bytes_max)
+        request.phase = Phase.HELD
+        if not held:
+            self._timers.set("held", now + limits.queue_wait_seconds)
+        return None
+
+    def release(self, now: float) -> None:
+        """A worker is up: carry out what was held, oldest first."""
+        self._timers.clear("held")
+        for request in self._open.waiting(Phase.HELD):
+            self._dispatch(request, now)
+
+    def expire_held(self, now: float) -> None:
+        """Answer the requests that waited too long for a worker."""
+        limit = self._state.limits.queue_wait_seconds
+        for request in self._open.waiting(Phase.HELD):
+            if now - request.arrived >= limit:
+                self.fail(
+                    request,
+                    f"Relay: no worker came up within {limit:g} s (queue_wait_seconds), so this "
+                    "was not carried out. The relay goes on trying; see `relayctl status`.",
+                )
+        if held := self._open.waiting(Phase.HELD):
+            self._timers.set("held", held[0].arrived + limit)
+
+    def _dispatch(self, request: ClientRequest, now: float) -> None:
+        state = self._state
+        active = self._workers.state.active
+        assert active is not None
+        state.last_call += 1
+        number = request.call = state.last_call
+        assert number <= v1.CALL_MAX
+        request.phase = Phase.CALLING
+        name = self._registry.owners.get(_KINDS.get(request.method, Kind.TEMPLATES), {})
+        backend = name.get(request.name, "")
+        call = BackendCall(number, request.id, active, backend, now)
+        state.calls[number] = call
+        if (owner := state.backends.get(backend)) is not None:
+            owner.calls += 1
+            if owner.call_timeout_seconds is not None:
+                self._limit(call, now + owner.call_timeout_seconds)
+        message = v1.Call(number, request.method, request.name, request.era)
+        self._out.worker(active, message, request.params)
+
+    def _refuse(self, request: ClientRequest, setting: str, limit: int) -> None:
+        self.fail(
+            request, f"Relay: too much is under way; this was not carried out ({setting} = {limit})"
+        )
+
+    # ---- back from the worker ---------------------------------------------------------------
+
+    def reply(self, generation: int, message: v1.Reply, payload: bytes, now: float) -> None:
+        """A worker answered a call."""
+        call = self._state.calls.get(message.call)
+        if call is None or call.generation != generation:
+            self._state.counts.late_replies += 1
+            return
+        request = self._state.requests[call.request]
+        if (owner := self._state.backends.get(call.backend)) is not None:
+            owner.errors += message.outcome != v1.OUTCOME_RESULT
+        if message.outcome == v1.OUTCOME_RESULT:
+            self._remember_subscription(request)
+        self._measure(now - call.sent)
+        self._open.answer(request, payload)
+
+    def progress(self, generation: int, message: v1.Progress, payload: bytes) -> None:
+        """A worker reported progress: pass it on under the client's own token."""
+        call = self._state.calls.get(message.call)
+        if call is None or call.generation != generation:
+            return
+        token = self._state.requests[call.request].token
+        if token:
+            params = mcp.with_member(b"progressToken", token, payload)
+            self._out.client(mcp.notification("notifications/progress", params))
+
+    def cancel(self, request: ClientRequest, params: bytes) -> None:
+        """The client cancelled: tell whoever works on it."""
+        call = self._state.calls.get(request.call)
+        if call is not None:
+            self._out.worker(call.generation, v1.Cancel(call.number), params)
+
+    def lose_generation(self, generation: int) -> None:
+        """A worker died: answer what it had under way, as nobody else can."""
+        for call in [c for c in self._state.calls.values() if c.generation == generation]:
+            self._state.counts.unknown_outcome += 1
+            self.fail(
+                self._state.requests[call.request],
+                "Relay: its worker died while this was under way. The outcome is unknown: it may "
+                "have run. A new worker is being started; check before you repeat it.",
+            )
+
+    def fail(self, request: ClientRequest, text: str) -> None:
+        """Answer a request with a failure of the relay's, in the form its method wants."""
+        if request.method == "tools/call":
+            self._open.answer(request, mcp.tool_error(text, modern=request.era == v1.MODERN))
+        else:
+            self._open.answer(request, mcp.error(mcp.RELAY_ERROR, text))
+
+    # ---- time -------------------------------------------------------------------------------
+
+    def _limit(self, call: BackendCall, when: float) -> None:
+        call.deadline = when
+        if when < self._timers.at.get("calls", float("inf")):
+            self._timers.set("calls", when)
+
+    def expire_calls(self, now: float) -> None:
+        """Answer the calls over their backend's `call_timeout_seconds`, and cancel them there."""
+        limited = [call for call in self._state.calls.values() if call.deadline is not None]
+        for call in limited:
+            if call.deadline is not None and call.deadline <= now:
+                seconds = call.deadline - call.sent
+                request = self._state.requests[call.request]
+                reason = b'{"reason":"timeout of the relay"}'
+                self._out.worker(call.generation, v1.Cancel(call.number), reason)
+                self.fail(
+                    request,
+                    f"Relay: backend {call.backend!r} gave no answer within {seconds:g} s "
+                    "(call_timeout_seconds); the call was cancelled there, it may have run.",
+                )
+        rest = [c.deadline for c in limited if c.deadline is not None and c.deadline > now]
+        if rest:
+            self._timers.set("calls", min(rest))
+
+    def _measure(self, seconds: float) -> None:
+        counts = self._state.counts
+        if len(counts.latencies) < LATENCIES_KEPT:
+            counts.latencies.append(seconds)
+        else:
+            counts.latencies[counts.position] = seconds
+            counts.position = (counts.position + 1) % LATENCIES_KEPT
+
+    def _remember_subscription(self, request: ClientRequest) -> None:
+        uris = self._state.peer.uris
+        if request.method == "resources/subscribe" and request.name not in uris:
+            uris.append(request.name)
+        elif request.method == "resources/unsubscribe" and request.name in uris:
+            uris.remove(request.name)

@@ -1,0 +1,371 @@
+"""The client's side of the relay: what it says, what it is answered, what it is told.
+
+Which era a request is of is decided by its own envelope, never by what came before.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from relay_supervisor.core import envelope, mcp
+from relay_supervisor.core.asks import Asks
+from relay_supervisor.core.calls import Calls
+from relay_supervisor.core.envelope import Envelope, EnvelopeError
+from relay_supervisor.core.registry import CHANGED, MODERN_CACHING
+from relay_supervisor.core.requests import Requests
+from relay_supervisor.core.shared import Shared
+from relay_supervisor.core.state import ClientRequest, Listen, Phase
+from relay_supervisor.wire import v1
+
+GREETING_SECONDS_MAX: Final = 2.0
+"""How long initialize may wait for the instructions; Claude Code gives discover 2.9 s."""
+
+CHANGED_SECONDS_DELAY: Final = 0.05
+"""Changes within this time become one list_changed."""
+
+BATCH_ITEMS_MAX: Final = 1000
+LISTENS_MAX: Final = 64
+
+Meet = Callable[[int, str, bytes, float], None]
+"""Called once the client's era, protocol version and `initialize` params are known."""
+
+
+class Client:
+    """Talks JSON-RPC with the client; everything a backend has to do goes to `Calls`."""
+
+    def __init__(
+        self, shared: Shared, requests: Requests, calls: Calls, asks: Asks, meet: Meet
+    ) -> None:
+        self._shared = shared
+        self._state = shared.state
+        self._registry = shared.registry
+        self._timers = shared.timers
+        self._out = shared.out
+        self._open = requests
+        self._calls = calls
+        self._asks = asks
+        self._meet = meet
+        self._server_info = {"name": "mcp-relay", "version": shared.workers.identity.build}
+        self._methods: dict[str, Callable[[ClientRequest, Envelope, float], None]] = {
+            "initialize": self._initialize,
+            "server/discover": self._discover,
+            "ping": self._ping,
+            "logging/setLevel": self._set_level,
+            "subscriptions/listen": self._listen,
+            **dict.fromkeys(mcp.LISTS, self._list),
+            **dict.fromkeys(mcp.ROUTED_BY, self._route),
+        }
+        self._notifications: dict[str, Callable[[mcp.Notification], None]] = {
+            "notifications/initialized": self._initialized,
+            "notifications/cancelled": self._cancelled,
+            "notifications/progress": self._for_backends,
+            "notifications/roots/list_changed": self._for_backends,
+        }
+
+    # ---- incoming ---------------------------------------------------------------------------
+
+    def line(self, line: bytes, now: float) -> None:
+        """The client wrote a line; a blank one means nothing."""
+        if line and not line.isspace():
+            self._message(mcp.parse(line), 0, now)
+
+    def line_too_long(self, limit: int) -> None:
+        """The client wrote a line over the limit; its id is unknown."""
+        text = f"the line is over the limit of {limit} bytes (frame_bytes_max) and was dropped"
+        self._out.error(b"null", mcp.INVALID_REQUEST, text)
+
+    def _message(self, message: mcp.Message, batch: int, now: float) -> None:
+        match message:
+            case mcp.Request():
+                self._request(message, batch, now)
+            case mcp.Notification():
+                if (take := self._notifications.get(message.method)) is not None:
+                    take(message)
+            case mcp.Response():
+                self._asks.answered(message)
+            case mcp.Batch():
+                self._batch(message, batch, now)
+            case mcp.Invalid():
+                self._open.reject(message.raw_id, message.code, message.message, batch)
+
+    def _request(self, message: mcp.Request, batch: int, now: float) -> None:
+        state = self._state
+        if message.id in state.requests:
+            # Answered under its own id it would be taken for the answer to the first one.
+            text = f"id {message.raw_id.decode()} is already in use by an open request"
+            return self._open.reject(b"null", mcp.INVALID_REQUEST, text, batch)
+        try:
+            read = envelope.read(message.params)
+        except EnvelopeError as error:
+            return self._open.reject(message.raw_id, error.code, str(error), batch, error.data)
+        request = ClientRequest(
+            message.id,
+            message.raw_id,
+            message.method,
+            read.era,
+            Phase.CALLING,
+            now,
+            read.token,
+            batch=batch,
+        )
+        self._open.add(request)
+        handle = self._methods.get(message.method)
+        if handle is None:
+            text = f"Method not found: {message.method}"
+            return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
+        if read.era == v1.MODERN:
+            self._meet_modern(message.method, read, now)
+        elif not state.peer.greeted and message.method not in _BEFORE_INITIALIZE:
+            text = f"{message.method} before initialize: the session is not open yet"
+            return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
+        if message.method in mcp.ROUTED_BY:
+            self._open.keep(request, message.params)
+        return handle(request, read, now)
+
+    def _batch(self, message: mcp.Batch, outer: int, now: float) -> None:
+        if outer or not message.items:
+            text = "a batch must be an array with messages in it"
+            return self._open.reject(b"null", mcp.INVALID_REQUEST, text, outer)
+        if self._state.peer.protocol != mcp.BATCH_VERSION:
+            text = f"batches exist in protocol version {mcp.BATCH_VERSION} only"
+            return self._out.error(b"null", mcp.INVALID_REQUEST, text)
+        if len(message.items) > BATCH_ITEMS_MAX:
+            text = f"a batch may hold {BATCH_ITEMS_MAX} messages"
+            return self._out.error(b"null", mcp.INVALID_REQUEST, text)
+        items = [mcp.parse(item) for item in message.items]
+        # All are counted before the first is handled: an answer at once must not end the batch.
+        silent = sum(isinstance(item, mcp.Notification | mcp.Response) for item in items)
+        number = self._open.open_batch(len(items) - silent)
+        for item in items:
+            self._message(item, number, now)
+        return None
+
+    # ---- requests the supervisor answers itself -----------------------------------------------
+
+    def _initialize(self, request: ClientRequest, read: Envelope, now: float) -> None:
+        if request.batch:
+            text = "initialize must not be part of a batch"
+            return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
+        wanted = mcp.string(read.params.get("protocolVersion"))
+        if wanted is None:
+            text = "initialize needs a protocolVersion"
+            return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
+        protocol = wanted if wanted in mcp.LEGACY_VERSIONS else mcp.LEGACY_VERSIONS[-1]
+        params = {**read.params, "protocolVersion": Raw(msgspec.json.encode(protocol))}
+        self._meet(v1.LEGACY, protocol, msgspec.json.encode(params), now)
+        return self._greet(request, now)
+
+    def _discover(self, request: ClientRequest, read: Envelope, now: float) -> None:
+        if read.era != v1.MODERN:
+            text = f"server/discover needs {envelope.VERSION} in _meta"
+            return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
+        return self._greet(request, now)
+
+    def _meet_modern(self, method: str, read: Envelope, now: float) -> None:
+        # A probe alone decides nothing: the client may yet fall back to initialize.
+        if self._state.peer.era is None and method != "server/discover":
+            protocol = mcp.string(read.meta[envelope.VERSION]) or ""
+            self._meet(v1.MODERN, protocol, envelope.initialize_params(read), now)
+
+    def _greet(self, request: ClientRequest, now: float) -> None:
+        request.phase = Phase.GREETING
+        if self._registry.instructions is not None:
+            self.greet(request)
+        else:
+            self._timers.set("greeting", now + GREETING_SECONDS_MAX)
+
+    def greet_waiting(self) -> None:
+        """Answer those who waited for the instructions."""
+        self._timers.clear("greeting")
+        for request in self._open.waiting(Phase.GREETING):
+            self.greet(request)
+
+    def greet(self, request: ClientRequest) -> None:
+        """Answer initialize or server/discover."""
+        body: dict[str, object] = {"capabilities": self._registry.capabilities()}
+        if request.method == "initialize":
+            self._state.peer.greeted = True
+            body |= {
+                "protocolVersion": self._state.peer.protocol,
+                "serverInfo": self._server_info,
+            }
+        else:
+            body |= {
+                "resultType": "complete",
+                "supportedVersions": mcp.MODERN_VERSIONS,
+                "_meta": {mcp.META + "serverInfo": self._server_info},
+                **MODERN_CACHING,
+            }
+        if self._registry.instructions:
+            body["instructions"] = self._registry.instructions
+        self._open.answer(request, mcp.result(body))
+
+    def _ping(self, request: ClientRequest, read: Envelope, now: float) -> None:
+        if read.era == v1.MODERN:
+            text = "Method not found: ping (removed in 2026-07-28)"
+            return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
+        return self._open.answer(request, mcp.result({}))
+
+    def _set_level(self, request: ClientRequest, read: Envelope, now: float) -> None:
+        level = mcp.string(read.params.get("level"))
+        if level not in LOG_LEVELS:
+            text = f"level must be one of {', '.join(LOG_LEVELS)}"
+            return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
+        self._state.peer.log_level = level
+        self._shared.tell_active(v1.SetLevel(level))
+        return self._open.answer(request, mcp.result({}))
+
+    def _list(self, request: ClientRequest, read: Envelope, now: float) -> None:
+        if "cursor" in read.params and mcp.string(read.params["cursor"]) is not None:
+            text = "unknown cursor: every list has one page"
+            return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
+        if not self._registry.servable():
+            request.phase = Phase.LISTING
+            return None
+        page = self._registry.page(mcp.LISTS[request.method], request.era)
+        return self._open.answer(request, page)
+
+    def list_waiting(self) -> None:
+        """Answer the list requests that waited for the first catalogue."""
+        for request in self._open.waiting(Phase.LISTING):
+            kind = mcp.LISTS[request.method]
+            self._open.answer(request, self._registry.page(kind, request.era))
+
+    def _listen(self, request: ClientRequest, read: Envelope, now: float) -> None:
+        if read.era != v1.MODERN:
+            text = "Method not found: subscriptions/listen needs protocol version 2026-07-28"
+            return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
+        if len(self._state.peer.listens) >= LISTENS_MAX:
+            text = f"too many open subscriptions (at most {LISTENS_MAX})"
+            return self._open.answer(request, mcp.error(mcp.RELAY_ERROR, text))
+        try:
+            wanted = _filter.decode(read.params.get("notifications", Raw(b"{}")))
+        except msgspec.MsgspecError as error:
+            text = f"notifications is no subscription filter: {error}"
+            return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
+        listen = Listen(
+            request.raw_id,
+            bool(wanted.tools),
+            bool(wanted.prompts),
+            bool(wanted.resources),
+            wanted.uris or [],
+        )
+        request.phase = Phase.LISTENING
+        self._state.peer.listens[request.id] = listen
+        self._stamped("notifications/subscriptions/acknowledged", listen, notifications=wanted)
+        if listen.uris:
+            self.tell_subscriptions()
+        return None
+
+    def _route(self, request: ClientRequest, read: Envelope, now: float) -> None:
+        if member := mcp.ROUTED_BY[request.method]:
+            name = mcp.string(read.params.get(member))
+            if name is None:
+                text = f"{request.method} needs a string {member!r} in its params"
+                return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
+            request.name = name
+        return self._calls.admit(request, now)
+
+    # ---- notifications of the client ----------------------------------------------------------
+
+    def _initialized(self, message: mcp.Notification) -> None:
+        if not self._state.peer.ready:
+            self._state.peer.ready = True
+            self._asks.open()
+
+    def _cancelled(self, message: mcp.Notification) -> None:
+        try:
+            params = mcp.members_of(message.params)
+        except (msgspec.MsgspecError, RecursionError):
+            return
+        raw_id = params.get("requestId")
+        request = self._open.find(mcp.id_of(raw_id)) if raw_id is not None else None
+        if request is None or request.method == "initialize":
+            return
+        self._calls.cancel(request, bytes(message.params))
+        self._open.cancel(request)
+        if self._state.peer.listens.pop(request.id, None) is not None:
+            self.tell_subscriptions()
+
+    def _for_backends(self, message: mcp.Notification) -> None:
+        self._shared.tell_active(v1.ClientNotification(message.method), bytes(message.params))
+
+    # ---- telling the client -------------------------------------------------------------------
+
+    def announce(self) -> None:
+        """Tell the client which of the lists it knows have changed."""
+        methods = {CHANGED[kind] for kind in self._registry.announce()}
+        for method in sorted(methods):
+            if self._state.peer.ready:
+                self._out.client(mcp.notification(method))
+            for listen in self._state.peer.listens.values():
+                if getattr(listen, _FILTERS[method]):
+                    self._stamped(method, listen)
+
+    def changed(self, now: float) -> None:
+        """A list differs from what the client knows: tell it soon, and once."""
+        if "changed" not in self._timers.at:
+            self._timers.set("changed", now + CHANGED_SECONDS_DELAY)
+
+    def notify(self, message: v1.Notification, payload: bytes) -> None:
+        """Pass on a backend's notification, if this client is to have it."""
+        peer = self._state.peer
+        if message.method == "notifications/resources/updated":
+            uri = mcp.string(mcp.members_of(Raw(payload)).get("uri"))
+            for listen in peer.listens.values():
+                if uri in listen.uris:
+                    self._stamped(message.method, listen, uri=uri)
+            if uri not in peer.uris:
+                return
+        if peer.era == v1.LEGACY and peer.greeted:
+            self._out.client(mcp.notification(message.method, payload))
+
+    def tell_subscriptions(self) -> None:
+        """Give the worker the set of all URIs the client wants to hear of."""
+        self._shared.tell_active(v1.Subscriptions(self.subscriptions()))
+
+    def subscriptions(self) -> list[str]:
+        """Return all URIs the client wants to hear of, in either era."""
+        peer = self._state.peer
+        uris = dict.fromkeys(peer.uris)
+        for listen in peer.listens.values():
+            uris |= dict.fromkeys(listen.uris)
+        return list(uris)
+
+    def _stamped(self, method: str, listen: Listen, **params: object) -> None:
+        meta = {envelope.SUBSCRIPTION: Raw(listen.raw_id)}
+        body = msgspec.json.encode({"_meta": meta, **params})
+        self._out.client(mcp.notification(method, body))
+
+
+class SubscriptionFilter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The `notifications` of `subscriptions/listen`."""
+
+    tools: bool | None = msgspec.field(default=None, name="toolsListChanged")
+    prompts: bool | None = msgspec.field(default=None, name="promptsListChanged")
+    resources: bool | None = msgspec.field(default=None, name="resourcesListChanged")
+    uris: list[str] | None = msgspec.field(default=None, name="resourceSubscriptions")
+
+
+LOG_LEVELS: Final = (
+    "debug",
+    "info",
+    "notice",
+    "warning",
+    "error",
+    "critical",
+    "alert",
+    "emergency",
+)
+
+_BEFORE_INITIALIZE: Final = ("initialize", "ping", "server/discover")
+
+_FILTERS: Final = {
+    "notifications/tools/list_changed": "tools",
+    "notifications/prompts/list_changed": "prompts",
+    "notifications/resources/list_changed": "resources",
+}
+
+_filter = msgspec.json.Decoder(SubscriptionFilter)

@@ -1,0 +1,100 @@
+"""What to do, in the imperative: everything the core can make happen."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from relay_supervisor.wire import handshake, v1
+from relay_supervisor.wire.framing import Buffer
+
+
+class Effect(msgspec.Struct, frozen=True, gc=False):
+    """Base of all effects."""
+
+
+class SendToClient(Effect, frozen=True):
+    """Write these buffers, one whole line, to the client."""
+
+    buffers: tuple[Buffer, ...]
+
+
+class SpawnWorker(Effect, frozen=True):
+    """Start the process of a generation; `WorkerSpawned` or `WorkerSpawnFailed` follows."""
+
+    generation: int
+
+
+class SendToWorker(Effect, frozen=True):
+    """Send a message and its payload to a generation. One that is gone is skipped."""
+
+    generation: int
+    message: v1.Message | handshake.Hello
+    payload: Buffer = b""
+
+
+class ClosePipe(Effect, frozen=True):
+    """Close both pipes of a generation; its process sees the end of its input."""
+
+    generation: int
+
+
+class SpawnBackend(Effect, frozen=True):
+    """Start a backend for a generation; `BackendSpawned` or `BackendSpawnFailed` follows."""
+
+    generation: int
+    request: v1.Spawn
+
+
+class CloseStdin(Effect, frozen=True):
+    """Close our duplicates of a backend's pipe ends, so that it can see the end of its input."""
+
+    pid: int
+
+
+class Signal(Effect, frozen=True):
+    """Send a signal to the process group that *pid* leads."""
+
+    pid: int
+    signal: int
+
+
+class ReplyToControl(Effect, frozen=True):
+    """Send a line to relayctl; `done` ends the conversation."""
+
+    connection: int
+    line: bytes
+    done: bool = True
+
+
+class LimitLines(Effect, frozen=True):
+    """Drop lines of the client's over this length from now on."""
+
+    line_bytes_max: int
+
+
+class Log(Effect, frozen=True):
+    """Tell the user, on stderr and in the log file."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    text: str
+
+
+class Exit(Effect, frozen=True):
+    """End this process, once the client has what was sent to it."""
+
+    status: int
+
+
+AnyEffect: TypeAlias = (
+    SendToClient
+    | SpawnWorker
+    | SendToWorker
+    | ClosePipe
+    | SpawnBackend
+    | CloseStdin
+    | Signal
+    | ReplyToControl
+    | LimitLines
+    | Log
+    | Exit
+)

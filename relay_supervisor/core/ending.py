@@ -1,0 +1,63 @@
+"""How the relay ends: nothing left behind, and in time for a client that kills."""
+
+from typing import Final
+
+from relay_supervisor.core.effects import Exit
+from relay_supervisor.core.processes import Pace, Rung
+from relay_supervisor.core.shared import Shared
+from relay_supervisor.wire import v1
+
+LAST_ANSWERS_SECONDS_MAX: Final = 0.8
+"""After the client closed stdin, calls under way get this long to be answered."""
+
+STOP_SECONDS_MAX: Final = 1.0
+"""After the end has begun we exit at the latest after this, whatever is left."""
+
+
+class Ending:
+    """Whether, and how fast, the relay is ending."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self.pace: Pace | None = None
+        self._client_closed = False
+
+    def client_closed(self, now: float) -> None:
+        """The client closed stdin: it may still read answers, but asks nothing more."""
+        self._client_closed = True
+        self._shared.timers.set("last answers", now + LAST_ANSWERS_SECONDS_MAX)
+
+    def signalled(self, now: float) -> None:
+        """A signal asks for the end; a second one means that the first was not fast enough."""
+        self.begin(Pace.URGENT if self.pace is None else Pace.AT_ONCE, now)
+
+    def begin(self, pace: Pace, now: float) -> None:
+        """Begin to end, or hurry."""
+        if self.pace is not None and self.pace.value <= pace.value:
+            return
+        shared = self._shared
+        if self.pace is None:
+            shared.timers.clear("respawn")
+            shared.timers.set("stop", now + STOP_SECONDS_MAX)
+            for number in shared.workers.state.generations:
+                shared.out.worker(number, v1.Retire())
+        self.pace = pace
+        for pid in list(shared.processes.by_pid):
+            shared.processes.end(pid, pace, now)
+
+    def check(self, now: float) -> None:
+        """After each event: see whether it is time."""
+        if self.pace is None:
+            state = self._shared.state
+            if self._client_closed and len(state.requests) == len(state.peer.listens):
+                self.begin(Pace.HURRIED, now)
+        if self.pace is not None and self._alone():
+            self.exit()
+
+    def exit(self) -> None:
+        """Go, whatever is left."""
+        self._shared.out.put(Exit(0))
+
+    def _alone(self) -> bool:
+        processes = self._shared.processes.by_pid.values()
+        return all(process.rung is Rung.KILLED for process in processes)

@@ -1,0 +1,130 @@
+"""What happened, in the past tense: everything the core ever learns about the world."""
+
+from typing import TypeAlias
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """Base of all events."""
+
+
+class Started(Event, frozen=True):
+    """The process is set up; the first event of all."""
+
+
+class ClientLine(Event, frozen=True):
+    """The client wrote a line (without its newline)."""
+
+    line: bytes
+
+
+class ClientLineTooLong(Event, frozen=True):
+    """The client wrote a line over `frame_bytes_max`; it was dropped."""
+
+    limit: int
+
+
+class ClientClosed(Event, frozen=True):
+    """The client closed its end of stdin: no request follows, answers may still be read."""
+
+
+class ClientGone(Event, frozen=True):
+    """The client no longer reads our stdout: it is dead."""
+
+
+class WorkerSpawned(Event, frozen=True):
+    """The process of a generation runs."""
+
+    generation: int
+    pid: int
+
+
+class WorkerSpawnFailed(Event, frozen=True):
+    """The process of a generation could not be started."""
+
+    generation: int
+    reason: str
+
+
+class WorkerFrame(Event, frozen=True):
+    """A frame came through a worker's pipe."""
+
+    generation: int
+    header: bytes
+    payload: bytes
+
+
+class WorkerPipeFailed(Event, frozen=True):
+    """A worker's pipe closed or carried something that is no frame."""
+
+    generation: int
+    reason: str
+
+
+class BackendSpawned(Event, frozen=True):
+    """A backend runs, and its pipe ends are on their way to the worker that asked."""
+
+    generation: int
+    token: int
+    backend: str
+    pid: int
+
+
+class BackendSpawnFailed(Event, frozen=True):
+    """A backend could not be started."""
+
+    generation: int
+    token: int
+    backend: str
+    reason: str
+
+
+class ProcessExited(Event, frozen=True):
+    """A child is dead and reaped: its exit status, or minus the signal that ended it."""
+
+    pid: int
+    status: int
+
+
+class ControlRequested(Event, frozen=True):
+    """relayctl sent a request line."""
+
+    connection: int
+    line: bytes
+
+
+class StopRequested(Event, frozen=True):
+    """A signal asks the relay to end."""
+
+    signal: int
+
+
+class Overslept(Event, frozen=True):
+    """The loop ran late by this much: it was stopped or the machine slept. Nobody else is late."""
+
+    seconds: float
+
+
+class DeadlinePassed(Event, frozen=True):
+    """`next_deadline` is reached."""
+
+
+AnyEvent: TypeAlias = (
+    Started
+    | ClientLine
+    | ClientLineTooLong
+    | ClientClosed
+    | ClientGone
+    | WorkerSpawned
+    | WorkerSpawnFailed
+    | WorkerFrame
+    | WorkerPipeFailed
+    | BackendSpawned
+    | BackendSpawnFailed
+    | ProcessExited
+    | ControlRequested
+    | StopRequested
+    | Overslept
+    | DeadlinePassed
+)

@@ -1,0 +1,115 @@
+"""What the client sees: the lists, and when it has to be told that they changed.
+
+Lists are served from here alone, so they are there while workers and backends come and go. A
+page is put together once and then sent as it is: the same bytes for as long as nothing changed.
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from relay_supervisor.core.mcp import Kind, result
+from relay_supervisor.wire import cache, v1
+
+MODERN_CACHING: Final = {"ttlMs": 0, "cacheScope": "private"}
+"""The client is told of changes; a longer life would only delay them."""
+
+SUPERSET: Final = {
+    "tools": {"listChanged": True},
+    "prompts": {"listChanged": True},
+    "resources": {"listChanged": True, "subscribe": True},
+    "completions": {},
+    "logging": {},
+}
+"""Declared while nothing is known: capabilities cannot be added after initialize."""
+
+CHANGED: Final = {
+    Kind.TOOLS: "notifications/tools/list_changed",
+    Kind.PROMPTS: "notifications/prompts/list_changed",
+    Kind.RESOURCES: "notifications/resources/list_changed",
+    Kind.TEMPLATES: "notifications/resources/list_changed",
+}
+
+
+class Registry(msgspec.Struct):
+    """The catalogue as served, and what the client has seen of it."""
+
+    body: cache.Body | None = None
+    digest: str = ""
+    settled: bool = False
+    recalled: bool = False
+    """The catalogue is from the disk, no worker has confirmed it yet."""
+    instructions: str | None = None
+    lists: dict[str, cache.Lists] = {}
+    """Raw lists of each backend, for the next worker."""
+    pages: dict[Kind, bytes] = {}
+    """The JSON text of each list, without the result around it."""
+    seen: dict[Kind, bytes] = {}
+    """The page of each list that the client was last sent or told of."""
+    owners: dict[Kind, dict[str, str]] = {}
+    """Backend of each item by its name or URI."""
+
+    waited: bool = False
+    """The first lists have been waited for long enough: serve what there is."""
+
+    def servable(self) -> bool:
+        """Tell whether a list can be answered, or the first catalogue is to be waited for."""
+        return self.waited or (self.body is not None and (self.settled or self.recalled))
+
+    def recall(self, snapshot: cache.Snapshot) -> None:
+        """Serve what a cache file holds until a worker knows better."""
+        self._serve(snapshot.body, snapshot.digest)
+        self.instructions = snapshot.instructions
+        self.recalled = True
+        for lists in snapshot.lists:
+            self.lists[lists.backend] = lists
+
+    def learn(self, message: v1.LearnedLists, payload: bytes) -> None:
+        """Keep the raw lists of a backend."""
+        self.lists[message.backend] = cache.Lists(message.backend, message.spec_hash, payload)
+
+    def update(self, message: v1.Catalogue, payload: bytes) -> bool:
+        """Serve a new catalogue; return whether the client has to be told.
+
+        Raises:
+            msgspec.MsgspecError: the payload is broken; the old catalogue stays.
+        """
+        if message.digest != self.digest or self.body is None:
+            self._serve(cache.decode_body(payload), message.digest)
+        self.settled = message.settled
+        self.recalled = False
+        return bool(self.unseen())
+
+    def unseen(self) -> list[Kind]:
+        """Return the lists the client was sent and that have changed since."""
+        return [kind for kind, page in self.seen.items() if page != self.pages.get(kind)]
+
+    def announce(self) -> list[Kind]:
+        """Return the lists to tell the client of; they then count as seen."""
+        kinds = self.unseen()
+        for kind in kinds:
+            self.seen[kind] = self.pages[kind]
+        return kinds
+
+    def page(self, kind: Kind, era: int) -> bytes:
+        """Return the members of the response to a list request."""
+        text = self.pages.get(kind, b"[]")
+        self.seen[kind] = text
+        if era == v1.LEGACY:
+            return b'"result":{"%s":%s}}' % (kind.value.encode(), text)
+        return result({"resultType": "complete", kind.value: Raw(text), **MODERN_CACHING})
+
+    def capabilities(self) -> Raw:
+        """Return the JSON text of the server capabilities to declare."""
+        if self.body is None:
+            return Raw(msgspec.json.encode(SUPERSET))
+        return Raw(self.body.capabilities)
+
+    def _serve(self, body: cache.Body, digest: str) -> None:
+        self.body = body
+        self.digest = digest
+        lists = (body.tools, body.prompts, body.resources, body.templates)
+        for kind, entries in zip(Kind, lists, strict=True):
+            self.pages[kind] = b"[%s]" % b",".join(entry.item for entry in entries)
+            self.owners[kind] = {entry.key: entry.backend for entry in entries}

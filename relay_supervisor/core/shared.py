@@ -1,0 +1,28 @@
+"""What all rooms of the core share: the plain state, the deadlines, the way out, the catalogue."""
+
+from relay_supervisor.core.outbox import Outbox
+from relay_supervisor.core.processes import Processes
+from relay_supervisor.core.registry import Registry
+from relay_supervisor.core.state import State
+from relay_supervisor.core.timers import Timers
+from relay_supervisor.core.workers import Identity, Workers, WorkersState
+from relay_supervisor.wire import v1
+
+
+class Shared:
+    """One of each; made by `Relay`, handed to every room."""
+
+    __slots__ = ("out", "processes", "registry", "state", "timers", "workers")
+
+    def __init__(self, identity: Identity, seed: int) -> None:
+        self.out = Outbox()
+        self.timers = Timers()
+        self.state = State()
+        self.registry = Registry()
+        self.processes = Processes({}, self.timers, self.out)
+        self.workers = Workers(identity, WorkersState(entropy=seed), self.timers, self.out)
+
+    def tell_active(self, message: v1.Message, payload: bytes = b"") -> None:
+        """Send a message to the active generation; a later one will get it replayed."""
+        if (active := self.workers.state.active) is not None:
+            self.out.worker(active, message, payload)

@@ -1,0 +1,147 @@
+"""All that a relay knows, as plain data: it can be written to a memfd and read back.
+
+Rooms of the core hold references into this tree and nothing beside it but what follows from it.
+Times are of the monotonic clock, in seconds.
+"""
+
+import enum
+
+import msgspec
+
+from relay_supervisor.core.mcp import Id
+from relay_supervisor.wire import v1
+
+
+class Phase(enum.Enum):
+    """Where a client request is. It leaves the table when it is answered or cancelled."""
+
+    GREETING = "greeting"  # initialize or discover, until the instructions are known
+    LISTING = "listing"  # a list, until the first catalogue is there
+    HELD = "held"  # to be carried out, no worker is up
+    CALLING = "calling"  # carried out by a backend
+    LISTENING = "listening"  # subscriptions/listen, answered only at the end
+
+
+class ClientRequest(msgspec.Struct):
+    """What the client asked and has no answer to yet."""
+
+    id: Id
+    raw_id: bytes
+    method: str
+    era: int
+    phase: Phase
+    arrived: float
+    token: bytes = b""
+    """The progress token as the client wrote it, empty where it sent none."""
+    name: str = ""
+    params: bytes = b""
+    call: int = 0
+    batch: int = 0
+
+
+class BackendCall(msgspec.Struct):
+    """One attempt at carrying out a client request."""
+
+    number: int
+    request: Id
+    generation: int
+    backend: str
+    sent: float
+    attempt: int = 1
+    deadline: float | None = None
+
+
+class Ask(msgspec.Struct):
+    """A request of a backend's that the client has to answer."""
+
+    number: int
+    method: str
+    generation: int
+    backend: str
+    backend_id: bytes
+    pid: int
+    params: bytes = b""
+    """Kept until the question is put to the client."""
+
+
+class BatchReply(msgspec.Struct):
+    """The answer to a batch, as far as it is known."""
+
+    waiting: int
+    parts: list[bytes] = []
+
+
+class Listen(msgspec.Struct):
+    """An open `subscriptions/listen`: what the client wants to hear of."""
+
+    raw_id: bytes
+    tools: bool = False
+    prompts: bool = False
+    resources: bool = False
+    uris: list[str] = []
+
+
+class Peer(msgspec.Struct):
+    """Who the client is, and what is replayed to every new worker."""
+
+    era: int | None = None
+    protocol: str = ""
+    name: str = ""
+    version: str = ""
+    params: bytes = b""
+    """The params of `initialize`, or what stands for them with a modern client."""
+    capabilities: list[str] = []
+    greeted: bool = False
+    """A legacy client got its answer to initialize."""
+    ready: bool = False
+    """A legacy client sent `notifications/initialized`."""
+    log_level: str | None = None
+    uris: list[str] = []
+    listens: dict[Id, Listen] = {}
+
+
+class Backend(msgspec.Struct):
+    """A backend as last reported, and what its calls came to."""
+
+    name: str
+    kind: str
+    call_timeout_seconds: float | None = None
+    state: str = "unknown"
+    pid: int | None = None
+    tools: int = 0
+    restarts: int = 0
+    last_error: str | None = None
+    skipped_lines: int = 0
+    calls: int = 0
+    errors: int = 0
+
+
+class Counts(msgspec.Struct):
+    """Totals since the start. `latencies` is a ring of the last answers, in seconds."""
+
+    total: int = 0
+    retried: int = 0
+    unknown_outcome: int = 0
+    late_replies: int = 0
+    latencies: list[float] = []
+    position: int = 0
+
+
+class State(msgspec.Struct):
+    """The whole of it, but for generations, processes and catalogue, which their rooms define."""
+
+    peer: Peer = msgspec.field(default_factory=Peer)
+    requests: dict[Id, ClientRequest] = {}
+    calls: dict[int, BackendCall] = {}
+    asks: dict[int, Ask] = {}
+    batches: dict[int, BatchReply] = {}
+    backends: dict[str, Backend] = {}
+    counts: Counts = msgspec.field(default_factory=Counts)
+    limits: v1.Limits = msgspec.field(default_factory=v1.Limits)
+    problems: list[str] = []
+    last_call: int = 0
+    last_ask: int = 0
+    last_batch: int = 0
+    retained_bytes: int = 0
+    started: float = 0.0
+    stderr_dropped: int = 0

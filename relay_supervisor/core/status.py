@@ -1,0 +1,124 @@
+"""The answer to `relayctl status`: one instance of the JSON in DESIGN §12. Add-only.
+
+Memory figures are left null: relayctl, which may use psutil, fills them in.
+"""
+
+from typing import Final
+
+import msgspec
+
+from relay_supervisor.core.generation import Generation
+from relay_supervisor.core.shared import Shared
+from relay_supervisor.core.state import Counts, State
+from relay_supervisor.core.workers import WorkersState
+from relay_supervisor.wire import v1
+
+_ERAS: Final = {v1.LEGACY: "legacy", v1.MODERN: "modern", None: None}
+_BROKEN: Final = ("failed", "backing_off")
+
+
+def instance(shared: Shared, now: float) -> bytes:
+    """Return the JSON text of this relay's status."""
+    identity, workers = shared.workers.identity, shared.workers.state
+    state, registry = shared.state, shared.registry
+    body = registry.body
+    per_generation: dict[int, int] = {}
+    for call in state.calls.values():
+        per_generation[call.generation] = per_generation.get(call.generation, 0) + 1
+    return msgspec.json.encode(
+        {
+            "id": identity.instance,
+            "health": _health(state, workers),
+            "supervisor": {
+                "pid": identity.pid,
+                "version": identity.build,
+                "uptime_s": round(now - state.started, 3),
+                "rss_bytes": None,
+                "reexecs": 0,
+                "stderr_dropped": state.stderr_dropped,
+            },
+            "client": {
+                "name": state.peer.name,
+                "version": state.peer.version,
+                "era": _ERAS[state.peer.era],
+                "protocol": state.peer.protocol,
+            },
+            "workers": [
+                _worker(generation, per_generation.get(generation.number, 0))
+                for generation in workers.generations.values()
+            ],
+            "calls": _calls(state),
+            "registry": {
+                "tools": len(body.tools) if body else 0,
+                "prompts": len(body.prompts) if body else 0,
+                "resources": len(body.resources) if body else 0,
+                "templates": len(body.templates) if body else 0,
+                "digest": registry.digest,
+                "settled": registry.settled,
+                "quarantined": [
+                    {"backend": q.backend, "kind": q.kind, "name": q.name, "reason": q.reason}
+                    for q in (body.quarantined if body else ())
+                ],
+            },
+            "backends": [
+                {
+                    "name": b.name,
+                    "kind": b.kind,
+                    "state": b.state,
+                    "pid": b.pid,
+                    "tools": b.tools,
+                    "calls": b.calls,
+                    "errors": b.errors,
+                    "restarts": b.restarts,
+                    "last_error": b.last_error,
+                    "rss_bytes": None,
+                    "skipped_lines": b.skipped_lines,
+                }
+                for b in state.backends.values()
+            ],
+            "last_swap": None,
+            "problems": state.problems,
+        }
+    )
+
+
+def _health(state: State, workers: WorkersState) -> str:
+    if workers.active is None:
+        # At the very start nothing is wrong yet; after a failure something is.
+        return "degraded" if workers.failures else "starting"
+    states = [backend.state for backend in state.backends.values()]
+    if any(word in _BROKEN for word in states):
+        return "degraded"
+    return "starting" if any(word == "starting" for word in states) else "ok"
+
+
+def _worker(generation: Generation, in_flight: int) -> dict[str, object]:
+    return {
+        "generation": generation.number,
+        "pid": generation.pid,
+        "state": generation.state.value,
+        "release": generation.build,
+        "in_flight": in_flight,
+        "rss_bytes": None,
+    }
+
+
+def _calls(state: State) -> dict[str, object]:
+    counts = state.counts
+    return {
+        "total": counts.total,
+        "in_flight": len(state.calls),
+        "queued": sum(r.phase.value == "held" for r in state.requests.values()),
+        "retried": counts.retried,
+        "unknown_outcome": counts.unknown_outcome,
+        "late_replies": counts.late_replies,
+        "p50_ms": _percentile(counts, 0.50),
+        "p99_ms": _percentile(counts, 0.99),
+    }
+
+
+def _percentile(counts: Counts, share: float) -> float | None:
+    if not counts.latencies:
+        return None
+    ordered = sorted(counts.latencies)
+    return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000, 3)

@@ -1,0 +1,268 @@
+"""The supervisor's one loop: it joins the core with the adapters and carries out effects.
+
+Whatever happens becomes an event for the core; whatever the core wants done is done here, at
+once, without waiting. What is written during a turn goes out at its end, in one system call for
+each descriptor.
+"""
+
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from relay_supervisor import __version__, arguments, settings
+from relay_supervisor.adapters import children
+from relay_supervisor.adapters.client_stdio import ClientStdio
+from relay_supervisor.adapters.control_socket import ControlSocket
+from relay_supervisor.adapters.logbook import Logbook
+from relay_supervisor.adapters.loop import Loop
+from relay_supervisor.adapters.signals import Signals
+from relay_supervisor.adapters.worker_pipe import WorkerPipe
+from relay_supervisor.core import effects, events
+from relay_supervisor.core.relay import Relay
+from relay_supervisor.core.workers import Identity
+from relay_supervisor.errors import ConfigurationError, SpawnFailed
+from relay_supervisor.wire import cache, v1
+
+EXIT_USAGE: Final = 2
+OVERSLEPT_SECONDS: Final = 1.0
+"""A turn that ends this much after its deadline was not slow: we were stopped."""
+
+LAST_WRITE_SECONDS_MAX: Final = 0.1
+"""At the end the client gets this long to read what is still queued for it."""
+
+CONFIG_BYTES_MAX: Final = 1 << 20
+SNAPSHOTS_MAX: Final = 8
+"""Cache files of one configuration that are looked at: one for each kind of client."""
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Supervisor:
+    """The process: descriptors, children, and the core that decides about them."""
+
+    def __init__(self, config: settings.Settings) -> None:
+        self._loop = Loop()
+        self._log = Logbook(config.log_level, config.log_format)
+        self._pipes: dict[int, WorkerPipe] = {}
+        self._backends: dict[int, children.Pipes] = {}
+        self._events: deque[events.AnyEvent] = deque()
+        self._status: int | None = None
+        instance = os.urandom(4).hex()
+        snapshot = _read_config(config)
+        base = cache.key(snapshot or b"", config.project.encode(errors="surrogateescape"))
+        cache_dir = os.path.join(config.state_dir, "cache")
+        identity = Identity(
+            instance=instance,
+            build=__version__,
+            pid=os.getpid(),
+            config_path=config.config_path,
+            config=snapshot,
+            project=config.project,
+            state_dir=config.state_dir,
+            log_level=config.log_level,
+            log_format=config.log_format,
+        )
+        self._relay = Relay(
+            identity,
+            _read_snapshots(cache_dir, base),
+            lambda variant: os.path.join(cache_dir, f"{base}.{variant}.cache"),
+            int.from_bytes(os.urandom(8), "big") | 1,
+        )
+        self._carry_out: dict[type, Callable[[Any], None]] = {
+            effects.SendToClient: lambda e: self._client.send(e.buffers),
+            effects.SendToWorker: self._send_to_worker,
+            effects.SpawnWorker: self._spawn_worker,
+            effects.ClosePipe: lambda e: self._pipes.pop(e.generation).close(),
+            effects.SpawnBackend: self._spawn_backend,
+            effects.CloseStdin: self._close_stdin,
+            effects.Signal: lambda e: children.kill_group(e.pid, e.signal),
+            effects.ReplyToControl: lambda e: self._control.reply(
+                e.connection, e.line, done=e.done
+            ),
+            effects.LimitLines: lambda e: self._client.set_line_bytes_max(e.line_bytes_max),
+            effects.Log: lambda e: self._log.write(e.level, e.text),
+            effects.Exit: self._exit,
+        }
+        self._signals = Signals(
+            self._loop, lambda number: self._on(events.StopRequested(number)), self._reap
+        )
+        limits = self._relay.shared.state.limits
+        self._client = ClientStdio(self._loop, self._on, limits.frame_bytes_max)
+        self._control = ControlSocket(
+            self._loop,
+            config.runtime_dir,
+            instance,
+            os.getuid(),
+            on_request=lambda c, line: self._on(events.ControlRequested(c, line)),
+            log=lambda text: self._log.write("warning", text),
+        )
+        if not children.adopt_orphans():
+            self._log.write("debug", "this system lets orphans of backends go to init")
+
+    def run(self) -> int:
+        """Serve until the end; return the exit status."""
+        self._on(events.Started())
+        try:
+            self._control.open()
+        except ConfigurationError as error:
+            self._log.write("error", f"relayctl cannot reach this relay: {error}")
+        self._flush()
+        while self._status is None:
+            self._turn()
+        self._last_words()
+        return self._status
+
+    # ---- the loop ---------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        deadline = _earlier(self._relay.next_deadline(), self._control.next_deadline())
+        wait = None if deadline is None else max(0.0, deadline - time.monotonic())
+        self._loop.turn(wait)
+        if deadline is not None and (now := time.monotonic()) >= deadline:
+            if now - deadline > OVERSLEPT_SECONDS:
+                self._on(events.Overslept(now - deadline))
+            self._on(events.DeadlinePassed())
+            self._control.expire(now)
+        self._flush()
+
+    def _on(self, event: events.AnyEvent) -> None:
+        """Let the core handle an event. One that an effect causes waits for its turn."""
+        self._events.append(event)
+        if len(self._events) > 1:
+            return
+        while self._events:
+            self._do(self._relay.handle(self._events[0], time.monotonic()))
+            self._events.popleft()
+
+    def _do(self, wanted: list[effects.AnyEffect]) -> None:
+        for effect in wanted:
+            self._carry_out[type(effect)](effect)
+
+    def _flush(self) -> None:
+        self._client.flush()
+        if self._log.waiting and (active := self._relay.shared.workers.state.active) is not None:
+            lines, dropped = self._log.take_for_file()
+            self._send_to_worker(effects.SendToWorker(active, v1.Log(dropped), lines))
+        full = self._client.full
+        for pipe in self._pipes.values():
+            pipe.pause(paused=full)
+            pipe.flush()
+        self._relay.shared.state.stderr_dropped = self._log.dropped
+
+    # ---- effects ----------------------------------------------------------------------------
+
+    def _send_to_worker(self, effect: effects.SendToWorker) -> None:
+        if (pipe := self._pipes.get(effect.generation)) is not None:
+            pipe.send(_encode(effect.message), effect.payload)
+
+    def _spawn_worker(self, effect: effects.SpawnWorker) -> None:
+        number = effect.generation
+        try:
+            pipe = WorkerPipe(number, self._loop, self._on, self._log.pass_on)
+        except OSError as error:
+            self._on(events.WorkerSpawnFailed(number, f"no descriptors are left: {error}"))
+            return
+        self._pipes[number] = pipe
+        try:
+            pid = children.spawn_worker(pipe.passed, pipe.stdout)
+        except SpawnFailed as error:
+            pipe.not_started()
+            self._on(events.WorkerSpawnFailed(number, str(error)))
+            return
+        pipe.started()
+        self._on(events.WorkerSpawned(number, pid))
+
+    def _spawn_backend(self, effect: effects.SpawnBackend) -> None:
+        wanted, number = effect.request, effect.generation
+        try:
+            pid, pipes = children.spawn_backend(wanted.argv, wanted.env, wanted.cwd)
+        except SpawnFailed as error:
+            failed = events.BackendSpawnFailed(number, wanted.token, wanted.backend, str(error))
+            self._on(failed)
+            return
+        self._backends[pid] = pipes
+        pipe = self._pipes.get(number)
+        try:
+            if pipe is not None:
+                pipe.send_fds(wanted.token, [pipes.stdin, pipes.stdout, pipes.stderr])
+        except OSError as error:
+            children.kill_group(pid, 9)
+            reason = f"its pipes could not be passed to the worker: {error}"
+            self._on(events.BackendSpawnFailed(number, wanted.token, wanted.backend, reason))
+            return
+        self._on(events.BackendSpawned(number, wanted.token, wanted.backend, pid))
+
+    def _close_stdin(self, effect: effects.CloseStdin) -> None:
+        if (pipes := self._backends.get(effect.pid)) is not None:
+            pipes.close()
+
+    def _exit(self, effect: effects.Exit) -> None:
+        self._status = effect.status
+
+    def _reap(self) -> None:
+        for pid, status in children.reap():
+            if (pipes := self._backends.pop(pid, None)) is not None:
+                pipes.close()
+            self._on(events.ProcessExited(pid, status))
+
+    # ---- the end ----------------------------------------------------------------------------
+
+    def _last_words(self) -> None:
+        """Leave nothing behind: no answer unwritten, no process, no socket file."""
+        until = time.monotonic() + LAST_WRITE_SECONDS_MAX
+        self._client.flush()
+        while self._client.waiting and (left := until - time.monotonic()) > 0:
+            self._loop.turn(left)
+        self._control.close()
+        children.kill_all()
+        self._client.close()
+
+
+def run() -> NoReturn:
+    """Be `mcp-relay`."""
+    try:
+        wanted = arguments.parse(sys.argv[1:])
+        if wanted.show_help or wanted.show_version:
+            sys.stdout.write(arguments.HELP if wanted.show_help else f"mcp-relay {__version__}\n")
+            sys.exit(0)
+        config = settings.from_environment(os.environ, os.getcwd(), os.getuid(), wanted.config)
+    except ConfigurationError as error:
+        sys.stderr.write(f"mcp-relay: {error}\n")
+        sys.exit(EXIT_USAGE)
+    status = Supervisor(config).run()
+    # Not sys.exit: nothing registered by anybody may delay the end.
+    os._exit(status)
+
+
+def _read_config(config: settings.Settings) -> bytes | None:
+    """Return the configuration's bytes as they are now; the worker says what is wrong with them."""
+    try:
+        with open(config.config_path, "rb") as file:
+            return file.read(CONFIG_BYTES_MAX + 1)
+    except OSError:
+        return b"" if config.config_explicit else None
+
+
+def _read_snapshots(cache_dir: str, base: str) -> dict[str, bytes]:
+    """Return the cache files of this configuration by the variant in their names."""
+    found: dict[str, bytes] = {}
+    try:
+        names = [name for name in os.listdir(cache_dir) if name.startswith(f"{base}.")]
+        for name in sorted(names)[:SNAPSHOTS_MAX]:
+            _, variant, _ = name.split(".", 2)
+            with open(os.path.join(cache_dir, name), "rb") as file:
+                found[variant] = file.read(cache.FILE_BYTES_MAX)
+    except (OSError, ValueError):
+        return found  # as good as no cache
+    return found
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return min(one, other)
