@@ -1,0 +1,176 @@
+"""Files of the state directory: rotating logs and whole files, shared by several relays.
+
+Everything here blocks, so it is for the writer thread only (`persist`). Directories are made
+0700 and files 0600. There are no lock files: who rotates holds a lock on the directory itself.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+ORPHAN_SECONDS: Final = 3600.0
+"""A temporary file this old belongs to a process that died while writing it."""
+
+_TEMPORARY: Final = ".tmp"
+_APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+
+
+def make_private_dirs(path: Path) -> None:
+    """Make *path* and its parents as far as they are missing, with mode 0700.
+
+    Raises:
+        OSError: one of them cannot be made.
+    """
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for directory in reversed(missing):
+        try:
+            os.mkdir(directory, 0o700)
+        except FileExistsError:  # another relay made it first; a file in its place fails later
+            continue
+
+
+def append_rotating(
+    path: Path, texts: Sequence[bytes], *, file_bytes_max: int, files_max: int
+) -> None:
+    """Append *texts*, whole lines each, to the log at *path*, which is rotated before a text would
+    take it over *file_bytes_max*. `path.1` is the newest old file; with the current one there are
+    *files_max* at most.
+
+    Several processes may do so at once: no line is lost or torn, as a file is opened for every
+    batch, appended to in one write per text, and renamed under a lock on its directory.
+
+    Raises:
+        OSError: the disk is full or read-only, or the log is twice as large as it may be because
+            a stopped process holds the lock (BlockingIOError).
+    """
+    fd = _open_log(path)
+    try:
+        for text in texts:
+            size = os.fstat(fd).st_size
+            if size and size + len(text) > file_bytes_max:
+                if _rotate(path, fd, files_max):
+                    os.close(fd)
+                    fd = _open_log(path)
+                elif size > 2 * file_bytes_max:
+                    raise BlockingIOError(f"{path} cannot be rotated: a process holds the lock")
+            _write_all(fd, text)
+    finally:
+        os.close(fd)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put *content* at *path*, atomically and durably: after a crash it is the old or the new.
+
+    Raises:
+        OSError: the disk is full or read-only; the old file is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    try:
+        fd = os.open(temporary, flags, 0o600)
+    except FileNotFoundError:
+        make_private_dirs(path.parent)
+        fd = os.open(temporary, flags, 0o600)
+    try:
+        try:
+            _write_all(fd, content)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def prune(directory: Path, files_max: int) -> None:
+    """Remove the oldest files of *directory* beyond *files_max*, and temporary ones left behind.
+
+    Raises:
+        OSError: the directory cannot be read or written.
+    """
+    kept: list[tuple[float, str]] = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            try:
+                if not entry.is_file(follow_symlinks=False):
+                    continue
+                written = entry.stat(follow_symlinks=False).st_mtime
+            except FileNotFoundError:  # another relay is at it too
+                continue
+            if not entry.name.endswith(_TEMPORARY):
+                kept.append((written, entry.path))
+            elif time.time() - written > ORPHAN_SECONDS:
+                Path(entry.path).unlink(missing_ok=True)
+    kept.sort()
+    for _, path in kept[: max(0, len(kept) - files_max)]:
+        Path(path).unlink(missing_ok=True)
+
+
+def _open_log(path: Path) -> int:
+    try:
+        return os.open(path, _APPEND, 0o600)
+    except FileNotFoundError:
+        make_private_dirs(path.parent)
+        return os.open(path, _APPEND, 0o600)
+
+
+def _rotate(path: Path, fd: int, files_max: int) -> bool:
+    """Rename the log that *fd* has open, unless another process just did; False where the lock is
+    not to be had (never waited for: its holder may be stopped).
+    """
+    directory_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(directory_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        try:
+            current = os.stat(path)
+        except FileNotFoundError:
+            return True
+        if os.path.samestat(current, os.fstat(fd)):
+            _shift(path, files_max)
+        return True
+    finally:
+        os.close(directory_fd)  # and the lock goes with it
+
+
+def _shift(path: Path, files_max: int) -> None:
+    """Number the files on, and remove those beyond *files_max*."""
+    number = files_max
+    while _numbered(path, number).exists():  # left from a time with a larger limit
+        _numbered(path, number).unlink(missing_ok=True)
+        number += 1
+    for number in range(files_max - 1, 0, -1):
+        older = _numbered(path, number - 1)
+        if older.exists():
+            os.replace(older, _numbered(path, number))
+    if files_max == 1:
+        path.unlink(missing_ok=True)
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}") if number else path
+
+
+def _write_all(fd: int, content: bytes) -> None:
+    written = os.write(fd, content)
+    while written < len(content):  # a nearly full disk; the rest raises
+        content = content[written:]
+        written = os.write(fd, content)
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
