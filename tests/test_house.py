@@ -222,6 +222,7 @@ def test_machine_names_are_found(parts: tuple[str, str]) -> None:
         "~/work/main",
         "/home/you/project",
         "https://{host}/mcp",
+        "https://x/mcp",
         "/work",
     ],
 )

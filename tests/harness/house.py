@@ -54,7 +54,7 @@ WORKER_MAY_USE_CORE = {"relay_worker/http_front.py"}
 MACHINE_PATH = re.compile(r"(?<![\w.}/~-])/(?:home|Users|root|work)/(?!you\b|me\b)[\w.-]+")
 URL_HOST = re.compile(r"\b(?:https?|wss?|ssh|git)://(?:[^/@\s]*@)?([\w.-]+)", re.IGNORECASE)
 HOST_ALLOWED = re.compile(
-    r"(?:^|\.)(?:example|invalid|test|localhost|example\.(?:com|org|net)|127\.0\.0\.1"
+    r"^[a-z]$|(?:^|\.)(?:example|invalid|test|localhost|example\.(?:com|org|net)|127\.0\.0\.1"
     r"|modelcontextprotocol\.io|json-schema\.org|github\.com|keepachangelog\.com|semver\.org)$",
     re.IGNORECASE,
 )
