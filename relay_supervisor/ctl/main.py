@@ -6,6 +6,7 @@ import sys
 import click
 
 from relay_supervisor import __version__
+from relay_supervisor.ctl.logs import logs
 from relay_supervisor.ctl.status import status
 
 
@@ -26,6 +27,7 @@ def relayctl() -> None:
 
 
 relayctl.add_command(status)
+relayctl.add_command(logs)
 
 
 def run() -> None:

@@ -9,13 +9,19 @@ _TERMINAL_SEQUENCES: Final = re.compile(
 )
 
 
-def clean(text: str) -> str:
-    """Return *text* on one line and harmless to a terminal.
+def harmless(text: str, keep: str = "") -> str:
+    """Return *text* without what a terminal acts on; other control characters become blanks.
 
-    Names and errors come from backends; an escape sequence in them could rewrite the screen.
+    Names, errors and log lines come from backends; an escape sequence in them could rewrite the
+    screen. The characters of *keep* are left alone.
     """
     text = _TERMINAL_SEQUENCES.sub("", text)
-    return "".join(letter if letter.isprintable() else " " for letter in text).strip()
+    return "".join(letter if letter.isprintable() or letter in keep else " " for letter in text)
+
+
+def clean(text: str) -> str:
+    """Return *text* on one line and harmless to a terminal."""
+    return harmless(text).strip()
 
 
 def duration(seconds: float) -> str:
