@@ -1,0 +1,118 @@
+"""What the router knows of a backend of any kind, and what a backend knows of the router.
+
+Nothing here does anything: two interfaces and the words they share.
+"""
+
+import enum
+from typing import Protocol
+
+from relay_worker.backends.client import Client
+from relay_worker.lists import RawLists
+from relay_worker.repair import Envelope
+
+
+class State(enum.Enum):
+    """The life of a backend. The values are what `status` shows."""
+
+    DISABLED = "disabled"
+    IDLE = "idle"
+    SPAWNING = "spawning"
+    CONNECTING = "connecting"
+    READY = "ready"
+    STOPPING = "stopping"
+    FALLEN = "fallen"
+    BACKING_OFF = "backing_off"
+    FAILED = "failed"
+
+
+class Backend(Protocol):
+    """A backend, whatever carries it."""
+
+    name: str
+    kind: str
+    state: State
+    lists: RawLists | None
+    pid: int | None
+    restarts: int
+    last_error: str | None
+
+    @property
+    def skipped_lines(self) -> int:
+        """Return how many pieces of its output were no MCP."""
+
+    @property
+    def learning(self) -> bool:
+        """Return whether its lists are unknown and still to be expected."""
+
+    @property
+    def trouble(self) -> str:
+        """Return why it cannot be used just now: a sentence for the client, without secrets."""
+
+    @property
+    def start_timeout_seconds(self) -> float:
+        """Return how long a call may wait for it to start."""
+
+    def introduce(self, client: Client) -> None:
+        """Take the client it is to be initialised for, now known or changed."""
+
+    def want(self) -> None:
+        """Start it unless it runs or is on its way: a call needs it."""
+
+    def call(self, call: int, method: str, params: bytes) -> str | None:
+        """Send a request with number *call*; READY only. Returns why it was not sent, or None."""
+
+    def cancel(self, call: int, params: bytes) -> None:
+        """Withdraw a call that was sent; *params* are the client's, with its own request id."""
+
+    def answer(self, pid: int, raw_id: bytes, members: bytes) -> None:
+        """Pass on the client's answer to a request of the backend's process *pid*."""
+
+    def notify(self, method: str, params: bytes, capability: str | None = None) -> None:
+        """Send a notification, if READY and, where given, if it saw the client's *capability*."""
+
+    def set_level(self, level: str) -> None:
+        """Set the log level, now and whenever it is started."""
+
+    def subscribe(self, uris: frozenset[str]) -> None:
+        """Have updates of exactly these resources, now and whenever it is started."""
+
+    def subscribed(self, uri: str, *, wanted: bool) -> None:
+        """Take note that a call of the client's changed a subscription."""
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop reading from it, or go on."""
+
+
+class Host(Protocol):
+    """Whom a backend tells about calls and messages."""
+
+    def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
+        """A response arrived with a call number for id; *text* is all of it."""
+
+    def progressed(self, backend: Backend, call: int, params: bytes) -> None:
+        """Progress of a call."""
+
+    def asked(self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes) -> None:
+        """It asks the client."""
+
+    def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
+        """It no longer wants the client's answer."""
+
+    def notified(self, backend: Backend, method: str, params: bytes) -> None:
+        """A notification for the client."""
+
+    def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
+        """It is gone: these calls were sent to it and never will be answered."""
+
+    def oversized(self, backend: Backend, call: int) -> None:
+        """The reply to *call* was over `frame_bytes_max` and had to be skipped."""
+
+
+class Watcher(Protocol):
+    """Whom a backend tells about itself."""
+
+    def learned(self, backend: Backend) -> None:
+        """Its `lists` are known or have changed."""
+
+    def changed(self, backend: Backend) -> None:
+        """Its state or another figure that `status` shows has changed."""

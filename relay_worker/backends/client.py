@@ -1,0 +1,42 @@
+"""What the backends are told of the client: once, at their initialize."""
+
+from typing import Final
+
+import msgspec
+
+from relay_supervisor.wire import v1
+from relay_worker.backends.frames import decode_object, encode, text_of
+
+PROTOCOLS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
+"""Versions of the handshake era, oldest first."""
+
+PUSHED: Final = ("roots", "sampling", "elicitation")
+"""Capabilities that let a server ask the client; a modern client cannot be asked by push."""
+
+UNROUTED: Final = ("tasks",)
+"""Client capabilities that the relay does not carry."""
+
+
+class Client(msgspec.Struct, frozen=True):
+    """The client as the backends see it: `params` is the JSON text for their `initialize`."""
+
+    params: bytes
+    capabilities: frozenset[str]
+
+    def can(self, capability: str) -> bool:
+        """Return whether the client declared *capability*."""
+        return capability in self.capabilities
+
+
+def client_of(session: v1.Session, payload: bytes) -> Client:
+    """Return the client that *session* with its *payload* describes; never raises."""
+    given = decode_object(payload) or {}
+    capabilities = decode_object(given.get("capabilities")) or {}
+    withheld = UNROUTED + (PUSHED if session.era == v1.MODERN else ())
+    shown = {name: raw for name, raw in capabilities.items() if name not in withheld}
+    version = text_of(given.get("protocolVersion")) or session.protocol
+    if session.era == v1.MODERN or version not in PROTOCOLS:
+        version = PROTOCOLS[-1]
+    info = given.get("clientInfo") or msgspec.Raw(b'{"name":"mcp-relay","version":"0"}')
+    params = {"protocolVersion": version, "capabilities": shown, "clientInfo": info}
+    return Client(encode(params), frozenset(shown))

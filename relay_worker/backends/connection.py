@@ -1,0 +1,192 @@
+"""One process of a stdio backend while it runs: its transport and its session, joined.
+
+Replies to calls go straight up, everything else through the session. What it makes of trouble is
+not decided here: it is reported once, and whoever supervises the backend closes the connection.
+"""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from relay_worker.backends import frames
+from relay_worker.backends.base import Backend, Host, Watcher
+from relay_worker.backends.client import Client
+from relay_worker.backends.effects import (
+    Asked,
+    Broken,
+    Effect,
+    Listed,
+    Notified,
+    Problem,
+    Progressed,
+    Send,
+    Withdrew,
+)
+from relay_worker.backends.session import Session
+from relay_worker.backends.stdio import Transport
+from relay_worker.backends.surroundings import Surroundings
+from relay_worker.lists import RawLists
+from relay_worker.repair import clean_line
+
+STDERR_TAIL_LINES: Final = 5
+STDERR_TAIL_CHARS_MAX: Final = 400
+"""What of a backend's stderr goes into error texts: last lines, and characters of each."""
+
+_ID: Final = re.compile(rb'"id"[ \t]*:[ \t]*"?(\d{1,16})\b')
+
+
+class Connection:
+    """A running process. `on_listed` is called with lists, first when it is ready for calls,
+    `on_broken` with a reason when it cannot be used any more.
+    """
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        backend: Backend,
+        host: Host,
+        watcher: Watcher,
+        client: Client,
+        *,
+        pid: int,
+        fds: tuple[int, int, int],
+        on_listed: Callable[[RawLists], None],
+        on_broken: Callable[[str], None],
+    ) -> None:
+        self.pid = pid
+        self.skipped_lines = 0
+        self.in_flight: set[int] = set()
+        self.last_used = surroundings.loop.now
+        self._loop = surroundings.loop
+        self._log = surroundings.log
+        self._keep_stderr = surroundings.keep_stderr
+        self._backend = backend
+        self._host = host
+        self._watcher = watcher
+        self._on_listed = on_listed
+        self._on_broken = on_broken
+        self._stderr_tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
+        policy = surroundings.policy
+        self.session = Session(
+            backend.name, client, surroundings.generation, pages_max=policy.list_pages_max
+        )
+        self._transport = Transport(
+            surroundings.loop,
+            fds,
+            frame_bytes_max=policy.frame_bytes_max,
+            on_line=self._line,
+            on_oversized=self._oversized,
+            on_stderr=self._stderr,
+            on_end=on_broken,
+        )
+
+    def start(self) -> None:
+        """Begin the conversation."""
+        self.apply(self.session.start())
+
+    def call(self, call: int, method: str, params: bytes) -> bool:
+        """Send a request; False where the backend does not read what was sent before."""
+        self.last_used = self._loop.now
+        if not self._transport.write(frames.request(call, method, params)):
+            return False
+        self.in_flight.add(call)
+        return True
+
+    def cancel(self, call: int, params: bytes) -> None:
+        """Withdraw a call."""
+        if call in self.in_flight:
+            self.in_flight.discard(call)
+            self.write(frames.notification("notifications/cancelled", params))
+
+    def write(self, frame: bytes) -> None:
+        """Send a frame that nobody waits for; dropped where the backend reads nothing."""
+        if not self._transport.write(frame):
+            self._log.warning(
+                "frame dropped, the backend does not read", backend=self._backend.name
+            )
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop reading from it, or go on."""
+        self._transport.pause(paused=paused)
+
+    def close(self) -> None:
+        """Take in what it has left behind and let go of it."""
+        self._transport.drain()
+        self._transport.close()
+
+    def stderr_tail(self) -> str:
+        """Return the last lines of its stderr, redacted."""
+        return "\n".join(self._stderr_tail)
+
+    def apply(self, effects: Iterable[Effect]) -> None:
+        """Do what the session wants."""
+        for effect in effects:
+            match effect:
+                case Send(frame):
+                    self.write(frame)
+                case Progressed(call, params):
+                    if call in self.in_flight:
+                        self._host.progressed(self._backend, call, params)
+                case Notified(method, params):
+                    self._host.notified(self._backend, method, params)
+                case Asked(raw_id, method, params):
+                    self._host.asked(self._backend, self.pid, raw_id, method, params)
+                case Withdrew(raw_id, params):
+                    self._host.withdrew(self._backend, self.pid, raw_id, params)
+                case Listed(lists):
+                    self._on_listed(lists)
+                case Problem(text):
+                    self._log.warning(text, backend=self._backend.name)
+                case Broken(reason):
+                    self._on_broken(reason)
+
+    def _line(self, line: bytes) -> None:
+        cleaned = clean_line(line)
+        if cleaned.skipped:
+            self._skipped(cleaned.skipped)
+        for text, envelope in cleaned.frames:
+            raw_id = envelope.get("id")
+            if raw_id is not None and "method" not in envelope:
+                call = frames.call_number(raw_id)
+                if call is not None:
+                    self._replied(call, text, envelope)
+                    continue
+            self.apply(self.session.receive(envelope))
+
+    def _replied(self, call: int, text: bytes, envelope: dict[str, msgspec.Raw]) -> None:
+        if call in self.in_flight:  # otherwise cancelled, or a second answer
+            self.in_flight.discard(call)
+            self.last_used = self._loop.now
+            self._host.replied(self._backend, call, text, envelope)
+
+    def _skipped(self, pieces: int) -> None:
+        if not self.skipped_lines:
+            self._log.warning(
+                "backend writes something else than MCP to its stdout; it is skipped",
+                backend=self._backend.name,
+            )
+        self.skipped_lines += pieces
+        self._watcher.changed(self._backend)
+
+    def _oversized(self, head: bytes, tail: bytes) -> None:
+        """Answer the call whose reply was too long, if there is no doubt which one it was."""
+        self._skipped(1)
+        named = {int(number) for number in _ID.findall(head) + _ID.findall(tail)} & self.in_flight
+        if not named and len(self.in_flight) == 1:
+            named = set(self.in_flight)
+        if len(named) == 1:
+            call = named.pop()
+            self.in_flight.discard(call)
+            self._host.oversized(self._backend, call)
+        else:
+            self._log.error("oversized line of a backend skipped", backend=self._backend.name)
+
+    def _stderr(self, chunk: bytes) -> None:
+        chunk = self._log.redact_bytes(chunk)
+        self._keep_stderr(self._backend.name, chunk)
+        for line in chunk.splitlines()[-STDERR_TAIL_LINES:]:
+            if line.strip():
+                self._stderr_tail.append(line[:STDERR_TAIL_CHARS_MAX].decode(errors="replace"))

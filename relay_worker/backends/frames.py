@@ -1,0 +1,139 @@
+"""JSON-RPC frames towards backends, and the few looks into what they send. Pure and linear.
+
+A frame is one line with its newline. `members`, `params` and `call` are the words of `wire.v1`.
+"""
+
+from typing import Final
+
+import msgspec
+
+from relay_supervisor.wire import v1
+from relay_worker.repair import Envelope
+
+INVALID_REQUEST: Final = -32600
+METHOD_NOT_FOUND: Final = -32601
+INVALID_PARAMS: Final = -32602
+INTERNAL_ERROR: Final = -32603
+BACKEND_UNAVAILABLE: Final = -32000
+RESOURCE_NOT_FOUND: Final = -32002
+
+RELAY_TOKEN: Final = "relay:"
+"""Progress tokens of backends start so towards the client: see `token_towards_client`."""
+
+encode: Final = msgspec.json.Encoder().encode
+_decode_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
+_decode_any: Final = msgspec.json.Decoder().decode
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+    message: str = ""
+
+
+_decode_error: Final = msgspec.json.Decoder(_Error).decode
+
+
+def decode_object(text: bytes | msgspec.Raw | None) -> Envelope | None:
+    """Return the members of a JSON object, or None where *text* is no object."""
+    if text is None:
+        return None
+    try:
+        return _decode_object(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def text_of(raw: msgspec.Raw | None) -> str | None:
+    """Return a JSON string's text, or None where it is no string."""
+    if raw is None:
+        return None
+    try:
+        return _decode_text(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def call_number(raw: msgspec.Raw) -> int | None:
+    """Return the call that an id or progress token of a backend's names, or None.
+
+    Some servers give a number back as a string or with a fraction of zero; as the worker's own
+    ids are no such strings, that is no ambiguity.
+    """
+    text = bytes(raw)
+    if not text.isdigit():
+        try:
+            value = _decode_any(text)
+            number = int(value)
+        except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError):
+            return None
+        if isinstance(value, bool) or (isinstance(value, float) and value != number):
+            return None
+        return number if 0 < number <= v1.CALL_MAX else None
+    return int(text) if len(text) <= 16 else None
+
+
+def request(number: int | str, method: str, params: bytes = b"") -> bytes:
+    """Return the frame of a request."""
+    rest = b',"params":%b}\n' % params if params else b"}\n"
+    return b'{"jsonrpc":"2.0","id":%b,"method":%b%b' % (encode(number), encode(method), rest)
+
+
+def notification(method: str, params: bytes = b"") -> bytes:
+    """Return the frame of a notification."""
+    rest = b',"params":%b}\n' % params if params else b"}\n"
+    return b'{"jsonrpc":"2.0","method":%b%b' % (encode(method), rest)
+
+
+def response(raw_id: bytes, members: bytes) -> bytes:
+    """Return the frame of a response to a backend's own request."""
+    return b'{"jsonrpc":"2.0","id":%b,%b\n' % (raw_id, members)
+
+
+def error_members(code: int, message: str) -> bytes:
+    """Return the members of an error response."""
+    return b'"error":{"code":%d,"message":%b}}' % (code, encode(message))
+
+
+def result_members(result: object) -> bytes:
+    """Return the members of a result that is made here."""
+    return b'"result":%b}' % encode(result)
+
+
+def error_of(envelope: Envelope) -> tuple[int, str] | None:
+    """Return code and message of an error response, or None where it is a result."""
+    raw = envelope.get("error")
+    if raw is None or bytes(raw) == b"null":
+        return None
+    try:
+        error = _decode_error(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return 0, "an error that cannot be read"
+    return error.code, error.message
+
+
+def token_towards_client(backend: str, params: Envelope) -> bytes:
+    """Return the params of a backend's request with its progress token made unique.
+
+    The token says which backend chose it and how it was spelled, so that the client's progress
+    finds its way back without any table (`token_towards_backend`).
+    """
+    meta = decode_object(params.get("_meta"))
+    if meta and (token := meta.get("progressToken")) is not None:
+        shown = f"{RELAY_TOKEN}{backend}:{bytes(token).decode(errors='replace')}"
+        meta["progressToken"] = msgspec.Raw(encode(shown))
+        params = {**params, "_meta": msgspec.Raw(encode(meta))}
+    return encode(params)
+
+
+def token_towards_backend(params: bytes) -> tuple[str, bytes] | None:
+    """Return the backend and its own params for a client's progress notification, or None where
+    its token is none that `token_towards_client` made.
+    """
+    members = decode_object(params)
+    token = text_of(members.get("progressToken")) if members else None
+    if not members or not token or not token.startswith(RELAY_TOKEN):
+        return None
+    backend, _, raw = token.removeprefix(RELAY_TOKEN).partition(":")
+    members["progressToken"] = msgspec.Raw(raw.encode())
+    return (backend, encode(members)) if raw else None

@@ -1,0 +1,241 @@
+"""The client side of MCP towards one backend process, as a state machine. No I/O, no clock.
+
+It makes the frames of the worker's own requests (initialize, lists, subscriptions, log level) and
+understands whatever a backend sends that is not the reply to a call. Calls do not pass through
+here: whoever knows the call number writes and reads them.
+"""
+
+import enum
+from collections.abc import Callable, Iterable
+from typing import Final, TypeAlias
+
+import msgspec
+
+from relay_worker.backends import frames
+from relay_worker.backends.client import PROTOCOLS, Client
+from relay_worker.backends.effects import (
+    Asked,
+    Broken,
+    Effect,
+    Effects,
+    Listed,
+    Notified,
+    Problem,
+    Progressed,
+    Send,
+    Withdrew,
+)
+from relay_worker.backends.listing import KINDS, Kind, Listing, declared
+from relay_worker.lists import RawLists
+from relay_worker.repair import Envelope
+
+ASKABLE: Final = {
+    "roots/list": "roots",
+    "sampling/createMessage": "sampling",
+    "elicitation/create": "elicitation",
+}
+"""What a backend may ask the client, and what the client must have declared for it."""
+
+LIST_CHANGED: Final = {
+    "notifications/tools/list_changed": ("tools",),
+    "notifications/prompts/list_changed": ("prompts",),
+    "notifications/resources/list_changed": ("resources", "templates"),
+}
+
+
+class Phase(enum.Enum):
+    """How far the backend has been brought."""
+
+    NEW, INITIALIZING, LISTING, READY, BROKEN = range(5)
+
+
+Answer: TypeAlias = Callable[[Envelope], Effects]
+
+
+class Session:
+    """The conversation with one backend process. All methods return what is to be done, in order.
+
+    `lists` is what the backend said last, None until it is READY.
+    """
+
+    def __init__(self, backend: str, client: Client, generation: int, *, pages_max: int) -> None:
+        self.phase = Phase.NEW
+        self.lists: RawLists | None = None
+        self._backend = backend
+        self._client = client
+        self._pages_max = pages_max
+        self._ids = f"relay-{generation}-"
+        self._asked = 0
+        self._pending: dict[str, Answer] = {}
+        self._listings: dict[str, Listing] = {}
+        self._stale: set[str] = set()
+        self._found = RawLists()
+        self._subscribed: set[str] = set()
+        self._capabilities: Envelope = {}
+
+    def start(self) -> Effects:
+        """Return the first request."""
+        self.phase = Phase.INITIALIZING
+        return [self._request("init", "initialize", self._client.params, self._initialized)]
+
+    def receive(self, envelope: Envelope) -> Effects:
+        """Take in what the backend sent, unless it is the reply to a call."""
+        method = frames.text_of(envelope.get("method"))
+        raw_id = envelope.get("id")
+        if method is None:
+            answer = self._pending.pop(frames.text_of(raw_id) or "", None)
+            return answer(envelope) if answer else []
+        params = envelope.get("params")
+        if raw_id is None:
+            return self._notified(method, b"" if params is None else bytes(params))
+        return self._requested(bytes(raw_id), method, params)
+
+    def saw(self, capability: str) -> bool:
+        """Return whether the backend was told that the client has *capability*."""
+        return self._client.can(capability)
+
+    def set_level(self, level: str) -> Effects:
+        """Set the log level, where the backend logs."""
+        if self.phase is not Phase.READY or "logging" not in self._capabilities:
+            return []
+        params = frames.encode({"level": level})
+        return [self._request("level", "logging/setLevel", params, _ignored)]
+
+    def subscribe(self, uris: Iterable[str]) -> Effects:
+        """Make the backend send updates for exactly *uris*, where it can."""
+        wanted = set(uris)
+        resources = frames.decode_object(self._capabilities.get("resources")) or {}
+        able = bytes(resources.get("subscribe", b"")) == b"true"
+        if self.phase is not Phase.READY or not able:
+            return []
+        effects: Effects = []
+        for method, changed in (
+            ("resources/subscribe", wanted - self._subscribed),
+            ("resources/unsubscribe", self._subscribed - wanted),
+        ):
+            for uri in sorted(changed):
+                params = frames.encode({"uri": uri})
+                effects.append(self._request("subscription", method, params, _ignored))
+        self._subscribed = wanted
+        return effects
+
+    def note_subscription(self, uri: str, *, subscribed: bool) -> None:
+        """Remember that a call of the client's changed a subscription."""
+        (self._subscribed.add if subscribed else self._subscribed.discard)(uri)
+
+    def _request(self, word: str, method: str, params: bytes, answer: Answer) -> Send:
+        self._asked += 1
+        number = f"{self._ids}{word}-{self._asked}"
+        self._pending[number] = answer
+        return Send(frames.request(number, method, params))
+
+    def _broken(self, reason: str) -> Effects:
+        self.phase = Phase.BROKEN
+        return [Broken(reason)]
+
+    def _initialized(self, envelope: Envelope) -> Effects:
+        if error := frames.error_of(envelope):
+            return self._broken(f"it refused initialize: {error[1]} ({error[0]})")
+        result = frames.decode_object(envelope.get("result"))
+        if result is None:
+            return self._broken("it answered initialize without a result")
+        version = frames.text_of(result.get("protocolVersion"))
+        if version not in PROTOCOLS:
+            return self._broken(f"it speaks MCP {version}, the relay {', '.join(PROTOCOLS)}")
+        capabilities = bytes(result.get("capabilities", b"{}"))
+        self._capabilities = frames.decode_object(capabilities) or {}
+        self._found = RawLists(
+            protocol=version,
+            capabilities=capabilities,
+            server_info=bytes(result.get("serverInfo", b"{}")),
+            instructions=frames.text_of(result.get("instructions")),
+        )
+        self.phase = Phase.LISTING
+        effects: Effects = [Send(frames.notification("notifications/initialized"))]
+        for kind in declared(capabilities):
+            effects += self._list(kind)
+        return effects + self._complete()
+
+    def _list(self, kind: Kind) -> Effects:
+        listing = Listing(kind, self._pages_max)
+        self._listings[kind.field] = listing
+        return [self._page(listing, b"{}")]
+
+    def _page(self, listing: Listing, params: bytes) -> Effect:
+        kind = listing.kind
+        return self._request(kind.field, kind.method, params, lambda e: self._paged(listing, e))
+
+    def _paged(self, listing: Listing, envelope: Envelope) -> Effects:
+        kind = listing.kind
+        effects: Effects = []
+        if error := frames.error_of(envelope):
+            if error[0] != frames.METHOD_NOT_FOUND:
+                listing.problem = f"{kind.method} failed: {error[1]} ({error[0]})"
+        elif (more := listing.add(frames.decode_object(envelope.get("result")) or {})) is not None:
+            return [self._page(listing, more)]
+        if listing.problem:
+            effects.append(Problem(listing.problem))
+        del self._listings[kind.field]
+        if listing.problem and not listing.items:
+            # Keep what was known; without any tools ever known, it is no use starting.
+            if self.phase is Phase.LISTING and kind.field == "tools":
+                return effects + self._broken(listing.problem)
+        else:
+            changes = {kind.field: listing.items}
+            self._found = msgspec.structs.replace(self._found, **changes)
+        return effects + self._complete()
+
+    def _complete(self) -> Effects:
+        """Report the lists once none is on its way, and fetch again what changed meanwhile."""
+        if self._listings:
+            return []
+        effects: Effects = []
+        if self.phase is Phase.LISTING or self._found != self.lists:
+            self.phase = Phase.READY
+            self.lists = self._found
+            effects.append(Listed(self._found))
+        stale, self._stale = sorted(self._stale), set()
+        for field in stale:
+            effects += self._list(KINDS[field])
+        return effects
+
+    def _notified(self, method: str, params: bytes) -> Effects:
+        if method == "notifications/progress":
+            return _progress(params)
+        if method == "notifications/cancelled":
+            target = (frames.decode_object(params) or {}).get("requestId")
+            return [] if target is None else [Withdrew(bytes(target), params)]
+        if method not in LIST_CHANGED:
+            return [Notified(method, params)]
+        kinds = [kind.field for kind in declared(self._found.capabilities)]
+        self._stale.update(field for field in LIST_CHANGED[method] if field in kinds)
+        return self._complete() if self.phase is Phase.READY else []
+
+    def _requested(self, raw_id: bytes, method: str, params: msgspec.Raw | None) -> Effects:
+        if method == "ping":
+            return [Send(frames.response(raw_id, b'"result":{}}'))]
+        capability = ASKABLE.get(method)
+        if capability is not None and self._client.can(capability):
+            members = frames.decode_object(params) if params is not None else {}
+            if members is not None:
+                shown = frames.token_towards_client(self._backend, members) if members else b""
+                return [Asked(raw_id, method, shown)]
+            error = frames.error_members(frames.INVALID_PARAMS, "params must be an object")
+        else:
+            text = f"The client does not support {method}"
+            error = frames.error_members(frames.METHOD_NOT_FOUND, text)
+        return [Send(frames.response(raw_id, error))]
+
+
+def _progress(params: bytes) -> Effects:
+    members = frames.decode_object(params) or {}
+    token = members.pop("progressToken", None)
+    call = frames.call_number(token) if token is not None else None
+    return [] if call is None else [Progressed(call, frames.encode(members))]
+
+
+def _ignored(envelope: Envelope) -> Effects:
+    error = frames.error_of(envelope)
+    return (
+        [Problem(f"a request of the relay's was refused: {error[1]} ({error[0]})")] if error else []
+    )

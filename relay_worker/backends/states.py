@@ -1,0 +1,87 @@
+"""The life of a backend process, as a table. No I/O, no clock.
+
+          WANTED            SPAWNED             CONNECTED
+  IDLE ───────────▶ SPAWNING ─────▶ CONNECTING ───────────▶ READY
+   ▲                  ▲  │ REFUSED      │ BROKE   BROKE │     │ STOPPED
+   │ EXITED     RETRY │  ▼              ▼               ▼     ▼
+STOPPING         BACKING_OFF ◀────── FALLEN ◀───────────┘  STOPPING
+                      │ GIVEN_UP    EXITED
+                      ▼
+                    FAILED ──WANTED──▶ SPAWNING
+"""
+
+import enum
+from collections.abc import Mapping
+from typing import Final
+
+from relay_supervisor.errors import LocalProtocolError
+from relay_worker.backends.base import State
+
+
+class Event(enum.Enum):
+    """What happens to a backend."""
+
+    WANTED = "a call or the first look at its lists needs it"
+    SPAWNED = "its process runs"
+    REFUSED = "its process could not be started"
+    CONNECTED = "it has answered initialize and all lists"
+    BROKE = "it closed a pipe, spoke nonsense or took too long"
+    STOPPED = "it is to stop, though nothing is wrong with it"
+    EXITED = "its process is gone"
+    RETRY = "the back-off is over"
+    GIVEN_UP = "starting it again by itself is no use"
+
+
+_S, _E = State, Event
+
+# An absent pair is a bug of the relay's, never a silent no-op.
+TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
+    _S.DISABLED: {_E.WANTED: _S.DISABLED},
+    _S.IDLE: {_E.WANTED: _S.SPAWNING},
+    _S.SPAWNING: {
+        _E.WANTED: _S.SPAWNING,
+        _E.SPAWNED: _S.CONNECTING,
+        _E.REFUSED: _S.BACKING_OFF,
+        _E.GIVEN_UP: _S.FAILED,  # the command does not even exist
+    },
+    _S.CONNECTING: {
+        _E.WANTED: _S.CONNECTING,
+        _E.CONNECTED: _S.READY,
+        _E.BROKE: _S.FALLEN,
+        _E.STOPPED: _S.STOPPING,
+        _E.EXITED: _S.BACKING_OFF,
+    },
+    _S.READY: {
+        _E.WANTED: _S.READY,
+        _E.BROKE: _S.FALLEN,
+        _E.STOPPED: _S.STOPPING,
+        _E.EXITED: _S.BACKING_OFF,
+    },
+    # Never two processes of one backend: what waits for the exit waits, wanted or not.
+    _S.STOPPING: {_E.WANTED: _S.STOPPING, _E.BROKE: _S.STOPPING, _E.EXITED: _S.IDLE},
+    _S.FALLEN: {_E.WANTED: _S.FALLEN, _E.BROKE: _S.FALLEN, _E.EXITED: _S.BACKING_OFF},
+    _S.BACKING_OFF: {
+        _E.WANTED: _S.BACKING_OFF,
+        _E.RETRY: _S.SPAWNING,
+        _E.GIVEN_UP: _S.FAILED,
+    },
+    _S.FAILED: {_E.WANTED: _S.SPAWNING},
+}
+
+RUNNING: Final = frozenset({_S.CONNECTING, _S.READY, _S.STOPPING, _S.FALLEN})
+"""States with a process."""
+
+STARTING: Final = frozenset({_S.SPAWNING, _S.CONNECTING, _S.FALLEN, _S.BACKING_OFF})
+"""States that lead to READY without further ado, if all goes well."""
+
+
+def advance(state: State, event: Event) -> State:
+    """Return the state after *event*.
+
+    Raises:
+        LocalProtocolError: the event cannot happen in this state.
+    """
+    after = TRANSITIONS[state].get(event)
+    if after is None:
+        raise LocalProtocolError(f"backend event {event.name} while {state.name}")
+    return after

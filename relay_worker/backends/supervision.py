@@ -1,0 +1,334 @@
+"""A stdio backend's life: started, connected, restarted with back-off, stopped when idle.
+
+It drives the table in `states` and reports every change. It asks the supervisor for the process
+and never starts, signals or reaps one itself.
+"""
+
+import random
+import signal
+from typing import Final
+
+from relay_supervisor.wire import v1
+from relay_worker.backends import frames
+from relay_worker.backends.base import Host, State, Watcher
+from relay_worker.backends.client import Client
+from relay_worker.backends.command import CommandError, resolve
+from relay_worker.backends.connection import Connection
+from relay_worker.backends.descriptors import DescriptorError
+from relay_worker.backends.states import STARTING, Event, advance
+from relay_worker.backends.surroundings import Plan, Surroundings
+from relay_worker.lists import RawLists
+from relay_worker.loop import Timer
+
+EXIT_WAIT_SECONDS: Final = 0.5
+"""So long the news of an exit may follow the end of the pipes; then calls are answered without."""
+
+
+class StdioBackend:
+    """A backend behind three pipes; implements `base.Backend`."""
+
+    kind = "stdio"
+
+    def __init__(self, plan: Plan, around: Surroundings, host: Host, watcher: Watcher) -> None:
+        self.name = plan.name
+        self.state = State.IDLE if plan.enabled else State.DISABLED
+        self.lists: RawLists | None = None
+        self.pid: int | None = None
+        self.restarts = 0
+        self.last_error: str | None = None
+        self._plan = plan
+        self._around = around
+        self._loop = around.loop
+        self._host = host
+        self._watcher = watcher
+        self._client: Client | None = None
+        self._connection: Connection | None = None
+        self._token = 0
+        self._failures = 0
+        self._skipped_before = 0
+        self._level: str | None = None
+        self._uris: frozenset[str] = frozenset()
+        self._paused = False
+        self._timer: Timer | None = None
+        self._learn_by: float | None = None
+        self._ready_since: float | None = None
+
+    # ---- what the router asks and wants ---------------------------------------------------
+
+    @property
+    def skipped_lines(self) -> int:
+        """Return how many pieces of its output were no MCP."""
+        now = self._connection.skipped_lines if self._connection else 0
+        return self._skipped_before + now
+
+    @property
+    def start_timeout_seconds(self) -> float:
+        """Return how long it may take until it is ready."""
+        return self._plan.start_timeout_seconds
+
+    @property
+    def learning(self) -> bool:
+        """Return whether its lists are unknown and still to be expected soon."""
+        if self.lists is not None or self.state not in STARTING:
+            return False
+        return self._learn_by is None or self._loop.now < self._learn_by
+
+    @property
+    def trouble(self) -> str:
+        """Return why it cannot be used just now."""
+        if self.state is State.DISABLED:
+            return f"Backend '{self.name}' is disabled in the configuration."
+        what = f"Backend '{self.name}' is not ready ({self.state.value})"
+        error = f": {self.last_error}." if self._failures and self.last_error else "."
+        tail = self._connection.stderr_tail() if self._connection else ""
+        return what + error + (f"\nIts last lines on stderr:\n{tail}" if tail else "")
+
+    def introduce(self, client: Client) -> None:
+        """Take the client it is to be initialised for, now known or changed."""
+        changed = client != self._client
+        self._client = client
+        if self.state is State.IDLE:
+            self._start_unless_lazy()
+        elif changed and self.state in {State.CONNECTING, State.READY}:
+            if self._connection and self._connection.in_flight:
+                self._around.log.warning("client changed under a call", backend=self.name)
+            else:
+                self._stop()
+
+    def want(self) -> None:
+        """Start it unless it runs or is on its way."""
+        before = self.state
+        self._advance(Event.WANTED)
+        if self.state is not before:
+            self._spawn()
+
+    def call(self, call: int, method: str, params: bytes) -> str | None:
+        """Send a request with number *call*; READY only. Returns why it was not sent, or None."""
+        assert self._connection is not None
+        if self._connection.call(call, method, params):
+            return None
+        return f"Backend '{self.name}' does not read its input; the call was not sent."
+
+    def cancel(self, call: int, params: bytes) -> None:
+        """Withdraw a call that was sent."""
+        if self._connection:
+            self._connection.cancel(call, params)
+
+    def answer(self, pid: int, raw_id: bytes, members: bytes) -> None:
+        """Pass on the client's answer, if the process that asked still runs."""
+        if pid == self.pid and self._connection:
+            self._connection.write(frames.response(raw_id, members))
+
+    def notify(self, method: str, params: bytes, capability: str | None = None) -> None:
+        """Send a notification, if READY and, where given, if it saw the client's *capability*."""
+        connection = self._connection if self.state is State.READY else None
+        if connection and (capability is None or connection.session.saw(capability)):
+            connection.write(frames.notification(method, params))
+
+    def set_level(self, level: str) -> None:
+        """Set the log level, now and whenever it is started."""
+        self._level = level
+        if self._connection:
+            self._connection.apply(self._connection.session.set_level(level))
+
+    def subscribe(self, uris: frozenset[str]) -> None:
+        """Have updates of exactly these resources, now and whenever it is started."""
+        self._uris = uris
+        if self._connection:
+            self._connection.apply(self._connection.session.subscribe(uris))
+
+    def subscribed(self, uri: str, *, wanted: bool) -> None:
+        """Take note that a call of the client's changed a subscription."""
+        self._uris = self._uris | {uri} if wanted else self._uris - {uri}
+        if self._connection:
+            self._connection.session.note_subscription(uri, subscribed=wanted)
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop reading from it, or go on."""
+        self._paused = paused
+        if self._connection:
+            self._connection.pause(paused=paused)
+
+    # ---- what the supervisor reports ------------------------------------------------------
+
+    def spawned(self, message: v1.Spawned) -> None:
+        """Its process runs: talk to it."""
+        if message.token != self._token or self._client is None:
+            return
+        self.pid = message.pid
+        self._around.life.groups.add(message.pid)
+        self._advance(Event.SPAWNED, keep_timer=True)
+        try:
+            fds = self._around.descriptors.take(message.token)
+        except DescriptorError as error:
+            self._broke(str(error))
+            return
+        self._skipped_before = self.skipped_lines
+        self._connection = Connection(
+            self._around,
+            self,
+            self._host,
+            self._watcher,
+            self._client,
+            pid=message.pid,
+            fds=fds,
+            on_listed=self._listed,
+            on_broken=self._broke,
+        )
+        self._connection.pause(paused=self._paused)
+        self._connection.start()
+
+    def refused(self, message: v1.SpawnRefused) -> None:
+        """Its process could not be started."""
+        if message.token == self._token:
+            self.last_error = f"it could not be started: {message.reason}"
+            self._advance(Event.REFUSED)
+            self._back_off()
+
+    def exited(self, message: v1.Exited) -> None:
+        """Its process is gone."""
+        if message.pid != self.pid:
+            return
+        how = exit_text(message.status)
+        expected = self.state is State.STOPPING
+        if self._connection:
+            self._connection.close()  # with the last replies it has written
+        if not expected:
+            fallen = self.state is State.FALLEN
+            self.last_error = f"{self.last_error}; it {how}" if fallen else f"it {how}"
+        self._lose("it was stopped" if expected else self.last_error or how)
+        self._around.life.groups.discard(message.pid)
+        self.pid = None
+        self._advance(Event.EXITED)
+        if expected:
+            self._start_unless_lazy()
+        else:
+            self._back_off()
+
+    # ---- its life -------------------------------------------------------------------------
+
+    def _advance(self, event: Event, *, keep_timer: bool = False) -> None:
+        before = self.state
+        self.state = advance(before, event)
+        if self.state is not before:
+            if self._timer and not keep_timer:
+                self._timer.cancel()
+            self._watcher.changed(self)
+
+    def _spawn(self) -> None:
+        plan = self._plan
+        if self._learn_by is None:
+            self._learn_by = self._loop.now + plan.start_timeout_seconds
+        elif self._failures:
+            self.restarts += 1
+        try:
+            if plan.problem:
+                raise CommandError(plan.problem)
+            program = resolve(plan.command, plan.env, plan.cwd)
+        except CommandError as error:
+            self.last_error = str(error)
+            self._failures += 1
+            self._advance(Event.GIVEN_UP)
+            return
+        self._token = self._around.next_token()
+        argv = [program, *plan.args]
+        self._around.send(v1.Spawn(self._token, self.name, argv, plan.env, plan.cwd))
+        self._timer = self._loop.after(plan.start_timeout_seconds, self._start_timed_out)
+
+    def _start_unless_lazy(self) -> None:
+        """Start it if it is to run all the time, or if its lists are still to be learned."""
+        plan = self._plan
+        if self.lists is None or not (plan.lazy or plan.idle_stop_seconds):
+            self.want()
+
+    def _start_timed_out(self) -> None:
+        seconds = f"{self._plan.start_timeout_seconds:g} s (start_timeout_seconds)"
+        if self.state is State.SPAWNING:
+            self.last_error = f"the supervisor did not start it within {seconds}"
+        else:
+            self._broke(f"it did not answer initialize and its lists within {seconds}")
+
+    def _listed(self, lists: RawLists) -> None:
+        connection = self._connection
+        if connection is None or self.state not in {State.CONNECTING, State.READY}:
+            return
+        if lists != self.lists:
+            self.lists = lists
+            self._watcher.learned(self)
+        if self.state is State.READY:
+            return
+        self._advance(Event.CONNECTED)
+        self._ready_since = self._loop.now
+        if self._plan.idle_stop_seconds:
+            self._timer = self._loop.after(self._plan.idle_stop_seconds, self._stop_if_idle)
+        if self._level is not None:
+            connection.apply(connection.session.set_level(self._level))
+        connection.apply(connection.session.subscribe(self._uris))
+
+    def _stop_if_idle(self) -> None:
+        connection = self._connection
+        assert connection is not None
+        busy = connection.in_flight or self._uris
+        idle_since = self._loop.now if busy else connection.last_used
+        due = idle_since + self._plan.idle_stop_seconds
+        if due > self._loop.now:
+            self._timer = self._loop.at(due, self._stop_if_idle)
+        else:
+            self._stop()
+
+    def _stop(self) -> None:
+        self._advance(Event.STOPPED)
+        self._end_process()
+
+    def _broke(self, reason: str) -> None:
+        if self.state not in {State.CONNECTING, State.READY}:
+            return  # it is being ended already
+        self.last_error = reason
+        self._advance(Event.BROKE)
+        # Its exit status belongs into the answers, if it comes soon.
+        self._timer = self._loop.after(EXIT_WAIT_SECONDS, lambda: self._lose(reason))
+        self._end_process()
+
+    def _end_process(self) -> None:
+        if self._connection:
+            self._connection.close()
+        if self.pid is not None:
+            self._around.send(v1.StopBackend(self.name, self.pid))
+
+    def _lose(self, reason: str) -> None:
+        """Report the calls that will not be answered any more."""
+        if self._connection and self._connection.in_flight:
+            calls = sorted(self._connection.in_flight)
+            self._connection.in_flight.clear()
+            self._host.lost(self, calls, reason)
+
+    def _back_off(self) -> None:
+        around = self._around
+        policy = around.policy
+        since, self._ready_since = self._ready_since, None
+        if since is not None and self._loop.now - since >= policy.restart_reset_seconds:
+            self._failures = 0
+        self._failures += 1
+        around.log.warning(f"backend is down: {self.last_error}", backend=self.name)
+        if self._failures > policy.restart_attempts_max:
+            self._advance(Event.GIVEN_UP)
+            return
+        # The exponent is capped before it can overflow a float.
+        ceiling = policy.restart_delay_seconds * 2 ** min(self._failures - 1, 30)
+        delay = random.uniform(0, min(policy.restart_delay_max_seconds, ceiling))
+        self._timer = self._loop.after(delay, self._retry)
+
+    def _retry(self) -> None:
+        self._advance(Event.RETRY)
+        self._spawn()
+
+
+def exit_text(status: int) -> str:
+    """Return how a process ended, for a sentence that begins with "it"."""
+    if status >= 0:
+        return f"exited with status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"was ended by {name}"

@@ -1,0 +1,51 @@
+"""What a stdio backend needs of the worker, and how it is to be run: plain data."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from relay_supervisor.wire import v1
+from relay_worker.backends.descriptors import Descriptors
+from relay_worker.life import Life
+from relay_worker.log import Log
+from relay_worker.loop import Loop
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """How one backend is run, everything expanded. `problem` says why it cannot be."""
+
+    name: str
+    command: str = ""
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    cwd: str = ""
+    enabled: bool = True
+    lazy: bool = False
+    start_timeout_seconds: float = 120.0
+    idle_stop_seconds: float = 0.0
+    problem: str | None = None
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """Settings of the relay that concern every stdio backend."""
+
+    frame_bytes_max: int = 64 << 20
+    list_pages_max: int = 1000
+    restart_delay_seconds: float = 0.5
+    restart_delay_max_seconds: float = 30.0
+    restart_reset_seconds: float = 60.0
+    restart_attempts_max: int = 10
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """The worker around a backend. `keep_stderr` gets whole lines, redacted."""
+
+    loop: Loop
+    send: Callable[[v1.Message], None]
+    descriptors: Descriptors
+    life: Life
+    log: Log
+    keep_stderr: Callable[[str, bytes], object]
+    next_token: Callable[[], int]
+    generation: int
+    policy: Policy

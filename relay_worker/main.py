@@ -1,0 +1,172 @@
+"""The worker's life: handshake, configuration, then messages until the supervisor ends it.
+
+Every message of the supervisor's has its line in one table. Whatever goes wrong with one call or
+one backend is answered and logged; the worker ends when the supervisor says so or is gone.
+"""
+
+import argparse
+import gc
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from relay_supervisor import __version__
+from relay_supervisor.errors import RemoteProtocolError
+from relay_supervisor.wire import handshake, v1
+from relay_worker.backends.descriptors import Descriptors
+from relay_worker.configuration import load
+from relay_worker.life import Life
+from relay_worker.log import Log
+from relay_worker.loop import Loop
+from relay_worker.pipe import Pipe
+from relay_worker.router import Router
+from relay_worker.service import Base, Service
+
+LIFE_WAIT_SECONDS: Final = 2.0
+"""So long the end of the life pipe may follow the end of the pipe when the supervisor dies."""
+
+EXIT_BROKEN: Final = 1
+"""Exit status after the supervisor broke the contract."""
+
+
+class Worker:
+    """One worker process. *fds*: the pipe from and to the supervisor, the socketpair, the life
+    pipe.
+    """
+
+    def __init__(self, fds: tuple[int, int, int, int]) -> None:
+        pipe_in, pipe_out, socket_fd, life_fd = fds
+        self.log = Log()
+        self.loop = Loop(self._report)
+        self.life = Life(life_fd)
+        self.descriptors = Descriptors(socket_fd)
+        self.pipe = Pipe(
+            self.loop,
+            pipe_in,
+            pipe_out,
+            on_frame=self._hello,
+            on_end=self._ended,
+            on_full=self._full,
+        )
+        self.router = Router(self.loop, self.pipe.send)
+        self._service: Service | None = None
+        self._hello_message: handshake.Hello | None = None
+        self._handlers: dict[type[Any], Callable[[Any, bytes], None]] = {
+            v1.Call: self.router.call,
+            v1.Cancel: self.router.cancel,
+            v1.ClientAnswer: self.router.answer,
+            v1.ClientNotification: self.router.notification,
+            v1.Subscriptions: lambda message, _payload: self.router.subscriptions(message.uris),
+            v1.SetLevel: lambda message, _payload: self.router.set_level(message.level),
+            v1.Configure: self._configure,
+            v1.Ping: lambda message, _payload: self.pipe.send(v1.Pong(message.token)),
+            v1.Retire: lambda _message, _payload: self.exit(0),
+            v1.Unknown: self._unknown,
+        }
+
+    def run(self) -> NoReturn:
+        """Serve until the end; does not return."""
+        self.life.start()
+        self.loop.run()
+        self.exit(EXIT_BROKEN)
+
+    def exit(self, status: int) -> NoReturn:
+        """End the process. The backends are the supervisor's and live on."""
+        self.pipe.flush_blocking()
+        if self._service:
+            self._service.close()
+        os._exit(status)
+
+    def _hello(self, header: bytes, _payload: bytes) -> None:
+        try:
+            hello = msgspec.msgpack.decode(header, type=handshake.Hello)
+        except msgspec.MsgspecError as error:
+            self._ended(f"the first frame was no Hello: {error}")
+            return
+        version = handshake.choose(hello.versions)
+        if version is None:
+            spoken = f"{list(hello.versions)}, this worker {list(handshake.VERSIONS)}"
+            self.log.error(f"the supervisor speaks pipe versions {spoken}")
+            self.exit(handshake.EXIT_INCOMPATIBLE)
+        self._hello_message = hello
+        self.pipe.on_frame = self._frame
+        welcome = handshake.Welcome(
+            version, __version__, hello.generation, hello.nonce, os.getpid()
+        )
+        self.pipe.send_header(msgspec.msgpack.encode(welcome))
+
+    def _frame(self, header: bytes, payload: bytes) -> None:
+        try:
+            message = v1.decode_to_worker(header)
+        except RemoteProtocolError as error:
+            self.log.error(f"message skipped: {error}")
+            return
+        try:
+            self._handlers.get(type(message), self._early)(message, payload)
+        except Exception as error:  # noqa: BLE001 - one message must not end the worker
+            self._report(f"at {type(message).__name__}", error)
+            if isinstance(message, v1.Call):
+                self.router.failed(message)
+
+    def _configure(self, message: v1.Configure, payload: bytes) -> None:
+        assert self._hello_message is not None
+        self.log.configure(level=message.log_level, fmt=message.log_format)
+        base = Base(
+            loop=self.loop,
+            send=self.pipe.send,
+            router=self.router,
+            descriptors=self.descriptors,
+            life=self.life,
+            log=self.log,
+            hello=self._hello_message,
+        )
+        self._service = Service(base, message, load(message, payload))
+        # What was made so far stays; collecting garbage need not look at it again.
+        gc.collect()
+        gc.freeze()
+        self._handlers.update(self._service.handlers)
+
+    def _early(self, message: object, _payload: bytes) -> None:
+        self.log.error(f"{type(message).__name__} before Configure")
+
+    def _unknown(self, message: v1.Unknown, _payload: bytes) -> None:
+        self.log.debug(f"message with unknown tag {message.tag} skipped")
+
+    def _full(self, full: bool) -> None:  # noqa: FBT001 - a callback's only argument
+        for backend in self.router.backends.values():
+            backend.pause(paused=full)
+
+    def _ended(self, reason: str) -> None:
+        self.log.info(f"worker ends: {reason}")
+        # If the supervisor is gone, the life thread kills the backends and then this process.
+        self.life.wait(LIFE_WAIT_SECONDS)
+        self.exit(0)
+
+    def _report(self, where: str, error: Exception) -> None:
+        trace = "".join(traceback.format_exception(error))
+        self.log.error(f"{type(error).__name__} {where}: {error}", trace=trace)
+
+
+def main(argv: list[str]) -> NoReturn:
+    """Run a worker on the descriptors that *argv* names."""
+    parser = argparse.ArgumentParser(prog="relay_worker", description="Started by the supervisor.")
+    parser.add_argument("--fds", required=True, help="IN,OUT,SOCK,LIFE: inherited descriptors")
+    numbers = [int(part) for part in parser.parse_args(argv).fds.split(",")]
+    if len(numbers) != 4:
+        parser.error("--fds needs four descriptors")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # at once, whatever the loop is doing
+    for fd in numbers:
+        os.set_inheritable(fd, False)
+    Worker((numbers[0], numbers[1], numbers[2], numbers[3])).run()
+
+
+def run() -> NoReturn:
+    """Entry point of `python -m relay_worker`."""
+    main(sys.argv[1:])

@@ -1,0 +1,128 @@
+"""The pipe to the supervisor: frames in, frames out; all output of a loop turn in one write.
+
+What cannot be written yet waits here. `send` never blocks and never refuses: whoever produces
+(the backends) is told to pause while more than `OUT_BYTES_HIGH` wait.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Final
+
+from relay_supervisor.errors import ProtocolError
+from relay_supervisor.wire import v1
+from relay_supervisor.wire.framing import Buffer, FrameReader, WriteQueue, prefix
+from relay_worker.loop import READ, WRITE, Loop
+
+READ_BYTES: Final = 64 << 10
+READ_BYTES_LARGE: Final = 1 << 20
+"""Bytes per read; the large one while reads come back full."""
+
+OUT_BYTES_HIGH: Final = 8 << 20
+OUT_BYTES_LOW: Final = 1 << 20
+"""Backends are not read from while more than the first, until less than the second, wait."""
+
+OnFrame = Callable[[bytes, bytes], None]
+
+
+class Pipe:
+    """Both directions of the worker pipe. `on_frame` gets the header and payload of each frame,
+    `on_end` a reason when the supervisor has closed it or broken the contract, once.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        in_fd: int,
+        out_fd: int,
+        *,
+        on_frame: OnFrame,
+        on_end: Callable[[str], None],
+        on_full: Callable[[bool], None],
+    ) -> None:
+        self.on_frame = on_frame
+        self._on_end = on_end
+        self._on_full = on_full
+        self._loop = loop
+        self._in = in_fd
+        self._out = out_fd
+        self._reader = FrameReader()
+        self._read_bytes = READ_BYTES
+        self._queue = WriteQueue()
+        self._flush_due = False
+        self._waiting = False
+        self._ended = False
+        self.full = False
+        os.set_blocking(in_fd, False)
+        os.set_blocking(out_fd, False)
+        loop.watch(in_fd, READ, self._readable, self._broken)
+
+    def send(self, message: v1.Message, *payload: Buffer) -> None:
+        """Queue *message* and its payload, given as the buffers it consists of."""
+        self.send_header(v1.encode(message), *payload)
+
+    def send_header(self, header: bytes, *payload: Buffer) -> None:
+        """Queue a frame whose header is encoded already."""
+        size = 0
+        for buffer in payload:
+            size += len(buffer)
+        self._queue.extend((prefix(header, size) + header, *payload))
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.at_turn_end(self._flush)
+
+    def flush_blocking(self) -> None:
+        """Write what is queued before the worker exits; the supervisor reads to the end."""
+        try:
+            os.set_blocking(self._out, True)
+            self._queue.flush(self._out)
+        except OSError:
+            pass  # nobody is there to read it
+
+    def _readable(self, _events: int) -> None:
+        try:
+            data = os.read(self._in, self._read_bytes)
+        except BlockingIOError:
+            return
+        if not data:
+            self._end("the supervisor closed the pipe")
+            return
+        self._read_bytes = READ_BYTES_LARGE if len(data) >= READ_BYTES else READ_BYTES
+        for header, payload in self._reader.feed(data):
+            self.on_frame(header, payload)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if not self._waiting:
+            self._write()
+
+    def _writable(self, _events: int) -> None:
+        self._waiting = False
+        self._loop.unwatch(self._out)
+        self._write()
+
+    def _write(self) -> None:
+        queue = self._queue
+        try:
+            queue.flush(self._out)
+        except OSError as error:
+            queue.clear()
+            self._end(f"the supervisor does not read any more: {error.strerror}")
+            return
+        if queue.size:
+            self._waiting = True
+            self._loop.watch(self._out, WRITE, self._writable, self._broken)
+        if self.full != (queue.size > (OUT_BYTES_LOW if self.full else OUT_BYTES_HIGH)):
+            self.full = not self.full
+            self._on_full(self.full)
+
+    def _broken(self, error: Exception) -> None:
+        reason = str(error) if isinstance(error, ProtocolError) else repr(error)
+        self._end(f"the worker pipe is unusable: {reason}")
+
+    def _end(self, reason: str) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._loop.unwatch(self._in)
+        self._loop.unwatch(self._out)
+        self._on_end(reason)

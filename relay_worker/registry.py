@@ -1,0 +1,120 @@
+"""What the client is to see: gathers the lists, rebuilds the catalogue, tells the supervisor.
+
+It decides when something is new; what it consists of is the catalogue's affair.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from relay_supervisor.wire import cache, v1
+from relay_worker import catalogue as catalogues
+from relay_worker import lists as raw_lists
+from relay_worker.backends.base import Backend
+from relay_worker.catalogue import Catalogue
+from relay_worker.config.model import Config
+from relay_worker.lists import RawLists
+from relay_worker.log import Log
+
+
+class Registry:
+    """The lists of all backends and the catalogue made of them. `hashes` has the hash of each
+    backend's specification; lists learned under another one do not count.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        hashes: Mapping[str, str],
+        builtin: RawLists | None,
+        instructions: str,
+        send: Callable[..., None],
+        save: Callable[[Path, bytes], object],
+        log: Log,
+    ) -> None:
+        self.catalogue: Catalogue | None = None
+        self.settled = False
+        self._config = config
+        self._hashes = hashes
+        self._builtin = builtin
+        self._instructions = instructions
+        self._send = send
+        self._save = save
+        self._log = log
+        self._lists: dict[str, RawLists] = {}
+        self._cache_path: Path | None = None
+        self._outdated = True
+        self._unsaved = True
+        self._sent: tuple[str, bool] | None = None
+        self._problems: tuple[str, ...] = ()
+
+    def known(self, message: v1.KnownLists, payload: bytes) -> RawLists | None:
+        """Take over lists that an earlier worker learned; None where they do not fit."""
+        if self._hashes.get(message.backend) != message.spec_hash:
+            return None
+        lists = raw_lists.decode(payload)
+        if lists is not None:
+            self._lists[message.backend] = lists
+            self._outdated = True
+        return lists
+
+    def learned(self, backend: Backend) -> None:
+        """Take in what a backend has just said."""
+        assert backend.lists is not None
+        self._lists[backend.name] = backend.lists
+        self._outdated = self._unsaved = True
+        spec_hash = self._hashes[backend.name]
+        payload = raw_lists.encode(backend.lists)
+        self._send(v1.LearnedLists(backend.name, spec_hash), payload)
+
+    def keep_at(self, path: str) -> None:
+        """Keep catalogue and lists in this file from now on; empty: nowhere."""
+        where = Path(path) if path else None
+        self._unsaved = self._unsaved or where != self._cache_path
+        self._cache_path = where
+
+    def update(self, backends: Mapping[str, Backend]) -> bool:
+        """Rebuild what is outdated and report what is new; True where the catalogue is."""
+        rebuilt = self._outdated
+        if rebuilt:
+            self._outdated = False
+            self.catalogue = catalogues.build(self._config, self._lists, self._builtin)
+            self._report_problems(self.catalogue)
+        catalogue = self.catalogue
+        assert catalogue is not None
+        # Once settled, a backend that is tried again does not unsettle what is shown.
+        self.settled = self.settled or not any(b.learning for b in backends.values())
+        state = (catalogue.digest, self.settled)
+        if state != self._sent:
+            self._sent = state
+            self._send(v1.Catalogue(*state), catalogue.payload)
+        if self._unsaved and self._cache_path and catalogue.complete:
+            self._unsaved = False
+            self._save(self._cache_path, self._snapshot(catalogue))
+        return rebuilt
+
+    def tools_of(self, backend: str) -> int:
+        """Return how many tools of a backend the client sees."""
+        if self.catalogue is None:
+            return 0
+        return sum(entry.backend == backend for entry in self.catalogue.body.tools)
+
+    def _snapshot(self, catalogue: Catalogue) -> bytes:
+        return cache.dump(
+            cache.Snapshot(
+                digest=catalogue.digest,
+                instructions=self._instructions,
+                body=catalogue.body,
+                lists=[
+                    cache.Lists(name, self._hashes[name], raw_lists.encode(lists))
+                    for name, lists in sorted(self._lists.items())
+                    if name in self._hashes
+                ],
+            )
+        )
+
+    def _report_problems(self, catalogue: Catalogue) -> None:
+        for problem in catalogue.problems:
+            if problem not in self._problems:
+                self._log.warning(problem)
+        self._problems = catalogue.problems

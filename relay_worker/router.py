@@ -1,0 +1,322 @@
+"""Calls on their way: to the backend that owns the name, and the answers back.
+
+Holds a call while its backend starts, answers it where the backend cannot, and carries what
+backends and client say to each other besides. It looks at names and envelopes only; the cost of a
+call does not depend on how many backends and tools there are.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from relay_supervisor.wire import v1
+from relay_supervisor.wire.framing import Buffer
+from relay_worker.backends import frames
+from relay_worker.backends.base import Backend, State
+from relay_worker.catalogue import Catalogue
+from relay_worker.eras import legacy_params, modern_members, same_era_params
+from relay_worker.loop import Loop, Timer
+from relay_worker.repair import Envelope
+from relay_worker.routes import Refused, Target, Undecided, find
+
+LARGE_BYTES: Final = 64 << 10
+"""Replies over this size are passed on in pieces, without a copy."""
+
+SUBSCRIBE: Final = "resources/subscribe"
+UNSUBSCRIBE: Final = "resources/unsubscribe"
+
+
+class Flight(msgspec.Struct):
+    """A call that was sent to a backend and is not answered yet."""
+
+    message: v1.Call
+    backend: Backend
+
+
+class Waiting(msgspec.Struct):
+    """A call whose backend is not ready, or not known yet. `wanted` names the backend that was
+    started for it.
+    """
+
+    message: v1.Call
+    params: bytes
+    wanted: str | None = None
+    timer: Timer | None = None
+
+
+class Router:
+    """Implements `backends.base.Host`.
+
+    `backends` has every enabled backend by name, the relay's own included.
+    """
+
+    def __init__(self, loop: Loop, send: Callable[..., None]) -> None:
+        self.backends: Mapping[str, Backend] = {}
+        self.catalogue: Catalogue | None = None
+        self._loop = loop
+        self._send = send
+        self._flights: dict[int, Flight] = {}
+        self._waiting: dict[int, Waiting] = {}
+        self._uris: set[str] = set()
+
+    # ---- from the supervisor ----------------------------------------------------------------
+
+    def call(self, message: v1.Call, params: bytes) -> None:
+        """Carry out a client request."""
+        waiting = Waiting(message, params)
+        if not self._dispatch(waiting):
+            self._waiting[message.call] = waiting
+
+    def cancel(self, message: v1.Cancel, params: bytes) -> None:
+        """Withdraw a call; it is not answered any more."""
+        waiting = self._waiting.pop(message.call, None)
+        if waiting:
+            _stop(waiting.timer)
+        flight = self._flights.pop(message.call, None)
+        if flight:
+            members = frames.decode_object(legacy_params(params)) or {}
+            members["requestId"] = msgspec.Raw(b"%d" % message.call)
+            flight.backend.cancel(message.call, frames.encode(members))
+
+    def answer(self, message: v1.ClientAnswer, members: bytes) -> None:
+        """Pass the client's answer on to the backend that asked."""
+        if backend := self.backends.get(message.backend):
+            backend.answer(message.pid, message.id, members)
+
+    def notification(self, message: v1.ClientNotification, params: bytes) -> None:
+        """Pass a notification of the client's on to whom it concerns."""
+        if message.method == "notifications/progress":
+            found = frames.token_towards_backend(params)
+            if found and (backend := self.backends.get(found[0])):
+                backend.notify(message.method, found[1])
+        elif message.method == "notifications/roots/list_changed":
+            for backend in self.backends.values():
+                backend.notify(message.method, params, "roots")
+
+    def set_level(self, level: str) -> None:
+        """Set the log level of all backends, also of those that start later."""
+        for backend in self.backends.values():
+            backend.set_level(level)
+
+    def subscriptions(self, uris: list[str]) -> None:
+        """Make these the resources whose updates the client gets."""
+        self._uris = set(uris)
+        self._spread_subscriptions()
+
+    def look_again(self) -> None:
+        """Catalogue or states have changed: send, or answer, the calls that can be."""
+        for number, waiting in list(self._waiting.items()):
+            if self._dispatch(waiting):
+                _stop(waiting.timer)
+                self._waiting.pop(number, None)
+
+    def adopt(self, catalogue: Catalogue) -> None:
+        """Route by *catalogue* from now on."""
+        self.catalogue = catalogue
+        if self._uris:
+            self._spread_subscriptions()
+
+    # ---- from the backends (backends.base.Host) -------------------------------------------
+
+    def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
+        """A backend answered a call."""
+        flight = self._flights.pop(call, None)
+        if flight is None:
+            return
+        del envelope["id"]
+        envelope.pop("jsonrpc", None)
+        if "result" not in envelope:
+            self._replied_error(flight, envelope)
+            return
+        if len(envelope) > 1:
+            envelope.pop("error", None)  # null beside a result, as JSON-RPC 1 had it
+        message = flight.message
+        if message.method in {SUBSCRIBE, UNSUBSCRIBE}:
+            self._subscribed(backend, message)
+        if len(text) > LARGE_BYTES and len(envelope) == 1 and message.era == v1.LEGACY:
+            pieces = (b'"result":', memoryview(envelope["result"]), b"}")
+            self._send(v1.Reply(call, v1.OUTCOME_RESULT), *pieces)
+        else:
+            self.reply(message, v1.OUTCOME_RESULT, frames.encode(envelope)[1:])
+
+    def progressed(self, backend: Backend, call: int, params: bytes) -> None:
+        """Pass on the progress of a call."""
+        if call in self._flights:
+            self._send(v1.Progress(call), params)
+
+    def asked(self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes) -> None:
+        """Pass on what a backend asks the client."""
+        self._send(v1.BackendRequest(backend.name, raw_id, pid, method), params)
+
+    def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
+        """Tell the client that its answer is not needed any more."""
+        self._send(v1.BackendCancel(backend.name, raw_id, pid), params)
+
+    def notified(self, backend: Backend, method: str, params: bytes) -> None:
+        """Pass on a notification."""
+        self._send(v1.Notification(backend.name, method), params)
+
+    def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
+        """Answer the calls that died with their backend."""
+        for call in calls:
+            if flight := self._flights.pop(call, None):
+                self._fail(
+                    flight.message,
+                    f"Backend '{backend.name}' died while it worked on this call: {reason}. "
+                    "The call may have run, wholly or in part.",
+                )
+
+    def oversized(self, backend: Backend, call: int) -> None:
+        """Answer a call whose reply was too long."""
+        if flight := self._flights.pop(call, None):
+            self._fail(
+                flight.message,
+                f"The answer of backend '{backend.name}' is over the limit of one message "
+                "(frame_bytes_max in the relay's configuration). The call has run.",
+            )
+
+    # ---- answers ----------------------------------------------------------------------------
+
+    def reply(self, message: v1.Call, outcome: int, members: Buffer) -> None:
+        """Answer a call."""
+        if message.era == v1.MODERN:
+            members = modern_members(bytes(members), message.method)
+        self._send(v1.Reply(message.call, outcome), members)
+
+    def finish(self, call: int, members: bytes) -> None:
+        """Answer a call that the relay itself has carried out."""
+        if flight := self._flights.pop(call, None):
+            self.reply(flight.message, v1.OUTCOME_RESULT, members)
+
+    def failed(self, message: v1.Call) -> None:
+        """Answer a call that a bug of the relay's got in the way of."""
+        self._waiting.pop(message.call, None)
+        self._flights.pop(message.call, None)
+        text = "The relay failed to carry out this call; its log says why."
+        members = frames.error_members(frames.INTERNAL_ERROR, text)
+        self.reply(message, v1.OUTCOME_RELAY_ERROR, members)
+
+    def _replied_error(self, flight: Flight, envelope: Envelope) -> None:
+        if frames.error_of(envelope) is None:
+            text = f"Backend '{flight.backend.name}' answered with neither result nor error"
+            members = frames.error_members(frames.INTERNAL_ERROR, text)
+        else:
+            members = frames.encode(envelope)[1:]
+        self.reply(flight.message, v1.OUTCOME_BACKEND_ERROR, members)
+
+    def _fail(self, message: v1.Call, text: str) -> None:
+        """Answer with a failure of the relay's: as a tool's error, which the model gets to see."""
+        if message.method == "tools/call":
+            result = {"content": [{"type": "text", "text": text}], "isError": True}
+            members = frames.result_members(result)
+        else:
+            members = frames.error_members(frames.BACKEND_UNAVAILABLE, text)
+        self.reply(message, v1.OUTCOME_RELAY_ERROR, members)
+
+    # ---- routing ----------------------------------------------------------------------------
+
+    def _dispatch(self, waiting: Waiting) -> bool:
+        """Send or answer a call; False where it has to wait."""
+        message = waiting.message
+        if self.catalogue is None:
+            return False
+        target = find(self.catalogue, message, waiting.params)
+        if isinstance(target, Target):
+            backend = self.backends.get(target.backend)
+            if backend is None:
+                self._fail(message, f"Backend '{target.backend}' is not there any more.")
+                return True
+            if backend.state is State.READY:
+                self._transmit(message, waiting.params, backend, target)
+                return True
+            return self._start_for(waiting, backend)
+        if isinstance(target, Undecided) and self._await_names(waiting, target):
+            return False
+        refusal = target.refusal if isinstance(target, Undecided) else target
+        self._refuse(message, refusal)
+        return True
+
+    def _transmit(self, message: v1.Call, params: bytes, backend: Backend, to: Target) -> None:
+        call = message.call
+        adapt = legacy_params if message.era == v1.MODERN else same_era_params
+        error = backend.call(
+            call, message.method, adapt(to.params or params, progress_token=call, name=to.name)
+        )
+        if error is None:
+            self._flights[call] = Flight(message, backend)
+        else:
+            self._fail(message, error)
+
+    def _start_for(self, waiting: Waiting, backend: Backend) -> bool:
+        """Start a backend for a call, and let it wait; True where that is no use."""
+        if backend.state is State.FAILED and waiting.wanted == backend.name:
+            self._fail(waiting.message, backend.trouble)
+            return True
+        waiting.wanted = backend.name
+        backend.want()
+        if backend.state is State.FAILED:
+            self._fail(waiting.message, backend.trouble)
+            return True
+        self._set_deadline(waiting, backend.start_timeout_seconds)
+        return False
+
+    def _await_names(self, waiting: Waiting, target: Undecided) -> bool:
+        """Return whether a name nobody has may still be learned; starts its owner if need be."""
+        owner = self.backends.get(target.owner or "")
+        if owner is not None and owner.lists is None:
+            if not self._start_for_names(waiting, owner):
+                return False
+            awaited = [owner]
+        elif owner is not None:
+            return False
+        else:
+            awaited = [backend for backend in self.backends.values() if backend.learning]
+        if awaited:
+            seconds = max(backend.start_timeout_seconds for backend in awaited)
+            self._set_deadline(waiting, seconds)
+        return bool(awaited)
+
+    def _start_for_names(self, waiting: Waiting, owner: Backend) -> bool:
+        if owner.state is State.FAILED and waiting.wanted == owner.name:
+            return False
+        waiting.wanted = owner.name
+        owner.want()
+        return owner.state not in {State.FAILED, State.DISABLED}
+
+    def _set_deadline(self, waiting: Waiting, seconds: float) -> None:
+        if waiting.timer is None:
+            waiting.timer = self._loop.after(seconds, lambda: self._expire(waiting))
+
+    def _expire(self, waiting: Waiting) -> None:
+        self._waiting.pop(waiting.message.call, None)
+        backend = self.backends.get(waiting.wanted or "")
+        reason = backend.trouble if backend else "The backends did not start in time."
+        self._fail(waiting.message, reason)
+
+    def _refuse(self, message: v1.Call, refusal: Refused) -> None:
+        members = frames.error_members(refusal.code, refusal.text)
+        self.reply(message, v1.OUTCOME_RELAY_ERROR, members)
+
+    # ---- subscriptions ----------------------------------------------------------------------
+
+    def _subscribed(self, backend: Backend, message: v1.Call) -> None:
+        wanted = message.method == SUBSCRIBE
+        (self._uris.add if wanted else self._uris.discard)(message.name)
+        backend.subscribed(message.name, wanted=wanted)
+
+    def _spread_subscriptions(self) -> None:
+        catalogue = self.catalogue
+        if catalogue is None:
+            return
+        shares: dict[str, set[str]] = {}
+        for uri in self._uris:
+            if owner := catalogue.resource_owner(uri):
+                shares.setdefault(owner, set()).add(uri)
+        for name, backend in self.backends.items():
+            backend.subscribe(frozenset(shares.get(name, ())))
+
+
+def _stop(timer: Timer | None) -> None:
+    if timer:
+        timer.cancel()

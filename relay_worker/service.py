@@ -1,0 +1,238 @@
+"""A configured worker: its backends, registry and files, and the messages that concern them.
+
+News of the backends are gathered during a loop turn and dealt with once, at its end.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from relay_supervisor.wire import handshake, v1
+from relay_worker import builtin_tools
+from relay_worker.backends.base import Backend
+from relay_worker.backends.client import client_of
+from relay_worker.backends.descriptors import Descriptors
+from relay_worker.backends.supervision import StdioBackend
+from relay_worker.backends.surroundings import Surroundings
+from relay_worker.builtin_tools import BuiltinBackend
+from relay_worker.config.model import RelaySettings
+from relay_worker.configuration import Loaded
+from relay_worker.instructions import instructions
+from relay_worker.life import Life
+from relay_worker.log import Log
+from relay_worker.loop import Loop
+from relay_worker.persist import Writer
+from relay_worker.plans import hashes_of, plan_of, policy_of
+from relay_worker.registry import Registry
+from relay_worker.router import Router
+
+CLOSE_SECONDS: Final = 1.0
+"""Time to write out cache and logs when the worker ends."""
+
+
+class Base(msgspec.Struct, frozen=True):
+    """What the worker has before it is configured."""
+
+    loop: Loop
+    send: Callable[..., None]
+    router: Router
+    descriptors: Descriptors
+    life: Life
+    log: Log
+    hello: handshake.Hello
+
+
+class Service:
+    """Everything that follows from a configuration. `handlers` are its lines of the table of
+    messages; it implements `backends.base.Watcher`.
+    """
+
+    def __init__(self, base: Base, message: v1.Configure, loaded: Loaded) -> None:
+        self._base = base
+        self._config = loaded.config
+        self._router = base.router
+        self._connected = False
+        self._ready_sent = False
+        self._review_due = False
+        self._changed: dict[str, Backend] = {}
+        self._states: dict[str, v1.BackendState] = {}
+        settings = loaded.config.relay
+        base.life.mark(message.instance)
+        base.log.hide(loaded.secrets)
+        self._writer = Writer(
+            Path(message.state_dir),
+            log_bytes_max=settings.log_bytes_max,
+            log_files_max=settings.log_files_max,
+            report=base.log.warning,
+        )
+        self._writer.start()
+        base.log.write_to(self._writer.log_relay)
+        for problem in loaded.problems:
+            base.log.warning(problem)
+        self._stdio = self._make_backends(message, loaded)
+        self._builtin = BuiltinBackend(base.send, base.router.finish)
+        self._backends: dict[str, Backend] = {**self._stdio}
+        if settings.builtin_tools:
+            self._backends[self._builtin.name] = self._builtin
+        self._router.backends = self._backends
+        self._instructions = instructions(loaded.config)
+        self._registry = Registry(
+            loaded.config,
+            hashes=hashes_of(loaded.config),
+            builtin=builtin_tools.LISTS if settings.builtin_tools else None,
+            instructions=self._instructions,
+            send=base.send,
+            save=self._writer.replace,
+            log=base.log,
+        )
+        self.handlers: Mapping[type[Any], Callable[[Any, bytes], None]] = {
+            v1.KnownLists: self._known_lists,
+            v1.Session: self._session,
+            v1.Spawned: self._spawned,
+            v1.SpawnRefused: self._refused,
+            v1.Exited: self._exited,
+            v1.StatusReply: lambda reply, payload: self._builtin.status(reply.token, payload),
+            v1.Log: self._log_lines,
+        }
+        self._announce(loaded, settings)
+
+    def close(self) -> None:
+        """Write out what is queued for the disk."""
+        self._writer.close(CLOSE_SECONDS)
+
+    def learned(self, backend: Backend) -> None:
+        """The lists of a backend are known or have changed."""
+        self._registry.learned(backend)
+        self._review_later()
+
+    def changed(self, backend: Backend) -> None:
+        """A backend has changed in a way that `status` shows."""
+        self._changed[backend.name] = backend
+        self._review_later()
+
+    # ---- at the start -----------------------------------------------------------------------
+
+    def _make_backends(self, message: v1.Configure, loaded: Loaded) -> dict[str, StdioBackend]:
+        base = self._base
+        tokens = itertools.count(1)
+        around = Surroundings(
+            loop=base.loop,
+            send=base.send,
+            descriptors=base.descriptors,
+            life=base.life,
+            log=base.log,
+            keep_stderr=self._writer.log_backend,
+            next_token=lambda: next(tokens),
+            generation=base.hello.generation,
+            policy=policy_of(loaded.config.relay),
+        )
+        backends = {}
+        for name, spec in loaded.config.backends.items():
+            if spec.kind != "stdio":
+                continue  # `configuration.load` has reported it
+            plan = plan_of(
+                name,
+                loaded.expanded.get(name, spec),
+                project=message.project,
+                instance=message.instance,
+                problem=loaded.unusable.get(name),
+            )
+            backends[name] = StdioBackend(plan, around, base.router, self)
+        return backends
+
+    def _announce(self, loaded: Loaded, settings: RelaySettings) -> None:
+        infos = [
+            v1.BackendInfo(backend.name, backend.kind, self._call_timeout(backend.name))
+            for backend in self._backends.values()
+        ]
+        limits = v1.Limits(
+            queue_requests_max=settings.queue_max_requests,
+            queue_bytes_max=settings.queue_bytes_max,
+            queue_wait_seconds=settings.queue_wait_seconds,
+            first_list_wait_seconds=settings.first_list_wait_seconds,
+            frame_bytes_max=settings.frame_bytes_max,
+            retained_bytes_max=settings.retained_bytes_max,
+        )
+        configured = v1.Configured(infos, limits, loaded.problems)
+        self._base.send(configured, self._instructions.encode())
+        self._changed = dict(self._backends)
+        self._review_later()
+
+    def _call_timeout(self, backend: str) -> float | None:
+        spec = self._config.backends.get(backend)
+        return spec.call_timeout_seconds if spec else None
+
+    # ---- messages ---------------------------------------------------------------------------
+
+    def _known_lists(self, message: v1.KnownLists, payload: bytes) -> None:
+        lists = self._registry.known(message, payload)
+        backend = self._stdio.get(message.backend)
+        if lists is not None and backend is not None and backend.lists is None:
+            backend.lists = lists
+
+    def _session(self, message: v1.Session, payload: bytes) -> None:
+        client = client_of(message, payload)
+        self._connected = True
+        self._registry.keep_at(message.cache_path)
+        if message.log_level is not None:
+            self._router.set_level(message.log_level)
+        for backend in self._backends.values():
+            backend.introduce(client)
+        self._review_later()
+
+    def _spawned(self, message: v1.Spawned, _payload: bytes) -> None:
+        if backend := self._stdio.get(message.backend):
+            backend.spawned(message)
+
+    def _refused(self, message: v1.SpawnRefused, _payload: bytes) -> None:
+        if backend := self._stdio.get(message.backend):
+            backend.refused(message)
+
+    def _exited(self, message: v1.Exited, _payload: bytes) -> None:
+        if backend := self._stdio.get(message.backend):
+            backend.exited(message)
+
+    def _log_lines(self, _message: v1.Log, payload: bytes) -> None:
+        self._writer.log_relay(payload)
+
+    # ---- at the end of a turn ---------------------------------------------------------------
+
+    def _review_later(self) -> None:
+        if not self._review_due:
+            self._review_due = True
+            self._base.loop.at_turn_end(self._review)
+
+    def _review(self) -> None:
+        self._review_due = False
+        if self._connected:
+            if self._registry.update(self._backends) and self._registry.catalogue:
+                self._router.adopt(self._registry.catalogue)
+                self._changed = dict(self._backends)  # their numbers of tools may differ
+            self._router.look_again()
+            self._say_ready()
+        changed, self._changed = self._changed, {}
+        for backend in changed.values():
+            self._report(backend)
+
+    def _report(self, backend: Backend) -> None:
+        state = v1.BackendState(
+            backend=backend.name,
+            state=backend.state.value,
+            pid=backend.pid,
+            tools=self._registry.tools_of(backend.name),
+            restarts=backend.restarts,
+            last_error=self._base.log.redact(backend.last_error) if backend.last_error else None,
+            skipped_lines=backend.skipped_lines,
+        )
+        if self._states.get(backend.name) != state:
+            self._states[backend.name] = state
+            self._base.send(state)
+
+    def _say_ready(self) -> None:
+        if self._registry.settled and not self._ready_sent:
+            self._ready_sent = True
+            hello = self._base.hello
+            self._base.send(v1.Ready(hello.generation, hello.nonce))
