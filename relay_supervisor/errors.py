@@ -1,4 +1,4 @@
-"""The exceptions of the supervisor, as a tree.
+"""The exceptions of the supervisor, as a tree; those under ProtocolError live in `wire.errors`.
 
     RelayError
     ├── ConfigurationError      the user's: settings of the environment or the command line
@@ -11,34 +11,27 @@
 Every message says whose fault it is and what to do about it.
 """
 
+from relay_supervisor.wire.errors import (
+    FrameTooLarge,
+    LocalProtocolError,
+    ProtocolError,
+    RelayError,
+    RemoteProtocolError,
+)
 
-class RelayError(Exception):
-    """Base of all errors the relay raises on purpose."""
+__all__ = [
+    "ConfigurationError",
+    "FrameTooLarge",
+    "LocalProtocolError",
+    "ProtocolError",
+    "RelayError",
+    "RemoteProtocolError",
+    "SpawnFailed",
+]
 
 
 class ConfigurationError(RelayError):
     """A setting from the environment or the command line cannot be used."""
-
-
-class ProtocolError(RelayError):
-    """Somebody broke the contract between the parts."""
-
-
-class LocalProtocolError(ProtocolError):
-    """The relay itself broke its contract: a bug, to be reported with the log."""
-
-
-class RemoteProtocolError(ProtocolError):
-    """The peer broke the contract."""
-
-
-class FrameTooLarge(RemoteProtocolError):
-    """A frame is over its named limit."""
-
-    def __init__(self, what: str, size: int, limit: int) -> None:
-        super().__init__(f"{what} of {size} bytes is over the limit of {limit} bytes")
-        self.size = size
-        self.limit = limit
 
 
 class SpawnFailed(RelayError):

@@ -60,7 +60,10 @@ class Supervisor:
             instance=instance,
             build=__version__,
             pid=os.getpid(),
-            config_path=config.config_path,
+            # A file that was asked for and is missing is an error; no file at all is not.
+            config_path=config.config_path
+            if config.config_explicit or snapshot is not None
+            else None,
             config=snapshot,
             project=config.project,
             state_dir=config.state_dir,
@@ -245,7 +248,7 @@ def _read_config(config: settings.Settings) -> bytes | None:
         with open(config.config_path, "rb") as file:
             return file.read(CONFIG_BYTES_MAX + 1)
     except OSError:
-        return b"" if config.config_explicit else None
+        return None
 
 
 def _read_snapshots(cache_dir: str, base: str) -> dict[str, bytes]:

@@ -117,7 +117,7 @@ class Client:
             return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
         if read.era == v1.MODERN:
             self._meet_modern(message.method, read, now)
-        elif not state.peer.greeted and message.method not in _BEFORE_INITIALIZE:
+        elif state.peer.era != v1.LEGACY and message.method not in _BEFORE_INITIALIZE:
             text = f"{message.method} before initialize: the session is not open yet"
             return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
         if message.method in mcp.ROUTED_BY:

@@ -5,7 +5,7 @@ on a rung for ever, and nobody is signalled who is not ours and alive.
 """
 
 import enum
-import signal
+from signal import SIGKILL, SIGTERM
 from collections.abc import Mapping
 from typing import Final
 
@@ -100,6 +100,6 @@ class Processes:
 
 
 _SIGNALS: Final[Mapping[Rung, int]] = {
-    Rung.TERMINATED: int(signal.SIGTERM),
-    Rung.KILLED: int(signal.SIGKILL),
+    Rung.TERMINATED: int(SIGTERM),
+    Rung.KILLED: int(SIGKILL),
 }

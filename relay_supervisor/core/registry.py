@@ -70,13 +70,17 @@ class Registry(msgspec.Struct):
         self.lists[message.backend] = cache.Lists(message.backend, message.spec_hash, payload)
 
     def update(self, message: v1.Catalogue, payload: bytes) -> bool:
-        """Serve a new catalogue; return whether the client has to be told.
+        """Serve a new catalogue, unless it is short of something for now; return whether the
+        client has to be told.
 
         Raises:
             msgspec.MsgspecError: the payload is broken; the old catalogue stays.
         """
         if message.digest != self.digest or self.body is None:
-            self._serve(cache.decode_body(payload), message.digest)
+            body = cache.decode_body(payload)
+            if not message.settled and self._loses(body):
+                return False
+            self._serve(body, message.digest)
         self.settled = message.settled
         self.recalled = False
         return bool(self.unseen())
@@ -105,6 +109,16 @@ class Registry(msgspec.Struct):
         if self.body is None:
             return Raw(msgspec.json.encode(SUPERSET))
         return Raw(self.body.capabilities)
+
+    def _loses(self, body: cache.Body) -> bool:
+        """Tell whether *body* lacks what is served now. While backends are still on their way that
+        is no news: it may only not have been learned yet.
+        """
+        if self.body is None:
+            return False
+        lists = ("tools", "prompts", "resources", "templates")
+        new = {(name, entry.key) for name in lists for entry in getattr(body, name)}
+        return any((n, entry.key) not in new for n in lists for entry in getattr(self.body, n))
 
     def _serve(self, body: cache.Body, digest: str) -> None:
         self.body = body

@@ -253,7 +253,9 @@ class Relay:
             gone = v1.Exited(process.backend, process.pid, event.status)
             self.shared.out.worker(process.generation, gone)
         else:
-            self._lose(process.generation, _how_it_ended(event.status), now)
+            how = _how_it_ended(event.status)
+            self.shared.out.log("info", f"worker of generation {process.generation}: {how}")
+            self._lose(process.generation, how, now)
             self.shared.workers.forget(process.generation)
 
     # ---- status -----------------------------------------------------------------------------

@@ -8,10 +8,11 @@ from typing import Final
 import msgspec
 
 from relay_supervisor.core.generation import Generation
+from relay_supervisor.core.registry import Registry
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.state import Counts, State
+from relay_supervisor.core.state import Backend, Counts, State
 from relay_supervisor.core.workers import WorkersState
-from relay_supervisor.wire import v1
+from relay_supervisor.wire import cache, v1
 
 _ERAS: Final = {v1.LEGACY: "legacy", v1.MODERN: "modern", None: None}
 _BROKEN: Final = ("failed", "backing_off")
@@ -20,8 +21,7 @@ _BROKEN: Final = ("failed", "backing_off")
 def instance(shared: Shared, now: float) -> bytes:
     """Return the JSON text of this relay's status."""
     identity, workers = shared.workers.identity, shared.workers.state
-    state, registry = shared.state, shared.registry
-    body = registry.body
+    state = shared.state
     per_generation: dict[int, int] = {}
     for call in state.calls.values():
         per_generation[call.generation] = per_generation.get(call.generation, 0) + 1
@@ -48,34 +48,8 @@ def instance(shared: Shared, now: float) -> bytes:
                 for generation in workers.generations.values()
             ],
             "calls": _calls(state),
-            "registry": {
-                "tools": len(body.tools) if body else 0,
-                "prompts": len(body.prompts) if body else 0,
-                "resources": len(body.resources) if body else 0,
-                "templates": len(body.templates) if body else 0,
-                "digest": registry.digest,
-                "settled": registry.settled,
-                "quarantined": [
-                    {"backend": q.backend, "kind": q.kind, "name": q.name, "reason": q.reason}
-                    for q in (body.quarantined if body else ())
-                ],
-            },
-            "backends": [
-                {
-                    "name": b.name,
-                    "kind": b.kind,
-                    "state": b.state,
-                    "pid": b.pid,
-                    "tools": b.tools,
-                    "calls": b.calls,
-                    "errors": b.errors,
-                    "restarts": b.restarts,
-                    "last_error": b.last_error,
-                    "rss_bytes": None,
-                    "skipped_lines": b.skipped_lines,
-                }
-                for b in state.backends.values()
-            ],
+            "registry": _registry(shared.registry),
+            "backends": [_backend(backend) for backend in state.backends.values()],
             "last_swap": None,
             "problems": state.problems,
         }
@@ -101,6 +75,28 @@ def _worker(generation: Generation, in_flight: int) -> dict[str, object]:
         "in_flight": in_flight,
         "rss_bytes": None,
     }
+
+
+def _registry(registry: Registry) -> dict[str, object]:
+    body = registry.body or cache.Body()
+    return {
+        "tools": len(body.tools),
+        "prompts": len(body.prompts),
+        "resources": len(body.resources),
+        "templates": len(body.templates),
+        "digest": registry.digest,
+        "settled": registry.settled,
+        "quarantined": [
+            {"backend": q.backend, "kind": q.kind, "name": q.name, "reason": q.reason}
+            for q in body.quarantined
+        ],
+    }
+
+
+def _backend(backend: Backend) -> dict[str, object]:
+    shown = ("name", "kind", "state", "pid", "tools", "calls", "errors", "restarts", "last_error")
+    status: dict[str, object] = {field: getattr(backend, field) for field in shown}
+    return status | {"rss_bytes": None, "skipped_lines": backend.skipped_lines}
 
 
 def _calls(state: State) -> dict[str, object]:

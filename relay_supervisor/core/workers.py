@@ -25,9 +25,10 @@ class Identity(msgspec.Struct, frozen=True):
     instance: str
     build: str
     pid: int
-    config_path: str
+    config_path: str | None
+    """The configuration file; None: there is none, the embedded default is served."""
     config: bytes | None
-    """The configuration file as it was at the start; None: there is none, use the default."""
+    """The file's bytes as they were at the start; None: it could not be read, or there is none."""
     project: str
     state_dir: str
     log_level: str
@@ -100,7 +101,7 @@ class Workers:
         self._limit(generation, now)
         me = self.identity
         configure = v1.Configure(
-            config_path=me.config_path if me.config is not None else None,
+            config_path=me.config_path,
             project=me.project,
             state_dir=me.state_dir,
             instance=me.instance,

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-from relay_supervisor.errors import FrameTooLarge
+from relay_supervisor.wire.errors import FrameTooLarge
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 

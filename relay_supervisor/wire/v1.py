@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from relay_supervisor.errors import RemoteProtocolError
+from relay_supervisor.wire.errors import RemoteProtocolError
 
 CALL_MAX: Final = 2**53 - 1
 """The largest call number; JavaScript servers lose larger integers."""
@@ -49,7 +49,8 @@ class Unknown(msgspec.Struct, frozen=True):
 
 class Configure(Message, frozen=True, tag=1):
     """Read this configuration. Payload: the file's bytes as the supervisor read them at its start
-    (the snapshot this generation is made of); empty with `config_path` None: the embedded default.
+    (the snapshot this generation is made of); without `has_snapshot` the file could not be read,
+    and the worker finds out why. `config_path` None: the embedded default.
     """
 
     config_path: str | None

@@ -1,0 +1,119 @@
+"""`make demo`: a real MCP client session through the relay, on the embedded default configuration.
+
+The client is the official SDK's; the relay is started by it exactly as Claude Code would. Nothing
+of the user's own configuration, state or running relays is touched.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from mcp import Client, StdioServerParameters
+from rich.console import Console
+
+COUNTDOWN_SECONDS = 3
+COLUMNS_MAX = 100
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def step(title: str) -> None:
+    """Announce the next part of the session."""
+    console.print(f"\n[bold cyan]▶ {title}[/]")
+
+
+def said(label: str, value: object) -> None:
+    """Show what came back."""
+    console.print(f"  [dim]{label:<14}[/] {str(value)[:COLUMNS_MAX]}")
+
+
+async def call(client: Client, name: str, **arguments: Any) -> str:
+    """Call a tool, show the answer with the time it took, and return its text."""
+    begun = time.perf_counter()
+    result = await client.call_tool(name, arguments)
+    text = " ".join(getattr(block, "text", "") for block in result.content)
+    milliseconds = (time.perf_counter() - begun) * 1000
+    said(name, f"{text}   [dim]({milliseconds:.1f} ms)[/]")
+    if result.is_error:
+        raise SystemExit(f"the demo failed: {name} answered with an error: {text}")
+    return text
+
+
+async def session(relay: StdioServerParameters, *, mode: str) -> None:
+    """One session of a client: lists, calls, progress."""
+    async with Client(relay, mode=mode) as client:
+        tools = (await client.list_tools()).tools
+        said("protocol", client.protocol_version)
+        said(f"{len(tools)} tools", ", ".join(tool.name for tool in tools))
+        prompts = (await client.list_prompts()).prompts
+        resources = (await client.list_resources()).resources
+        said("prompts", ", ".join(prompt.name for prompt in prompts))
+        said("resources", ", ".join(str(resource.uri) for resource in resources))
+
+        step("Calls, answered by the demo backend behind the relay")
+        await call(client, "demo__echo", text="hello through two processes")
+        await call(client, "demo__add", a=40, b=2)
+        await asyncio.gather(*(call(client, "demo__counter") for _ in range(3)))
+
+        step(f"A call that takes {COUNTDOWN_SECONDS} s and reports its progress")
+
+        async def progress(done: float, total: float | None, message: str | None) -> None:
+            said("progress", f"{done:g} of {total:g}  {message or ''}")
+
+        result = await client.call_tool(
+            "demo__countdown", {"seconds": COUNTDOWN_SECONDS}, progress_callback=progress
+        )
+        said("demo__countdown", result.content[0].text if result.content else "")
+
+        step("relayctl status, from another process")
+        console.file.flush()
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "relay_supervisor.ctl", "status"],
+            env=relay.env,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise SystemExit(f"the demo failed: relayctl status exited with {done.returncode}")
+
+
+async def main() -> None:
+    """Run the demonstration in a directory of its own."""
+    with tempfile.TemporaryDirectory(prefix="relay-demo-") as scratch:
+        home = Path(scratch)
+        relay = StdioServerParameters(
+            command=sys.executable,
+            args=["-m", "relay_supervisor"],
+            env={
+                **os.environ,
+                "XDG_CONFIG_HOME": str(home / "config"),
+                "RELAY_CONFIG": "",
+                "RELAY_STATE_DIR": str(home / "state"),
+                "RELAY_RUNTIME_DIR": str(home / "run"),
+                "RELAY_LOG_LEVEL": "warning",
+            },
+        )
+        console.print("[bold]Relay: one MCP server that never has to be restarted[/]")
+        step("A client starts mcp-relay over stdio; there is no configuration, so a demo is served")
+        await session(relay, mode="legacy")
+
+        step("The same with a client of the 2026-07-28 protocol; the tools come from the cache")
+        async with Client(relay, mode="2026-07-28") as client:
+            tools = (await client.list_tools()).tools
+            said("protocol", client.protocol_version)
+            said(f"{len(tools)} tools", ", ".join(tool.name for tool in tools))
+            await call(client, "demo__echo", text="hello from the modern era")
+    left = psutil.Process().children(recursive=True)
+    if left:
+        raise SystemExit(f"the demo failed: processes are left behind: {left}")
+    console.print("\n[bold green]✓ The session is over, and no process is left behind.[/]")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
