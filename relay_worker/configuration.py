@@ -1,27 +1,75 @@
-"""The configuration as this worker was given it: read, expanded, its problems sorted by backend."""
+"""The configuration this worker was given, ready for use: expanded, its problems as sentences.
 
+It reads what the supervisor read, so that a generation is the same whenever it is started; of
+the file itself only owner and mode are looked at.
+"""
+
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
-import yaml
 
 from relay_supervisor.wire import v1
-from relay_worker.config.model import BackendSpec, Config
+from relay_worker.config.expand import ExpandedSpec, expand
+from relay_worker.config.load import Loaded, embedded, load, load_bytes
+from relay_worker.config.locate import distrust
+from relay_worker.config.model import Config
+from relay_worker.config.problems import Problem, Severity
 
 
-class Loaded(msgspec.Struct, frozen=True):
-    """What is valid of a configuration. `expanded` has every stdio backend with its variables
-    filled in, `unusable` why others cannot run, `secrets` the values that must not be shown.
+class Settings(msgspec.Struct, frozen=True):
+    """What is valid of a configuration. `expanded` has every enabled backend; `unusable` names
+    those that had to be left out, and why.
     """
 
     config: Config
-    expanded: Mapping[str, BackendSpec]
+    expanded: Mapping[str, ExpandedSpec]
     unusable: Mapping[str, str]
     problems: list[str]
     secrets: frozenset[str]
+    is_default: bool
 
 
-def load(message: v1.Configure, snapshot: bytes) -> Loaded:
+def read(message: v1.Configure, snapshot: bytes) -> Settings:
     """Return the configuration that `Configure` stands for; never raises for what is in it."""
-    config = msgspec.convert(yaml.safe_load(snapshot) or {}, Config, strict=False)
-    return Loaded(config, config.backends, {}, [], frozenset())
+    loaded = _load(message, snapshot)
+    expanded = {
+        name: expand(spec, os.environ, loaded.directory)
+        for name, spec in loaded.config.backends.items()
+        if spec.enabled
+    }
+    return Settings(
+        config=loaded.config,
+        expanded=expanded,
+        unusable={
+            problem.backend: str(problem)
+            for problem in loaded.problems
+            if problem.backend and problem.backend not in loaded.config.backends
+        },
+        problems=[str(problem) for problem in loaded.problems],
+        secrets=frozenset().union(*(spec.secrets for spec in expanded.values())),
+        is_default=message.config_path is None,
+    )
+
+
+def _load(message: v1.Configure, snapshot: bytes) -> Loaded:
+    if message.config_path is None:
+        return embedded()
+    path = Path(message.config_path)
+    if not message.has_snapshot:
+        return load(path, os.environ)  # says why the supervisor could not read it either
+    try:
+        fault = distrust(path.stat(), os.geteuid())
+    except OSError:
+        fault = None  # it was there when the supervisor read it
+    if fault is None:
+        return load_bytes(snapshot, path, os.environ)
+    found, advice = fault
+    problem = Problem(
+        severity=Severity.ERROR,
+        file=str(path),
+        found=found,
+        advice=advice.replace("FILE", str(path)),
+    )
+    return Loaded(Config(), (problem,), snapshot, path, broken=True)

@@ -19,7 +19,7 @@ from relay_supervisor import __version__
 from relay_supervisor.errors import RemoteProtocolError
 from relay_supervisor.wire import handshake, v1
 from relay_worker.backends.descriptors import Descriptors
-from relay_worker.configuration import load
+from relay_worker.configuration import read
 from relay_worker.life import Life
 from relay_worker.log import Log
 from relay_worker.loop import Loop
@@ -104,7 +104,7 @@ class Worker:
         try:
             message = v1.decode_to_worker(header)
         except RemoteProtocolError as error:
-            self.log.error(f"message skipped: {error}")
+            self.log.warning(f"message skipped: {error}")
             return
         try:
             self._handlers.get(type(message), self._early)(message, payload)
@@ -125,7 +125,7 @@ class Worker:
             log=self.log,
             hello=self._hello_message,
         )
-        self._service = Service(base, message, load(message, payload))
+        self._service = Service(base, message, read(message, payload))
         # What was made so far stays; collecting garbage need not look at it again.
         gc.collect()
         gc.freeze()

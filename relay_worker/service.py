@@ -12,20 +12,20 @@ import msgspec
 
 from relay_supervisor.wire import handshake, v1
 from relay_worker import builtin_tools
-from relay_worker.backends.base import Backend
+from relay_worker.backends.base import Backend, State
 from relay_worker.backends.client import client_of
 from relay_worker.backends.descriptors import Descriptors
 from relay_worker.backends.supervision import StdioBackend
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.builtin_tools import BuiltinBackend
-from relay_worker.config.model import RelaySettings
-from relay_worker.configuration import Loaded
+from relay_worker.config.expand import spec_hash
+from relay_worker.configuration import Settings
 from relay_worker.instructions import instructions
 from relay_worker.life import Life
 from relay_worker.log import Log
 from relay_worker.loop import Loop
 from relay_worker.persist import Writer
-from relay_worker.plans import hashes_of, plan_of, policy_of
+from relay_worker.plans import plan_of, policy_of
 from relay_worker.registry import Registry
 from relay_worker.router import Router
 
@@ -50,39 +50,39 @@ class Service:
     messages; it implements `backends.base.Watcher`.
     """
 
-    def __init__(self, base: Base, message: v1.Configure, loaded: Loaded) -> None:
+    def __init__(self, base: Base, message: v1.Configure, settings: Settings) -> None:
         self._base = base
-        self._config = loaded.config
+        self._settings = settings
         self._router = base.router
         self._connected = False
         self._ready_sent = False
         self._review_due = False
         self._changed: dict[str, Backend] = {}
         self._states: dict[str, v1.BackendState] = {}
-        settings = loaded.config.relay
+        relay = settings.config.relay
         base.life.mark(message.instance)
-        base.log.hide(loaded.secrets)
+        base.log.hide(settings.secrets)
         self._writer = Writer(
             Path(message.state_dir),
-            log_bytes_max=settings.log_bytes_max,
-            log_files_max=settings.log_files_max,
+            log_bytes_max=relay.log_bytes_max,
+            log_files_max=relay.log_files_max,
             report=base.log.warning,
         )
         self._writer.start()
         base.log.write_to(self._writer.log_relay)
-        for problem in loaded.problems:
+        for problem in settings.problems:
             base.log.warning(problem)
-        self._stdio = self._make_backends(message, loaded)
+        self._stdio = self._make_backends(message)
         self._builtin = BuiltinBackend(base.send, base.router.finish)
         self._backends: dict[str, Backend] = {**self._stdio}
-        if settings.builtin_tools:
+        if relay.builtin_tools:
             self._backends[self._builtin.name] = self._builtin
         self._router.backends = self._backends
-        self._instructions = instructions(loaded.config)
+        self._instructions = instructions(settings.config, embedded_default=settings.is_default)
         self._registry = Registry(
-            loaded.config,
-            hashes=hashes_of(loaded.config),
-            builtin=builtin_tools.LISTS if settings.builtin_tools else None,
+            settings.config,
+            hashes={name: spec_hash(spec) for name, spec in settings.expanded.items()},
+            builtin=builtin_tools.LISTS if relay.builtin_tools else None,
             instructions=self._instructions,
             send=base.send,
             save=self._writer.replace,
@@ -97,7 +97,7 @@ class Service:
             v1.StatusReply: lambda reply, payload: self._builtin.status(reply.token, payload),
             v1.Log: self._log_lines,
         }
-        self._announce(loaded, settings)
+        self._announce()
 
     def close(self) -> None:
         """Write out what is queued for the disk."""
@@ -115,7 +115,7 @@ class Service:
 
     # ---- at the start -----------------------------------------------------------------------
 
-    def _make_backends(self, message: v1.Configure, loaded: Loaded) -> dict[str, StdioBackend]:
+    def _make_backends(self, message: v1.Configure) -> dict[str, StdioBackend]:
         base = self._base
         tokens = itertools.count(1)
         around = Surroundings(
@@ -127,42 +127,46 @@ class Service:
             keep_stderr=self._writer.log_backend,
             next_token=lambda: next(tokens),
             generation=base.hello.generation,
-            policy=policy_of(loaded.config.relay),
+            policy=policy_of(self._settings.config.relay),
         )
         backends = {}
-        for name, spec in loaded.config.backends.items():
+        for name, spec in self._settings.config.backends.items():
             if spec.kind != "stdio":
-                continue  # `configuration.load` has reported it
+                continue  # of a later issue
             plan = plan_of(
                 name,
-                loaded.expanded.get(name, spec),
+                spec,
+                self._settings.expanded.get(name),
                 project=message.project,
                 instance=message.instance,
-                problem=loaded.unusable.get(name),
             )
             backends[name] = StdioBackend(plan, around, base.router, self)
         return backends
 
-    def _announce(self, loaded: Loaded, settings: RelaySettings) -> None:
+    def _announce(self) -> None:
+        """Say what the configuration gave, backends that cannot run at all included."""
+        settings, relay = self._settings, self._settings.config.relay
         infos = [
             v1.BackendInfo(backend.name, backend.kind, self._call_timeout(backend.name))
             for backend in self._backends.values()
-        ]
+        ] + [v1.BackendInfo(name, "stdio") for name in settings.unusable]
         limits = v1.Limits(
-            queue_requests_max=settings.queue_max_requests,
-            queue_bytes_max=settings.queue_bytes_max,
-            queue_wait_seconds=settings.queue_wait_seconds,
-            first_list_wait_seconds=settings.first_list_wait_seconds,
-            frame_bytes_max=settings.frame_bytes_max,
-            retained_bytes_max=settings.retained_bytes_max,
+            queue_requests_max=relay.queue_max_requests,
+            queue_bytes_max=relay.queue_bytes_max,
+            queue_wait_seconds=relay.queue_wait_seconds,
+            first_list_wait_seconds=relay.first_list_wait_seconds,
+            frame_bytes_max=relay.frame_bytes_max,
+            retained_bytes_max=relay.retained_bytes_max,
         )
-        configured = v1.Configured(infos, limits, loaded.problems)
+        configured = v1.Configured(infos, limits, settings.problems)
         self._base.send(configured, self._instructions.encode())
+        for name, reason in settings.unusable.items():
+            self._base.send(v1.BackendState(name, State.FAILED.value, last_error=reason))
         self._changed = dict(self._backends)
         self._review_later()
 
     def _call_timeout(self, backend: str) -> float | None:
-        spec = self._config.backends.get(backend)
+        spec = self._settings.config.backends.get(backend)
         return spec.call_timeout_seconds if spec else None
 
     # ---- messages ---------------------------------------------------------------------------

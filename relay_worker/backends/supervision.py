@@ -222,16 +222,14 @@ class StdioBackend:
         elif self._failures:
             self.restarts += 1
         try:
-            if plan.problem:
-                raise CommandError(plan.problem)
-            program = resolve(plan.command, plan.env, plan.cwd)
+            program = resolve(plan.argv[0], plan.env, plan.cwd)
         except CommandError as error:
             self.last_error = str(error)
             self._failures += 1
             self._advance(Event.GIVEN_UP)
             return
         self._token = self._around.next_token()
-        argv = [program, *plan.args]
+        argv = [program, *plan.argv[1:]]
         self._around.send(v1.Spawn(self._token, self.name, argv, plan.env, plan.cwd))
         self._timer = self._loop.after(plan.start_timeout_seconds, self._start_timed_out)
 

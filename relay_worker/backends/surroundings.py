@@ -12,18 +12,19 @@ from relay_worker.loop import Loop
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """How one backend is run, everything expanded. `problem` says why it cannot be."""
+    """How one backend is run, everything expanded: the values are secrets."""
 
     name: str
-    command: str = ""
-    args: tuple[str, ...] = ()
+    argv: tuple[str, ...] = ()
     env: dict[str, str] = {}
     cwd: str = ""
     enabled: bool = True
     lazy: bool = False
     start_timeout_seconds: float = 120.0
     idle_stop_seconds: float = 0.0
-    problem: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Plan({self.name!r})"
 
 
 class Policy(msgspec.Struct, frozen=True):
