@@ -6,6 +6,7 @@ import sys
 import click
 
 from relay_supervisor import __version__
+from relay_supervisor.ctl.config import config
 from relay_supervisor.ctl.logs import logs
 from relay_supervisor.ctl.status import status
 
@@ -26,8 +27,8 @@ def relayctl() -> None:
     """
 
 
-relayctl.add_command(status)
-relayctl.add_command(logs)
+for _command in (status, config, logs):
+    relayctl.add_command(_command)
 
 
 def run() -> None:
