@@ -7,6 +7,7 @@ the file itself only owner and mode are looked at.
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -16,6 +17,9 @@ from relay_worker.config.load import Loaded, embedded, load, load_bytes
 from relay_worker.config.locate import distrust
 from relay_worker.config.model import Config
 from relay_worker.config.problems import Problem, Severity
+
+KINDS: Final = frozenset({"stdio"})
+"""Kinds of backends that this release can run."""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -34,19 +38,26 @@ class Settings(msgspec.Struct, frozen=True):
 def read(message: v1.Configure, snapshot: bytes) -> Settings:
     """Return the configuration that `Configure` stands for; never raises for what is in it."""
     loaded = _load(message, snapshot)
+    unusable = {
+        problem.backend: str(problem)
+        for problem in loaded.problems
+        if problem.backend and problem.backend not in loaded.config.backends
+    }
+    backends = {}
+    for name, spec in loaded.config.backends.items():
+        if spec.kind in KINDS or not spec.enabled:
+            backends[name] = spec
+        else:
+            unusable[name] = f"backends of the kind {spec.kind} are not supported by this version"
     expanded = {
         name: expand(spec, os.environ, loaded.directory)
-        for name, spec in loaded.config.backends.items()
+        for name, spec in backends.items()
         if spec.enabled
     }
     return Settings(
-        config=loaded.config,
+        config=msgspec.structs.replace(loaded.config, backends=backends),
         expanded=expanded,
-        unusable={
-            problem.backend: str(problem)
-            for problem in loaded.problems
-            if problem.backend and problem.backend not in loaded.config.backends
-        },
+        unusable=unusable,
         problems=[str(problem) for problem in loaded.problems],
         secrets=frozenset().union(*(spec.secrets for spec in expanded.values())),
         is_default=message.config_path is None,

@@ -1,6 +1,7 @@
 """From the configuration to how each stdio backend is run."""
 
 import os
+from collections.abc import Mapping
 
 import msgspec
 
@@ -29,7 +30,7 @@ def plan_of(
     return msgspec.structs.replace(
         plan,
         argv=expanded.argv,
-        env={**expanded.env, MARKER: instance},
+        env={**_sendable(expanded.env), MARKER: instance},
         cwd=expanded.cwd or project or os.getcwd(),
     )
 
@@ -39,8 +40,21 @@ def policy_of(settings: RelaySettings) -> Policy:
     return Policy(
         frame_bytes_max=settings.frame_bytes_max,
         list_pages_max=settings.list_pages_max,
+        list_timeout_seconds=settings.list_timeout_seconds,
         restart_delay_seconds=settings.restart_delay_seconds,
         restart_delay_max_seconds=settings.restart_delay_max_seconds,
         restart_reset_seconds=settings.restart_reset_seconds,
         restart_attempts_max=settings.restart_attempts_max,
     )
+
+
+def _sendable(env: Mapping[str, str]) -> dict[str, str]:
+    """Return *env* without variables that are not UTF-8: they cannot cross the pipe."""
+    return {name: value for name, value in env.items() if _is_text(name) and _is_text(value)}
+
+
+def _is_text(text: str) -> bool:
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False

@@ -3,6 +3,7 @@
 It decides when something is new; what it consists of is the catalogue's affair.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -46,6 +47,7 @@ class Registry:
         self._outdated = True
         self._unsaved = True
         self._sent: tuple[str, bool] | None = None
+        self._tools: Counter[str] = Counter()
         self._problems: tuple[str, ...] = ()
 
     def known(self, message: v1.KnownLists, payload: bytes) -> RawLists | None:
@@ -79,6 +81,7 @@ class Registry:
         if rebuilt:
             self._outdated = False
             self.catalogue = catalogues.build(self._config, self._lists, self._builtin)
+            self._tools = Counter(entry.backend for entry in self.catalogue.body.tools)
             self._report_problems(self.catalogue)
         catalogue = self.catalogue
         assert catalogue is not None
@@ -88,16 +91,14 @@ class Registry:
         if state != self._sent:
             self._sent = state
             self._send(v1.Catalogue(*state), catalogue.payload)
-        if self._unsaved and self._cache_path and catalogue.complete:
+        if self._unsaved and self._cache_path and (self.settled or catalogue.complete):
             self._unsaved = False
             self._save(self._cache_path, self._snapshot(catalogue))
         return rebuilt
 
     def tools_of(self, backend: str) -> int:
         """Return how many tools of a backend the client sees."""
-        if self.catalogue is None:
-            return 0
-        return sum(entry.backend == backend for entry in self.catalogue.body.tools)
+        return self._tools[backend]
 
     def _snapshot(self, catalogue: Catalogue) -> bytes:
         return cache.dump(

@@ -19,12 +19,10 @@ from relay_worker.eras import legacy_params, modern_members, same_era_params
 from relay_worker.loop import Loop, Timer
 from relay_worker.repair import Envelope
 from relay_worker.routes import Refused, Target, Undecided, find
+from relay_worker.subscriptions import CHANGES, Subscriptions
 
 LARGE_BYTES: Final = 64 << 10
 """Replies over this size are passed on in pieces, without a copy."""
-
-SUBSCRIBE: Final = "resources/subscribe"
-UNSUBSCRIBE: Final = "resources/unsubscribe"
 
 
 class Flight(msgspec.Struct):
@@ -58,7 +56,7 @@ class Router:
         self._send = send
         self._flights: dict[int, Flight] = {}
         self._waiting: dict[int, Waiting] = {}
-        self._uris: set[str] = set()
+        self._subscriptions = Subscriptions()
 
     # ---- from the supervisor ----------------------------------------------------------------
 
@@ -101,8 +99,8 @@ class Router:
 
     def subscriptions(self, uris: list[str]) -> None:
         """Make these the resources whose updates the client gets."""
-        self._uris = set(uris)
-        self._spread_subscriptions()
+        self._subscriptions.replace(uris)
+        self._subscriptions.spread(self.catalogue, self.backends)
 
     def look_again(self) -> None:
         """Catalogue or states have changed: send, or answer, the calls that can be."""
@@ -114,8 +112,7 @@ class Router:
     def adopt(self, catalogue: Catalogue) -> None:
         """Route by *catalogue* from now on."""
         self.catalogue = catalogue
-        if self._uris:
-            self._spread_subscriptions()
+        self._subscriptions.spread(catalogue, self.backends)
 
     # ---- from the backends (backends.base.Host) -------------------------------------------
 
@@ -132,8 +129,8 @@ class Router:
         if len(envelope) > 1:
             envelope.pop("error", None)  # null beside a result, as JSON-RPC 1 had it
         message = flight.message
-        if message.method in {SUBSCRIBE, UNSUBSCRIBE}:
-            self._subscribed(backend, message)
+        if message.method in CHANGES:
+            self._subscriptions.changed(backend, message)
         if len(text) > LARGE_BYTES and len(envelope) == 1 and message.era == v1.LEGACY:
             pieces = (b'"result":', memoryview(envelope["result"]), b"}")
             self._send(v1.Reply(call, v1.OUTCOME_RESULT), *pieces)
@@ -297,24 +294,6 @@ class Router:
     def _refuse(self, message: v1.Call, refusal: Refused) -> None:
         members = frames.error_members(refusal.code, refusal.text)
         self.reply(message, v1.OUTCOME_RELAY_ERROR, members)
-
-    # ---- subscriptions ----------------------------------------------------------------------
-
-    def _subscribed(self, backend: Backend, message: v1.Call) -> None:
-        wanted = message.method == SUBSCRIBE
-        (self._uris.add if wanted else self._uris.discard)(message.name)
-        backend.subscribed(message.name, wanted=wanted)
-
-    def _spread_subscriptions(self) -> None:
-        catalogue = self.catalogue
-        if catalogue is None:
-            return
-        shares: dict[str, set[str]] = {}
-        for uri in self._uris:
-            if owner := catalogue.resource_owner(uri):
-                shares.setdefault(owner, set()).add(uri)
-        for name, backend in self.backends.items():
-            backend.subscribe(frozenset(shares.get(name, ())))
 
 
 def _stop(timer: Timer | None) -> None:

@@ -25,10 +25,11 @@ from relay_worker.backends.effects import (
     Send,
     Withdrew,
 )
-from relay_worker.backends.session import Session
+from relay_worker.backends.session import Phase, Session
 from relay_worker.backends.stdio import Transport
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.lists import RawLists
+from relay_worker.loop import Timer
 from relay_worker.repair import clean_line
 
 STDERR_TAIL_LINES: Final = 5
@@ -70,6 +71,8 @@ class Connection:
         self._on_broken = on_broken
         self._stderr_tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
         policy = surroundings.policy
+        self._list_seconds = policy.list_timeout_seconds
+        self._list_timer: Timer | None = None
         self.session = Session(
             backend.name, client, surroundings.generation, pages_max=policy.list_pages_max
         )
@@ -90,7 +93,7 @@ class Connection:
     def call(self, call: int, method: str, params: bytes) -> bool:
         """Send a request; False where the backend does not read what was sent before."""
         self.last_used = self._loop.now
-        if not self._transport.write(frames.request(call, method, params)):
+        if not self._transport.write(frames.request_head(call, method), params, b"}\n"):
             return False
         self.in_flight.add(call)
         return True
@@ -112,10 +115,16 @@ class Connection:
         """Stop reading from it, or go on."""
         self._transport.pause(paused=paused)
 
+    def end_input(self) -> None:
+        """Close its stdin, as a request to end; its last replies are still taken in."""
+        self._transport.end_input()
+
     def close(self) -> None:
-        """Take in what it has left behind and let go of it."""
+        """Its process is gone: take in what it has left behind, and let go of it."""
         self._transport.drain()
         self._transport.close()
+        if self._list_timer:
+            self._list_timer.cancel()
 
     def stderr_tail(self) -> str:
         """Return the last lines of its stderr, redacted."""
@@ -155,6 +164,21 @@ class Connection:
                     self._replied(call, text, envelope)
                     continue
             self.apply(self.session.receive(envelope))
+            self._limit_listing()
+
+    def _limit_listing(self) -> None:
+        """See to it that a list which is never answered does not hold up later changes."""
+        session = self.session
+        if session.phase is Phase.READY and session.listing:
+            if self._list_timer is None:
+                self._list_timer = self._loop.after(self._list_seconds, self._listing_overdue)
+        elif self._list_timer is not None:
+            self._list_timer.cancel()
+            self._list_timer = None
+
+    def _listing_overdue(self) -> None:
+        self._list_timer = None
+        self.apply(self.session.give_up_listing())
 
     def _replied(self, call: int, text: bytes, envelope: dict[str, msgspec.Raw]) -> None:
         if call in self.in_flight:  # otherwise cancelled, or a second answer

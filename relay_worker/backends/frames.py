@@ -73,10 +73,18 @@ def call_number(raw: msgspec.Raw) -> int | None:
     return int(text) if len(text) <= 16 else None
 
 
-def request(number: int | str, method: str, params: bytes = b"") -> bytes:
-    """Return the frame of a request."""
-    rest = b',"params":%b}\n' % params if params else b"}\n"
-    return b'{"jsonrpc":"2.0","id":%b,"method":%b%b' % (encode(number), encode(method), rest)
+def request(number: str, method: str, params: bytes) -> bytes:
+    """Return the frame of a request of the relay's own."""
+    return b'{"jsonrpc":"2.0","id":%b,"method":%b,"params":%b}\n' % (
+        encode(number),
+        encode(method),
+        params,
+    )
+
+
+def request_head(call: int, method: str) -> bytes:
+    """Return what comes before the params in the frame of a call; `}` and a newline come after."""
+    return b'{"jsonrpc":"2.0","id":%d,"method":%b,"params":' % (call, encode(method))
 
 
 def notification(method: str, params: bytes = b"") -> bytes:

@@ -80,6 +80,8 @@ class Session:
 
     def receive(self, envelope: Envelope) -> Effects:
         """Take in what the backend sent, unless it is the reply to a call."""
+        if self.phase is Phase.BROKEN:
+            return []
         method = frames.text_of(envelope.get("method"))
         raw_id = envelope.get("id")
         if method is None:
@@ -93,6 +95,17 @@ class Session:
     def saw(self, capability: str) -> bool:
         """Return whether the backend was told that the client has *capability*."""
         return self._client.can(capability)
+
+    @property
+    def listing(self) -> bool:
+        """Return whether answers to list requests are outstanding."""
+        return bool(self._listings)
+
+    def give_up_listing(self) -> Effects:
+        """Stop waiting for lists; what was known of them stays."""
+        methods = ", ".join(listing.kind.method for listing in self._listings.values())
+        self._listings.clear()
+        return [Problem(f"{methods} was not answered (list_timeout_seconds)"), *self._complete()]
 
     def set_level(self, level: str) -> Effects:
         """Set the log level, where the backend logs."""
@@ -167,6 +180,8 @@ class Session:
 
     def _paged(self, listing: Listing, envelope: Envelope) -> Effects:
         kind = listing.kind
+        if self._listings.get(kind.field) is not listing:
+            return []  # given up
         effects: Effects = []
         if error := frames.error_of(envelope):
             if error[0] != frames.METHOD_NOT_FOUND:

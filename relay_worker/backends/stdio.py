@@ -1,7 +1,7 @@
 """The raw stdio transport: the three pipe ends of a backend process. Knows lines, not JSON.
 
 Reads when there is something to read, writes at the end of a loop turn, holds a bounded number of
-bytes, and never blocks. It closes its own descriptors only; the process belongs to the supervisor.
+bytes, and never blocks. It closes its own descriptors; the process belongs to the supervisor.
 """
 
 import os
@@ -15,8 +15,8 @@ READ_BYTES: Final = 64 << 10
 READ_BYTES_LARGE: Final = 1 << 20
 """Bytes per read; the large one while reads come back full."""
 
-DRAIN_BYTES_MAX: Final = 256 << 20
-"""Read at most after the process is gone; a child of its own may still be writing."""
+DRAIN_BYTES_MAX: Final = 16 << 20
+"""Read at most after the process is gone: what its pipe held, but a child may still be writing."""
 
 OUT_BYTES_MAX: Final = 16 << 20
 """Bytes that may wait for a backend to read its input; beyond one frame, which always may."""
@@ -61,6 +61,7 @@ class Transport:
         self._flush_due = False
         self._waiting = False
         self._open = True
+        self._input_open = True
         self._err_rest = b""
         for fd in fds:
             os.set_blocking(fd, False)
@@ -69,8 +70,8 @@ class Transport:
 
     def write(self, *frame: Buffer) -> bool:
         """Queue a frame for the end of the turn; False where too much is waiting already."""
-        if not self._open:
-            return True  # like anything that was written to it in vain
+        if not self._input_open:
+            return True  # in vain, like all that is on its way when a process ends
         queue = self._queue
         if queue.size:
             size = 0
@@ -93,6 +94,14 @@ class Transport:
         else:
             self._loop.watch(self._stdout, READ, self._readable, self._failed)
 
+    def end_input(self) -> None:
+        """Close its stdin, as a request to end; what it still says is read."""
+        if self._input_open:
+            self._input_open = False
+            self._queue.clear()
+            self._loop.unwatch(self._stdin)
+            os.close(self._stdin)
+
     def drain(self) -> None:
         """Read what a process that is gone has left behind."""
         budget = DRAIN_BYTES_MAX
@@ -113,10 +122,10 @@ class Transport:
         if not self._open:
             return
         self._open = False
-        self._queue.clear()
+        self.end_input()
         if self._err_rest:
             self._on_stderr(self._err_rest + b"\n")
-        for fd in (self._stdin, self._stdout, self._stderr):
+        for fd in (self._stdout, self._stderr):
             self._loop.unwatch(fd)
             os.close(fd)
 
@@ -126,6 +135,7 @@ class Transport:
         except BlockingIOError:
             return
         if not data:
+            self._loop.unwatch(self._stdout)
             self._on_end("it closed its output")
             return
         self._read_bytes = READ_BYTES_LARGE if len(data) >= READ_BYTES else READ_BYTES
@@ -180,7 +190,7 @@ class Transport:
 
     def _flush(self) -> None:
         self._flush_due = False
-        if self._open and not self._waiting:
+        if self._input_open and not self._waiting:
             self._write()
 
     def _writable(self, _events: int) -> None:
@@ -192,7 +202,7 @@ class Transport:
         try:
             self._queue.flush(self._stdin)
         except OSError as error:
-            self._queue.clear()
+            self.end_input()
             self._on_end(f"it closed its input ({error.strerror})")
             return
         if self._queue.size:

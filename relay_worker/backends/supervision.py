@@ -4,12 +4,12 @@ It drives the table in `states` and reports every change. It asks the supervisor
 and never starts, signals or reaps one itself.
 """
 
-import random
-import signal
 from typing import Final
 
+from relay_supervisor.errors import FrameTooLarge
 from relay_supervisor.wire import v1
 from relay_worker.backends import frames
+from relay_worker.backends.backoff import delay_seconds, exit_text
 from relay_worker.backends.base import Host, State, Watcher
 from relay_worker.backends.client import Client
 from relay_worker.backends.command import CommandError, resolve
@@ -88,7 +88,8 @@ class StdioBackend:
         changed = client != self._client
         self._client = client
         if self.state is State.IDLE:
-            self._start_unless_lazy()
+            if self.lists is None or not self._plan.lazy:
+                self.want()
         elif changed and self.state in {State.CONNECTING, State.READY}:
             if self._connection and self._connection.in_flight:
                 self._around.log.warning("client changed under a call", backend=self.name)
@@ -175,7 +176,8 @@ class StdioBackend:
             on_listed=self._listed,
             on_broken=self._broke,
         )
-        self._connection.pause(paused=self._paused)
+        if self._paused:
+            self._connection.pause(paused=True)
         self._connection.start()
 
     def refused(self, message: v1.SpawnRefused) -> None:
@@ -201,7 +203,7 @@ class StdioBackend:
         self.pid = None
         self._advance(Event.EXITED)
         if expected:
-            self._start_unless_lazy()
+            self._start_unless_idle()
         else:
             self._back_off()
 
@@ -219,22 +221,23 @@ class StdioBackend:
         plan = self._plan
         if self._learn_by is None:
             self._learn_by = self._loop.now + plan.start_timeout_seconds
+            self._loop.at(self._learn_by, lambda: self._watcher.changed(self))
         elif self._failures:
             self.restarts += 1
         try:
             program = resolve(plan.argv[0], plan.env, plan.cwd)
-        except CommandError as error:
+            self._token = self._around.next_token()
+            argv = [program, *plan.argv[1:]]
+            self._around.send(v1.Spawn(self._token, self.name, argv, plan.env, plan.cwd))
+        except (CommandError, FrameTooLarge) as error:
             self.last_error = str(error)
             self._failures += 1
             self._advance(Event.GIVEN_UP)
             return
-        self._token = self._around.next_token()
-        argv = [program, *plan.argv[1:]]
-        self._around.send(v1.Spawn(self._token, self.name, argv, plan.env, plan.cwd))
         self._timer = self._loop.after(plan.start_timeout_seconds, self._start_timed_out)
 
-    def _start_unless_lazy(self) -> None:
-        """Start it if it is to run all the time, or if its lists are still to be learned."""
+    def _start_unless_idle(self) -> None:
+        """Start it again after a stop, unless it was stopped because nobody needs it."""
         plan = self._plan
         if self.lists is None or not (plan.lazy or plan.idle_stop_seconds):
             self.want()
@@ -289,7 +292,7 @@ class StdioBackend:
 
     def _end_process(self) -> None:
         if self._connection:
-            self._connection.close()
+            self._connection.end_input()
         if self.pid is not None:
             self._around.send(v1.StopBackend(self.name, self.pid))
 
@@ -311,22 +314,8 @@ class StdioBackend:
         if self._failures > policy.restart_attempts_max:
             self._advance(Event.GIVEN_UP)
             return
-        # The exponent is capped before it can overflow a float.
-        ceiling = policy.restart_delay_seconds * 2 ** min(self._failures - 1, 30)
-        delay = random.uniform(0, min(policy.restart_delay_max_seconds, ceiling))
-        self._timer = self._loop.after(delay, self._retry)
+        self._timer = self._loop.after(delay_seconds(policy, self._failures), self._retry)
 
     def _retry(self) -> None:
         self._advance(Event.RETRY)
         self._spawn()
-
-
-def exit_text(status: int) -> str:
-    """Return how a process ended, for a sentence that begins with "it"."""
-    if status >= 0:
-        return f"exited with status {status}"
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = f"signal {-status}"
-    return f"was ended by {name}"

@@ -32,6 +32,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     frame_bytes_max: int = 64 << 20
     list_pages_max: int = 1000
+    list_timeout_seconds: float = 30.0
     restart_delay_seconds: float = 0.5
     restart_delay_max_seconds: float = 30.0
     restart_reset_seconds: float = 60.0
