@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+LOCK_SECONDS_MAX: Final = 0.25
+"""How long a log that is twice as large as it may be waits for its turn to be rotated."""
+
 ORPHAN_SECONDS: Final = 3600.0
 """A temporary file this old belongs to a process that died while writing it."""
 
@@ -42,7 +45,7 @@ def append_rotating(
     take it over *file_bytes_max*. `path.1` is the newest old file; with the current one there are
     *files_max* at most.
 
-    Several processes may do so at once: no line is lost or torn, as a file is opened for every
+    Several processes may do so at once without losing or tearing a line: a file is opened for every
     batch, appended to in one write per text, and renamed under a lock on its directory.
 
     Raises:
@@ -54,11 +57,12 @@ def append_rotating(
         for text in texts:
             size = os.fstat(fd).st_size
             if size and size + len(text) > file_bytes_max:
-                if _rotate(path, fd, files_max):
+                patience = LOCK_SECONDS_MAX if size > 2 * file_bytes_max else 0.0
+                if _rotate(path, fd, files_max, patience):
                     os.close(fd)
                     fd = _open_log(path)
-                elif size > 2 * file_bytes_max:
-                    raise BlockingIOError(f"{path} cannot be rotated: a process holds the lock")
+                elif patience:
+                    raise BlockingIOError("it is over twice its size and a process locks it")
             _write_all(fd, text)
     finally:
         os.close(fd)
@@ -122,15 +126,13 @@ def _open_log(path: Path) -> int:
         return os.open(path, _APPEND, 0o600)
 
 
-def _rotate(path: Path, fd: int, files_max: int) -> bool:
+def _rotate(path: Path, fd: int, files_max: int, patience_seconds: float) -> bool:
     """Rename the log that *fd* has open, unless another process just did; False where the lock is
-    not to be had (never waited for: its holder may be stopped).
+    not to be had.
     """
     directory_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        try:
-            fcntl.flock(directory_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(directory_fd, patience_seconds):
             return False
         try:
             current = os.stat(path)
@@ -141,6 +143,19 @@ def _rotate(path: Path, fd: int, files_max: int) -> bool:
         return True
     finally:
         os.close(directory_fd)  # and the lock goes with it
+
+
+def _locked(fd: int, patience_seconds: float) -> bool:
+    """Lock the directory *fd*; False where that takes longer: its holder may be stopped."""
+    give_up = time.monotonic() + patience_seconds
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= give_up:
+                return False
+            time.sleep(0.005)
 
 
 def _shift(path: Path, files_max: int) -> None:

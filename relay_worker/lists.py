@@ -16,8 +16,8 @@ PAYLOAD_BYTES_MAX: Final = 128 << 20
 class RawLists(msgspec.Struct, frozen=True):
     """What one backend said: JSON texts throughout, `b"{}"` where it left an object out.
 
-    `tools`, `prompts`, `resources` and `templates` hold one JSON text per list item, in the
-    backend's own order, all pages joined. New fields go to the end, with a default: an older
+    `tools`, `prompts`, `resources` and `templates` hold one JSON text per list item, without line
+    breaks, in the backend's own order, all pages joined. New fields go to the end, with a default: an older
     or newer worker reads this too.
     """
 
@@ -41,7 +41,7 @@ def encode(lists: RawLists) -> bytes:
 
 
 def decode(payload: bytes) -> RawLists | None:
-    """Return the lists in *payload*, or None where they cannot be used (then they are learned anew)."""
+    """Return the lists in *payload*; None where they cannot be used and are to be learned anew."""
     if len(payload) > PAYLOAD_BYTES_MAX:
         return None
     try:

@@ -121,9 +121,9 @@ class Log:
             self._sink(line)
 
     def _clean(self, value: object) -> object:
-        """Return *value* fit to be logged; a number that is no secret stays a number."""
+        """Return *value* fit to be logged; a number that is no secret stays one."""
         text = self.redact(str(value))
-        if type(value) in {int, float, bool} and text == str(value):
+        if type(value) in {int, float, bool, type(None)} and text == str(value):
             return value
         return text[:LINE_CHARS_MAX].encode("utf-8", "replace").decode()
 
@@ -164,7 +164,7 @@ def _as_json(
 def _as_text(
     stamp: str, level: str, generation: int, message: object, fields: Mapping[str, object]
 ) -> bytes:
-    pairs = "".join(f" {name}={_plain(value)}" for name, value in fields.items())
+    pairs = "".join(f" {name}={_quoted(_plain(value))}" for name, value in fields.items())
     return f"{stamp} {level:7} worker {generation}: {_plain(message)}{pairs}\n".encode()
 
 
@@ -176,3 +176,7 @@ def _plain(value: object) -> str:
     return "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
     )
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if " " in text or not text else text

@@ -1,0 +1,46 @@
+"""Capabilities are the union of what the backends declare, and of what the relay passes on."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay_worker.capabilities import SUPERSET, members, merge
+
+TOOLS = {"listChanged": True}
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ([], {"tools": TOOLS}),
+        (["{}"], {"tools": TOOLS}),
+        (['{"prompts":{}}', '{"logging":{}}'], {"logging": {}, "prompts": TOOLS, "tools": TOOLS}),
+        (['{"resources":{}}'], {"resources": TOOLS, "tools": TOOLS}),
+        (['{"resources":{"subscribe":false}}'], {"resources": TOOLS, "tools": TOOLS}),
+        (
+            ['{"resources":{"subscribe":true}}', '{"resources":{}}'],
+            {"resources": {"subscribe": True, "listChanged": True}, "tools": TOOLS},
+        ),
+        (['{"completions":{},"tasks":{},"x":{"y":1}}'], {"completions": {}, "tools": TOOLS}),
+        (["junk", "[]", "null", '{"resources":5}'], {"resources": TOOLS, "tools": TOOLS}),
+    ],
+)  # fmt: skip
+def test_merge(declared: list[str], expected: object) -> None:
+    assert json.loads(merge([text.encode() for text in declared], complete=True)) == expected
+
+
+def test_while_a_backend_is_unknown_everything_is_declared() -> None:
+    assert json.loads(merge([b"{}"], complete=False)) == SUPERSET
+
+
+@given(st.permutations([b'{"prompts":{}}', b'{"resources":{"subscribe":true}}', b'{"logging":{}}']))
+def test_order_does_not_matter(declared: list[bytes]) -> None:
+    assert merge(declared, complete=True) == merge(sorted(declared), complete=True)
+
+
+def test_the_superset_stays_as_it_is() -> None:
+    merge([b'{"resources":{}}'], complete=True)
+    assert SUPERSET["resources"] == {"subscribe": True, "listChanged": True}
+    assert members(b"5") == {}
