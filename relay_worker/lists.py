@@ -17,8 +17,8 @@ class RawLists(msgspec.Struct, frozen=True):
     """What one backend said: JSON texts throughout, `b"{}"` where it left an object out.
 
     `tools`, `prompts`, `resources` and `templates` hold one JSON text per list item, without line
-    breaks, in the backend's own order, all pages joined. New fields go to the end, with a default: an older
-    or newer worker reads this too.
+    breaks, in the backend's own order, all pages joined. New fields go to the end, with a default:
+    an older or newer worker reads this too.
     """
 
     protocol: str = ""
