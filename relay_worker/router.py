@@ -69,8 +69,8 @@ class Router:
     def cancel(self, message: v1.Cancel, params: bytes) -> None:
         """Withdraw a call; it is not answered any more."""
         waiting = self._waiting.pop(message.call, None)
-        if waiting:
-            _stop(waiting.timer)
+        if waiting and waiting.timer:
+            waiting.timer.cancel()
         flight = self._flights.pop(message.call, None)
         if flight:
             members = frames.decode_object(legacy_params(params)) or {}
@@ -106,7 +106,8 @@ class Router:
         """Catalogue or states have changed: send, or answer, the calls that can be."""
         for number, waiting in list(self._waiting.items()):
             if self._dispatch(waiting):
-                _stop(waiting.timer)
+                if waiting.timer:
+                    waiting.timer.cancel()
                 self._waiting.pop(number, None)
 
     def adopt(self, catalogue: Catalogue) -> None:
@@ -147,7 +148,7 @@ class Router:
         self._send(v1.BackendRequest(backend.name, raw_id, pid, method), params)
 
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
-        """Tell the client that its answer is not needed any more."""
+        """Tell the client that nobody waits for its answer."""
         self._send(v1.BackendCancel(backend.name, raw_id, pid), params)
 
     def notified(self, backend: Backend, method: str, params: bytes) -> None:
@@ -294,8 +295,3 @@ class Router:
     def _refuse(self, message: v1.Call, refusal: Refused) -> None:
         members = frames.error_members(refusal.code, refusal.text)
         self.reply(message, v1.OUTCOME_RELAY_ERROR, members)
-
-
-def _stop(timer: Timer | None) -> None:
-    if timer:
-        timer.cancel()

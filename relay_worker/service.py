@@ -161,7 +161,7 @@ class Service:
         configured = v1.Configured(infos, limits, settings.problems)
         self._base.send(configured, self._instructions.encode())
         for name, reason in settings.unusable.items():
-            self._base.send(v1.BackendState(name, State.FAILED.value, last_error=reason))
+            self._base.send(v1.BackendState(name, State.FAILED.word, last_error=reason))
         self._changed = dict(self._backends)
         self._review_later()
 
@@ -224,7 +224,7 @@ class Service:
     def _report(self, backend: Backend) -> None:
         state = v1.BackendState(
             backend=backend.name,
-            state=backend.state.value,
+            state=backend.state.word,
             pid=backend.pid,
             tools=self._registry.tools_of(backend.name),
             restarts=backend.restarts,

@@ -10,12 +10,35 @@ DOUBLINGS_MAX: Final = 30
 """Further doublings would only overflow; the configured maximum is reached long before."""
 
 
-def delay_seconds(policy: Policy, failures: int) -> float:
-    """Return a delay after so many failed starts in a row: full jitter, so that backends that
-    failed together do not start together.
+class BackOff:
+    """Failed starts in a row, and what follows from them. `failures` counts them; a start that
+    lasted `restart_reset_seconds` ends the row.
     """
-    ceiling = policy.restart_delay_seconds * 2 ** min(failures - 1, DOUBLINGS_MAX)
-    return random.uniform(0, min(policy.restart_delay_max_seconds, ceiling))
+
+    def __init__(self, policy: Policy) -> None:
+        self.failures = 0
+        self._policy = policy
+        self._ready_since: float | None = None
+
+    def ready(self, now: float) -> None:
+        """It has started well, at *now* of the loop's clock."""
+        self._ready_since = now
+
+    def fell(self, now: float) -> float | None:
+        """It has failed to start, or died: return the seconds until the next try, or None where
+        another try by itself is no use.
+
+        The delay has full jitter, so that backends that fell together do not start together.
+        """
+        policy = self._policy
+        since, self._ready_since = self._ready_since, None
+        if since is not None and now - since >= policy.restart_reset_seconds:
+            self.failures = 0
+        self.failures += 1
+        if self.failures > policy.restart_attempts_max:
+            return None
+        ceiling = policy.restart_delay_seconds * 2 ** min(self.failures - 1, DOUBLINGS_MAX)
+        return random.uniform(0, min(policy.restart_delay_max_seconds, ceiling))
 
 
 def exit_text(status: int) -> str:

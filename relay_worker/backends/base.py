@@ -12,17 +12,29 @@ from relay_worker.repair import Envelope
 
 
 class State(enum.Enum):
-    """The life of a backend. The values are what `status` shows."""
+    """The life of a backend."""
 
-    DISABLED = "disabled"
-    IDLE = "idle"
-    SPAWNING = "spawning"
-    CONNECTING = "connecting"
-    READY = "ready"
-    STOPPING = "stopping"
-    FALLEN = "fallen"
-    BACKING_OFF = "backing_off"
-    FAILED = "failed"
+    DISABLED = "not to be started at all"
+    IDLE = "not started, as nobody needs it"
+    SPAWNING = "the supervisor is asked for its process"
+    CONNECTING = "initialize and the first lists are under way"
+    READY = "takes calls"
+    STOPPING = "ending its process, as nobody needs it"
+    FALLEN = "ending what is left of its process"
+    BACKING_OFF = "waiting to start it again"
+    FAILED = "started again only when a call needs it"
+
+    @property
+    def word(self) -> str:
+        """Return the word `status` shows."""
+        return _WORDS.get(self, self.name.lower())
+
+
+_WORDS = {
+    State.SPAWNING: "starting",
+    State.CONNECTING: "starting",
+    State.FALLEN: "stopping",
+}
 
 
 class Backend(Protocol):

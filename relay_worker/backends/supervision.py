@@ -9,7 +9,7 @@ from typing import Final
 from relay_supervisor.errors import FrameTooLarge
 from relay_supervisor.wire import v1
 from relay_worker.backends import frames
-from relay_worker.backends.backoff import delay_seconds, exit_text
+from relay_worker.backends.backoff import BackOff, exit_text
 from relay_worker.backends.base import Host, State, Watcher
 from relay_worker.backends.client import Client
 from relay_worker.backends.command import CommandError, resolve
@@ -44,16 +44,13 @@ class StdioBackend:
         self._client: Client | None = None
         self._connection: Connection | None = None
         self._token = 0
-        self._failures = 0
+        self._back_off = BackOff(around.policy)
         self._skipped_before = 0
         self._level: str | None = None
         self._uris: frozenset[str] = frozenset()
         self._paused = False
         self._timer: Timer | None = None
         self._learn_by: float | None = None
-        self._ready_since: float | None = None
-
-    # ---- what the router asks and wants ---------------------------------------------------
 
     @property
     def skipped_lines(self) -> int:
@@ -78,10 +75,12 @@ class StdioBackend:
         """Return why it cannot be used just now."""
         if self.state is State.DISABLED:
             return f"Backend '{self.name}' is disabled in the configuration."
-        what = f"Backend '{self.name}' is not ready ({self.state.value})"
-        error = f": {self.last_error}." if self._failures and self.last_error else "."
-        tail = self._connection.stderr_tail() if self._connection else ""
-        return what + error + (f"\nIts last lines on stderr:\n{tail}" if tail else "")
+        text = f"Backend '{self.name}' is not ready ({self.state.word})"
+        if self._back_off.failures and self.last_error:
+            text += f": {self.last_error}"
+        if self._connection and (tail := self._connection.stderr_tail()):
+            text += f"\nIts last lines on stderr:\n{tail}"
+        return self._around.log.redact(text)
 
     def introduce(self, client: Client) -> None:
         """Take the client it is to be initialised for, now known or changed."""
@@ -150,12 +149,11 @@ class StdioBackend:
         if self._connection:
             self._connection.pause(paused=paused)
 
-    # ---- what the supervisor reports ------------------------------------------------------
-
     def spawned(self, message: v1.Spawned) -> None:
         """Its process runs: talk to it."""
-        if message.token != self._token or self._client is None:
+        if message.token != self._token:
             return
+        assert self._client is not None
         self.pid = message.pid
         self._around.life.groups.add(message.pid)
         self._advance(Event.SPAWNED, keep_timer=True)
@@ -176,8 +174,7 @@ class StdioBackend:
             on_listed=self._listed,
             on_broken=self._broke,
         )
-        if self._paused:
-            self._connection.pause(paused=True)
+        self._connection.pause(paused=self._paused)
         self._connection.start()
 
     def refused(self, message: v1.SpawnRefused) -> None:
@@ -185,7 +182,7 @@ class StdioBackend:
         if message.token == self._token:
             self.last_error = f"it could not be started: {message.reason}"
             self._advance(Event.REFUSED)
-            self._back_off()
+            self._try_later()
 
     def exited(self, message: v1.Exited) -> None:
         """Its process is gone."""
@@ -202,12 +199,10 @@ class StdioBackend:
         self._around.life.groups.discard(message.pid)
         self.pid = None
         self._advance(Event.EXITED)
-        if expected:
-            self._start_unless_idle()
-        else:
-            self._back_off()
-
-    # ---- its life -------------------------------------------------------------------------
+        if not expected:
+            self._try_later()
+        elif self.lists is None or not (self._plan.lazy or self._plan.idle_stop_seconds):
+            self.want()  # it was stopped to meet another client
 
     def _advance(self, event: Event, *, keep_timer: bool = False) -> None:
         before = self.state
@@ -222,7 +217,7 @@ class StdioBackend:
         if self._learn_by is None:
             self._learn_by = self._loop.now + plan.start_timeout_seconds
             self._loop.at(self._learn_by, lambda: self._watcher.changed(self))
-        elif self._failures:
+        elif self._back_off.failures:
             self.restarts += 1
         try:
             program = resolve(plan.argv[0], plan.env, plan.cwd)
@@ -231,16 +226,10 @@ class StdioBackend:
             self._around.send(v1.Spawn(self._token, self.name, argv, plan.env, plan.cwd))
         except (CommandError, FrameTooLarge) as error:
             self.last_error = str(error)
-            self._failures += 1
+            self._back_off.failures += 1
             self._advance(Event.GIVEN_UP)
             return
         self._timer = self._loop.after(plan.start_timeout_seconds, self._start_timed_out)
-
-    def _start_unless_idle(self) -> None:
-        """Start it again after a stop, unless it was stopped because nobody needs it."""
-        plan = self._plan
-        if self.lists is None or not (plan.lazy or plan.idle_stop_seconds):
-            self.want()
 
     def _start_timed_out(self) -> None:
         seconds = f"{self._plan.start_timeout_seconds:g} s (start_timeout_seconds)"
@@ -259,7 +248,7 @@ class StdioBackend:
         if self.state is State.READY:
             return
         self._advance(Event.CONNECTED)
-        self._ready_since = self._loop.now
+        self._back_off.ready(self._loop.now)
         if self._plan.idle_stop_seconds:
             self._timer = self._loop.after(self._plan.idle_stop_seconds, self._stop_if_idle)
         if self._level is not None:
@@ -303,18 +292,13 @@ class StdioBackend:
             self._connection.in_flight.clear()
             self._host.lost(self, calls, reason)
 
-    def _back_off(self) -> None:
-        around = self._around
-        policy = around.policy
-        since, self._ready_since = self._ready_since, None
-        if since is not None and self._loop.now - since >= policy.restart_reset_seconds:
-            self._failures = 0
-        self._failures += 1
-        around.log.warning(f"backend is down: {self.last_error}", backend=self.name)
-        if self._failures > policy.restart_attempts_max:
+    def _try_later(self) -> None:
+        self._around.log.warning(f"backend is down: {self.last_error}", backend=self.name)
+        delay = self._back_off.fell(self._loop.now)
+        if delay is None:
             self._advance(Event.GIVEN_UP)
-            return
-        self._timer = self._loop.after(delay_seconds(policy, self._failures), self._retry)
+        else:
+            self._timer = self._loop.after(delay, self._retry)
 
     def _retry(self) -> None:
         self._advance(Event.RETRY)
