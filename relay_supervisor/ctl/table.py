@@ -34,17 +34,12 @@ DIGEST_CHARS: Final = 8
 """Enough to see whether two lists are the same; all of it is in `--json`."""
 
 _COLOURS: Final = {
-    "ok": "green",
-    "ready": "green",
-    "active": "green",
-    "starting": "yellow",
-    "stopping": "yellow",
-    "backing_off": "yellow",
-    "degraded": "red",
-    "failed": "red",
-    "idle": "dim",
-    "disabled": "dim",
+    **dict.fromkeys(("ok", "ready", "active"), "green"),
+    **dict.fromkeys(("degraded", "failed"), "red"),
+    **dict.fromkeys(("idle", "disabled", "standby", "retired"), "dim"),
 }
+"""Of a health or a state; whatever else there is is on its way somewhere, and yellow."""
+
 _COLUMNS: Final = ("backend", "state", "pid", "tools", "calls", "errors", "restarts", "memory")
 
 
@@ -127,7 +122,7 @@ def _title(relay: Instance) -> Text:
     return Text.assemble(
         (f"relay {clean(relay.id)}", "bold"),
         "  ",
-        (clean(relay.health), f"bold {_COLOURS.get(relay.health, 'yellow')}"),
+        _state(relay.health, "bold "),
         f"  up {duration(relay.supervisor.uptime_s)}",
     )
 
@@ -242,8 +237,8 @@ def _unreachable(name: str, reason: str) -> RenderableType:
     )
 
 
-def _state(state: str) -> Text:
-    return Text(clean(state), _COLOURS.get(state, ""))
+def _state(word: str, style: str = "") -> Text:
+    return Text(clean(word), style + _COLOURS.get(word, "yellow"))
 
 
 def _alarming(number: int) -> Text:
