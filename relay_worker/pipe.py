@@ -8,8 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from relay_supervisor.errors import ProtocolError
-from relay_supervisor.wire import v1
+from relay_supervisor.wire import ProtocolError, v1
 from relay_supervisor.wire.framing import Buffer, FrameReader, WriteQueue, prefix
 from relay_worker.loop import READ, WRITE, Loop
 
@@ -65,7 +64,7 @@ class Pipe:
         size = 0
         for buffer in payload:
             size += len(buffer)
-        self._queue.extend((prefix(header, size) + header, *payload))
+        self._queue.append(prefix(header, size) + header, *payload)
         if not self._flush_due:
             self._flush_due = True
             self._loop.at_turn_end(self._flush)

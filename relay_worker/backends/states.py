@@ -14,7 +14,6 @@ import enum
 from collections.abc import Mapping
 from typing import Final
 
-from relay_supervisor.errors import LocalProtocolError
 from relay_worker.backends.base import State
 
 
@@ -75,13 +74,17 @@ STARTING: Final = frozenset({_S.SPAWNING, _S.CONNECTING, _S.FALLEN, _S.BACKING_O
 """States that lead to READY without further ado, if all goes well."""
 
 
+class IllegalEvent(Exception):
+    """An event that cannot happen in this state: a bug of the relay's."""
+
+
 def advance(state: State, event: Event) -> State:
     """Return the state after *event*.
 
     Raises:
-        LocalProtocolError: the event cannot happen in this state.
+        IllegalEvent: the event cannot happen in this state.
     """
     after = TRANSITIONS[state].get(event)
     if after is None:
-        raise LocalProtocolError(f"backend event {event.name} while {state.name}")
+        raise IllegalEvent(f"backend event {event.name} while {state.name}")
     return after

@@ -79,7 +79,7 @@ class Transport:
                 size += len(buffer)
             if queue.size + size > OUT_BYTES_MAX:
                 return False
-        queue.extend(frame)
+        queue.append(*frame)
         if not self._flush_due:
             self._flush_due = True
             self._loop.at_turn_end(self._flush)
