@@ -153,7 +153,8 @@ class Supervisor:
             self._send_to_worker(effects.SendToWorker(active, v1.Log(dropped), lines))
         full = self._client.full
         for pipe in self._pipes.values():
-            pipe.pause(paused=full)
+            if pipe.paused != full:
+                pipe.pause(paused=full)
             pipe.flush()
         self._relay.shared.state.stderr_dropped = self._log.dropped
 

@@ -45,9 +45,11 @@ class ClientStdio:
         self._blocking = {fd: os.get_blocking(fd) for fd in (self._in, self._out)}
         for fd in self._blocking:
             os.set_blocking(fd, False)
-        self._reading = True
+        self._ended = False  # stdin is at its end
+        self._reading = False
+        self._writing = False
         self._gone = False
-        self._watch()
+        self._heed()
 
     @property
     def full(self) -> bool:
@@ -85,10 +87,14 @@ class ClientStdio:
         except OSError:
             self._queue.clear()
             self._gone = True
-            self._loop.unwatch(self._out)
             self._on_event(ClientGone())
-            return
-        self._watch()
+        if bool(self._queue.size) != self._writing:
+            self._writing = not self._writing
+            if self._writing:
+                self._loop.watch(self._out, WRITE, lambda _events: self.flush())
+            else:
+                self._loop.unwatch(self._out)
+        self._heed()
 
     def close(self) -> None:
         """Leave the descriptors as they were found: a terminal outlives us."""
@@ -104,8 +110,8 @@ class ClientStdio:
         except OSError:
             data = b""
         if not data:
-            self._reading = False
-            self._loop.unwatch(self._in)
+            self._ended = True
+            self._heed()
             self._on_event(ClientClosed())
             return
         self._read_bytes = READ_BYTES_MAX if len(data) == self._read_bytes else READ_BYTES
@@ -114,20 +120,16 @@ class ClientStdio:
             self._on_event(ClientLine(line))
         for _ in range(self._lines.oversized - before):
             self._on_event(ClientLineTooLong(self._lines.line_bytes_max))
-        self._watch()
 
-    def _write_ready(self, _events: int) -> None:
-        self.flush()
-
-    def _watch(self) -> None:
-        if self._reading and self._queue.size <= WAITING_BYTES_MAX:
-            self._loop.watch(self._in, READ, self._read_ready)
-        else:
-            self._loop.unwatch(self._in)
-        if self._queue.size:
-            self._loop.watch(self._out, WRITE, self._write_ready)
-        else:
-            self._loop.unwatch(self._out)
+    def _heed(self) -> None:
+        """Read on, or pause while the client leaves too much unread."""
+        wanted = not self._ended and self._queue.size <= WAITING_BYTES_MAX
+        if wanted != self._reading:
+            self._reading = wanted
+            if wanted:
+                self._loop.watch(self._in, READ, self._read_ready)
+            else:
+                self._loop.unwatch(self._in)
 
 
 def _claim() -> tuple[int, int]:

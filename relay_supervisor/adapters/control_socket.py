@@ -150,6 +150,8 @@ class ControlSocket:
 
     def next_deadline(self) -> float | None:
         """Return when `expire` has something to do, in the clock's seconds."""
+        if not self._connections and self._accept_again is None:
+            return None
         times = [peer.deadline for peer in self._connections.values() if peer.deadline is not None]
         if self._accept_again is not None:
             times.append(self._accept_again)

@@ -51,6 +51,9 @@ class WorkerPipe:
         self.passed = (worker_in, worker_out, worker_socket.detach(), worker_life)
         """The worker's ends, to be inherited: frames in, frames out, descriptors, life."""
         self._open = True
+        self._writing = False
+        self.paused = False
+        """Frames are not read, as the client has too much to read already."""
 
     def started(self) -> None:
         """The worker has its ends: close ours of them and listen."""
@@ -68,6 +71,7 @@ class WorkerPipe:
 
     def pause(self, *, paused: bool) -> None:
         """Stop or go on reading frames."""
+        self.paused = paused
         if not self._open:
             return
         if paused:
@@ -96,12 +100,12 @@ class WorkerPipe:
             self._queue.flush(self._out)
         except OSError:
             self._queue.clear()
-            self._loop.unwatch(self._out)
-            return
-        if self._queue.size:
-            self._loop.watch(self._out, WRITE, lambda _events: self.flush())
-        else:
-            self._loop.unwatch(self._out)
+        if bool(self._queue.size) != self._writing:
+            self._writing = not self._writing
+            if self._writing:
+                self._loop.watch(self._out, WRITE, lambda _events: self.flush())
+            else:
+                self._loop.unwatch(self._out)
 
     def close(self) -> None:
         """Close the pipes and the life line; stderr is read on to its end."""

@@ -5,8 +5,8 @@ on a rung for ever, and nobody is signalled who is not ours and alive.
 """
 
 import enum
-from signal import SIGKILL, SIGTERM
 from collections.abc import Mapping
+from signal import SIGKILL, SIGTERM
 from typing import Final
 
 import msgspec

@@ -222,6 +222,7 @@ class Relay:
         if self.shared.registry.update(message, payload):
             self.client.changed(now)
         if self.shared.registry.servable():
+            self.shared.timers.clear("first lists")
             self.client.list_waiting()
 
     def _worker_late(self, number: str, now: float) -> None:

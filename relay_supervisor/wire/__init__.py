@@ -6,7 +6,7 @@ retyped, reordered or removed, new fields have defaults, new messages have new t
 here opens a file or a socket, and nothing here knows MCP.
 """
 
-from relay_supervisor.errors import FrameTooLarge, ProtocolError, RemoteProtocolError
+from relay_supervisor.wire.errors import FrameTooLarge, ProtocolError, RemoteProtocolError
 
 # What decoding and framing raise is part of the contract, for the worker too.
 __all__ = ["FrameTooLarge", "ProtocolError", "RemoteProtocolError"]

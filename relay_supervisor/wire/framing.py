@@ -6,7 +6,6 @@ I/O of their own but for `WriteQueue.flush`, which makes the one system call all
 
 import os
 import struct
-from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from relay_supervisor.wire.errors import FrameTooLarge
@@ -153,10 +152,6 @@ class WriteQueue:
 
     def append(self, *buffers: Buffer) -> None:
         """Queue *buffers*, one after another."""
-        self.extend(buffers)
-
-    def extend(self, buffers: Iterable[Buffer]) -> None:
-        """Queue *buffers*, one after another."""
         for buffer in buffers:
             if size := len(buffer):
                 self._buffers.append(buffer)
@@ -176,19 +171,18 @@ class WriteQueue:
         while self._buffers:
             try:
                 if self.size <= JOIN_BYTES_MAX:
-                    data = self._buffers[0] if len(self._buffers) == 1 else b"".join(self._buffers)
-                    written = os.write(fd, data)
+                    written = os.write(fd, b"".join(self._buffers))
                 else:
                     written = os.writev(fd, self._buffers[:IOV_MAX])
             except BlockingIOError:
                 return
-            self._drop(written)
+            if written == self.size:
+                self.clear()
+            else:
+                self._drop(written)
 
     def _drop(self, written: int) -> None:
         self.size -= written
-        if not self.size:
-            self._buffers.clear()
-            return
         done = 0
         for buffer in self._buffers:
             if written < len(buffer):
