@@ -15,7 +15,8 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from relay_supervisor.wire import RemoteProtocolError, handshake, v1
+from relay_supervisor.wire import handshake, v1
+from relay_supervisor.wire.errors import RemoteProtocolError
 from relay_worker import __version__
 from relay_worker.backends.descriptors import Descriptors
 from relay_worker.configuration import read

@@ -8,7 +8,8 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from relay_supervisor.wire import ProtocolError, v1
+from relay_supervisor.wire import v1
+from relay_supervisor.wire.errors import ProtocolError
 from relay_supervisor.wire.framing import Buffer, FrameReader, WriteQueue, prefix
 from relay_worker.loop import READ, WRITE, Loop
 

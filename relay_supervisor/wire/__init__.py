@@ -5,8 +5,3 @@ two sides may be of different versions. Everything here is add-only: a released 
 retyped, reordered or removed, new fields have defaults, new messages have new tags. Nothing
 here opens a file or a socket, and nothing here knows MCP.
 """
-
-from relay_supervisor.wire.errors import FrameTooLarge, ProtocolError, RemoteProtocolError
-
-# What decoding and framing raise is part of the contract, for the worker too.
-__all__ = ["FrameTooLarge", "ProtocolError", "RemoteProtocolError"]

@@ -14,6 +14,7 @@ import enum
 from collections.abc import Mapping
 from typing import Final
 
+from relay_supervisor.wire.errors import LocalProtocolError
 from relay_worker.backends.base import State
 
 
@@ -74,17 +75,13 @@ STARTING: Final = frozenset({_S.SPAWNING, _S.CONNECTING, _S.FALLEN, _S.BACKING_O
 """States that lead to READY without further ado, if all goes well."""
 
 
-class IllegalEvent(Exception):
-    """An event that cannot happen in this state: a bug of the relay's."""
-
-
 def advance(state: State, event: Event) -> State:
     """Return the state after *event*.
 
     Raises:
-        IllegalEvent: the event cannot happen in this state.
+        LocalProtocolError: the event cannot happen in this state.
     """
     after = TRANSITIONS[state].get(event)
     if after is None:
-        raise IllegalEvent(f"backend event {event.name} while {state.name}")
+        raise LocalProtocolError(f"backend event {event.name} while {state.name}")
     return after

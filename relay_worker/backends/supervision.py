@@ -6,7 +6,8 @@ and never starts, signals or reaps one itself.
 
 from typing import Final
 
-from relay_supervisor.wire import FrameTooLarge, v1
+from relay_supervisor.wire import v1
+from relay_supervisor.wire.errors import FrameTooLarge
 from relay_worker.backends import frames
 from relay_worker.backends.backoff import BackOff, exit_text
 from relay_worker.backends.base import Host, State, Watcher
