@@ -15,7 +15,8 @@ from relay_supervisor.core.workers import WorkersState
 from relay_supervisor.wire import cache, v1
 
 _ERAS: Final = {v1.LEGACY: "legacy", v1.MODERN: "modern", None: None}
-_BROKEN: Final = ("failed", "backing_off")
+_BROKEN: Final = ("failed", "backing_off", "fallen", "lost")
+_STARTING: Final = ("unknown", "spawning", "connecting")
 
 
 def instance(shared: Shared, now: float) -> bytes:
@@ -63,7 +64,7 @@ def _health(state: State, workers: WorkersState) -> str:
     states = [backend.state for backend in state.backends.values()]
     if any(word in _BROKEN for word in states):
         return "degraded"
-    return "starting" if any(word == "starting" for word in states) else "ok"
+    return "starting" if any(word in _STARTING for word in states) else "ok"
 
 
 def _worker(generation: Generation, in_flight: int) -> dict[str, object]:
