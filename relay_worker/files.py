@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-LOCK_SECONDS_MAX: Final = 0.25
+LOCK_SECONDS_MAX: Final = 2.0
 """How long a log that is twice as large as it may be waits for its turn to be rotated."""
 
 ORPHAN_SECONDS: Final = 3600.0
