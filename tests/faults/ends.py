@@ -1,0 +1,96 @@
+"""How the tests of life and death make families, end them, and measure until the last is gone."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.harness import Relay, alive, descendants, describe, fixture_backend, marked, wait_until
+
+EOF_SECONDS = 2.0
+SIGNAL_SECONDS = 0.4
+ORPHAN_SECONDS = 3.0
+
+STUBBORN = ("--ignore-stdin-eof", "--ignore-sigterm")
+
+OWN_SESSION = """
+import os, sys
+if os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+os.setsid()
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+# What comes before a server's command line, and stays between it and the relay.
+LEADERS: Mapping[str, list[str]] = {
+    # npx, uvx and every wrapper script: a parent that waits, and passes no signal on.
+    "shell": ["/bin/sh", "-c", '"$0" "$@"; exit $?'],
+    # A launcher that puts the server into a session, so a process group, of its own, and waits.
+    "session": [sys.executable, "-c", OWN_SESSION],
+}
+
+
+def led(leader: str, *flags: str) -> dict[str, Any]:
+    """A fixture backend behind one of the LEADERS."""
+    backend = fixture_backend(*flags)
+    command, *args = LEADERS[leader]
+    return {**backend, "command": command, "args": [*args, backend["command"], *backend["args"]]}
+
+
+def stubborn(folder: Path) -> dict[str, Any]:
+    """Backends that ignore the end of stdin and SIGTERM, with grandchildren that ignore SIGTERM:
+    in their group, in a session of their own, and behind leaders.
+    """
+    folder.mkdir(exist_ok=True)
+    own_session = "--grandchild-session"
+    return {
+        "plain": fixture_backend(*STUBBORN),
+        "parent": fixture_backend(*STUBBORN, "--spawn-grandchild", str(folder / "parent")),
+        "leaver": fixture_backend(
+            *STUBBORN, "--spawn-grandchild", str(folder / "leaver"), own_session
+        ),
+        "shell": led("shell", *STUBBORN, "--spawn-grandchild", str(folder / "shell"), own_session),
+        "session": led("session", *STUBBORN, "--spawn-grandchild", str(folder / "session")),
+    }
+
+
+def all_ready(relay: Relay) -> None:
+    """Shake hands, and wait until every backend is up."""
+    relay.client.initialize()
+    relay.client.list_all("tools")
+
+    def up() -> bool:
+        backends = relay.status()["backends"]
+        return all(backend["state"] == "ready" for backend in backends)
+
+    wait_until(up, 20.0, "all backends ready")
+
+
+def seconds_until_gone(
+    relay: Relay, action: Callable[[], object], expected_processes_min: int = 2
+) -> float:
+    """Do what ends the relay; seconds until no process of it lives. The family must have been as
+    large as expected, or the test would prove nothing.
+    """
+    family = {process.pid for process in [*marked(relay.mark), *descendants(relay.pid)]}
+    assert len(family) >= expected_processes_min, f"only {len(family)} processes"
+    begin = time.monotonic()
+    action()
+    try:
+        wait_until(lambda: not any(map(alive, family)) and not marked(relay.mark), 10.0)
+    except TimeoutError:
+        raise AssertionError(f"10 s later:\n{describe(marked(relay.mark))}") from None
+    return time.monotonic() - begin
+
+
+def assert_ends_within(
+    relay: Relay,
+    action: Callable[[], object],
+    seconds: float,
+    expected_processes_min: int = 2,
+) -> None:
+    """Do what ends the relay: all of it is gone in time, cleanly and with status 0."""
+    took = seconds_until_gone(relay, action, expected_processes_min)
+    assert relay.ended_by(lambda: None) == 0
+    assert took <= seconds, f"it took {took:.3f} s, allowed are {seconds} s"
