@@ -76,18 +76,25 @@ def all_rounds(field: list[Contestant], options: argparse.Namespace, folder: Pat
 def main() -> int:
     """Measure, print, return the exit code."""
     options = parse()
+    load_before = os.getloadavg()[0]
     gc.disable()  # a collection in the load client would be somebody's p99
     with tempfile.TemporaryDirectory(prefix="rb") as folder:
         results = all_rounds(chosen(options), options, Path(folder))
     by_name = {each.contestant.name: each for each in results}
+    print(
+        f"{options.rounds} rounds on {os.cpu_count()} cores; load average before: "
+        f"{load_before:.1f} (where others use the cores, p99 and starts mean little)\n"
+    )
     print(report.text(by_name))
     if options.json:
-        everything = msgspec.json.encode(document(by_name, options))
+        everything = msgspec.json.encode(document(by_name, options, load_before))
         options.json.write_bytes(msgspec.json.format(everything))
     return 1 if any(each.failure for each in results) else 0
 
 
-def document(results: dict[str, Results], options: argparse.Namespace) -> dict[str, object]:
+def document(
+    results: dict[str, Results], options: argparse.Namespace, load_before: float
+) -> dict[str, object]:
     """What --json writes: medians, ratios and every round. Units are in the names."""
     floor = results.get("floor")
     return {
@@ -95,7 +102,7 @@ def document(results: dict[str, Results], options: argparse.Namespace) -> dict[s
             "system": platform.platform(),
             "python": platform.python_version(),
             "cores": os.cpu_count(),
-            "load_average_1_min": os.getloadavg()[0],
+            "load_average_before": load_before,
         },
         "rounds": options.rounds,
         "calls_per_round": options.calls,
