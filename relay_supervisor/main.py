@@ -76,21 +76,7 @@ class Supervisor:
             lambda variant: os.path.join(cache_dir, f"{base}.{variant}.cache"),
             int.from_bytes(os.urandom(8), "big") | 1,
         )
-        self._carry_out: dict[type, Callable[[Any], None]] = {
-            effects.SendToClient: lambda e: self._client.send(e.buffers),
-            effects.SendToWorker: self._send_to_worker,
-            effects.SpawnWorker: self._spawn_worker,
-            effects.ClosePipe: lambda e: self._pipes.pop(e.generation).close(),
-            effects.SpawnBackend: self._spawn_backend,
-            effects.CloseStdin: self._close_stdin,
-            effects.Signal: lambda e: children.kill_group(e.pid, e.signal),
-            effects.ReplyToControl: lambda e: self._control.reply(
-                e.connection, e.line, done=e.done
-            ),
-            effects.LimitLines: lambda e: self._client.set_line_bytes_max(e.line_bytes_max),
-            effects.Log: lambda e: self._log.write(e.level, e.text),
-            effects.Exit: self._exit,
-        }
+        self._carry_out = self._effect_table()
         self._signals = Signals(
             self._loop, lambda number: self._on(events.StopRequested(number)), self._reap
         )
@@ -106,6 +92,23 @@ class Supervisor:
         )
         if not children.adopt_orphans():
             self._log.write("debug", "this system lets orphans of backends go to init")
+
+    def _effect_table(self) -> dict[type, Callable[[Any], None]]:
+        return {
+            effects.SendToClient: lambda e: self._client.send(e.buffers),
+            effects.SendToWorker: self._send_to_worker,
+            effects.SpawnWorker: self._spawn_worker,
+            effects.ClosePipe: lambda e: self._pipes.pop(e.generation).close(),
+            effects.SpawnBackend: self._spawn_backend,
+            effects.CloseStdin: self._close_stdin,
+            effects.Signal: lambda e: children.kill_group(e.pid, e.signal),
+            effects.ReplyToControl: lambda e: self._control.reply(
+                e.connection, e.line, done=e.done
+            ),
+            effects.LimitLines: lambda e: self._client.set_line_bytes_max(e.line_bytes_max),
+            effects.Log: lambda e: self._log.write(e.level, e.text),
+            effects.Exit: self._exit,
+        }
 
     def run(self) -> int:
         """Serve until the end; return the exit status."""

@@ -70,7 +70,7 @@ class Calls:
         """Answer the requests that waited too long for a worker."""
         limit = self._state.limits.queue_wait_seconds
         for request in self._open.waiting(Phase.HELD):
-            if now - request.arrived >= limit:
+            if now >= request.arrived + limit:  # the very sum the deadline was set to
                 self.fail(
                     request,
                     f"Relay: no worker came up within {limit:g} s (queue_wait_seconds), so this "
@@ -176,6 +176,14 @@ class Calls:
         rest = [c.deadline for c in limited if c.deadline is not None and c.deadline > now]
         if rest:
             self._timers.set("calls", min(rest))
+
+    def postpone(self, seconds: float) -> None:
+        """Nobody could run for so long: it does not count against anybody."""
+        for request in self._open.waiting(Phase.HELD):
+            request.arrived += seconds
+        for call in self._state.calls.values():
+            if call.deadline is not None:
+                call.deadline += seconds
 
     def _measure(self, seconds: float) -> None:
         counts = self._state.counts

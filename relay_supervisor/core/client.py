@@ -221,7 +221,7 @@ class Client:
         if "cursor" in read.params and mcp.string(read.params["cursor"]) is not None:
             text = "unknown cursor: every list has one page"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
-        if not self._registry.servable():
+        if not self._registry.servable:
             request.phase = Phase.LISTING
             return None
         page = self._registry.page(mcp.LISTS[request.method], request.era)
@@ -237,6 +237,9 @@ class Client:
         if read.era != v1.MODERN:
             text = "Method not found: subscriptions/listen needs protocol version 2026-07-28"
             return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
+        if request.batch:
+            text = "a subscription is answered at its end, so it must not be part of a batch"
+            return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
         if len(self._state.peer.listens) >= LISTENS_MAX:
             text = f"too many open subscriptions (at most {LISTENS_MAX})"
             return self._open.answer(request, mcp.error(mcp.RELAY_ERROR, text))

@@ -38,8 +38,8 @@ class Registry(msgspec.Struct):
     body: cache.Body | None = None
     digest: str = ""
     settled: bool = False
-    recalled: bool = False
-    """The catalogue is from the disk, no worker has confirmed it yet."""
+    servable: bool = False
+    """Lists are answered from now on; before, the first catalogue is to be waited for."""
     instructions: str | None = None
     lists: dict[str, cache.Lists] = {}
     """Raw lists of each backend, for the next worker."""
@@ -50,18 +50,11 @@ class Registry(msgspec.Struct):
     owners: dict[Kind, dict[str, str]] = {}
     """Backend of each item by its name or URI."""
 
-    waited: bool = False
-    """The first lists have been waited for long enough: serve what there is."""
-
-    def servable(self) -> bool:
-        """Tell whether a list can be answered, or the first catalogue is to be waited for."""
-        return self.waited or (self.body is not None and (self.settled or self.recalled))
-
     def recall(self, snapshot: cache.Snapshot) -> None:
         """Serve what a cache file holds until a worker knows better."""
         self._serve(snapshot.body, snapshot.digest)
         self.instructions = snapshot.instructions
-        self.recalled = True
+        self.servable = True
         for lists in snapshot.lists:
             self.lists[lists.backend] = lists
 
@@ -82,7 +75,7 @@ class Registry(msgspec.Struct):
                 return False
             self._serve(body, message.digest)
         self.settled = message.settled
-        self.recalled = False
+        self.servable = self.servable or message.settled
         return bool(self.unseen())
 
     def unseen(self) -> list[Kind]:

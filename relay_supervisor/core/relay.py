@@ -86,7 +86,7 @@ class Relay:
             events.ProcessExited: self._exited,
             events.ControlRequested: self._control,
             events.StopRequested: lambda e, now: self.ending.signalled(now),
-            events.Overslept: lambda e, now: self.shared.timers.postpone(e.seconds),
+            events.Overslept: lambda e, now: self._overslept(e.seconds),
             events.DeadlinePassed: self._deadline_passed,
         }
 
@@ -129,6 +129,10 @@ class Relay:
             room, _, number = name.partition("#")
             self._deadlines[room](number, now)
 
+    def _overslept(self, seconds: float) -> None:
+        self.shared.timers.postpone(seconds)
+        self.calls.postpone(seconds)
+
     # ---- the client -------------------------------------------------------------------------
 
     def _meet(self, era: int, protocol: str, params: bytes, now: float) -> None:
@@ -165,7 +169,7 @@ class Relay:
             worker(generation.number, v1.Subscriptions(uris))
 
     def _first_lists_waited(self) -> None:
-        self.shared.registry.waited = True
+        self.shared.registry.servable = True
         self.client.list_waiting()
 
     # ---- workers ----------------------------------------------------------------------------
@@ -221,7 +225,7 @@ class Relay:
     ) -> None:
         if self.shared.registry.update(message, payload):
             self.client.changed(now)
-        if self.shared.registry.servable():
+        if self.shared.registry.servable:
             self.shared.timers.clear("first lists")
             self.client.list_waiting()
 

@@ -93,17 +93,17 @@ def test_a_broken_catalogue_is_an_error_and_the_old_one_stays() -> None:
 
 def test_lists_wait_for_a_settled_catalogue_a_recalled_one_or_the_end_of_the_wait() -> None:
     registry = Registry()
-    assert not registry.servable()
+    assert not registry.servable
     registry.update(v1.Catalogue("d1", settled=False), cache.encode_body(body("a")))
-    assert not registry.servable()
+    assert not registry.servable
     registry.update(v1.Catalogue("d1", settled=True), b"not looked at, the digest is the same")
-    assert registry.servable() and tools(registry) == ["a"]
+    assert registry.servable and tools(registry) == ["a"]
     late = Registry()
-    late.waited = True
-    assert late.servable() and tools(late) == []
+    late.servable = True
+    assert late.servable and tools(late) == []
     known = Registry()
     known.recall(cache.Snapshot("d1", "hi", BODY))
-    assert known.servable() and known.instructions == "hi"
+    assert known.servable and known.instructions == "hi"
 
 
 def test_a_catalogue_that_is_short_for_now_takes_no_tool_away() -> None:
@@ -129,9 +129,9 @@ def test_lists_that_were_served_once_never_make_a_client_wait_again(digest: str)
     """A worker that confirms the cache while a backend is still on its way takes nothing back."""
     registry = Registry()
     registry.recall(cache.Snapshot("d1", "hi", body("a")))
-    assert registry.servable()
+    assert registry.servable
     registry.update(v1.Catalogue(digest, settled=False), cache.encode_body(body("a", "b")))
-    assert registry.servable()
+    assert registry.servable
 
 
 def test_capabilities_are_a_superset_until_they_are_known() -> None:
