@@ -100,7 +100,7 @@ class TestPagesOfBackends:
             assert "b__echo" in listed
             found = [name for name in listed if name.startswith("a__")]
             assert len(found) == 5
-            result = relay.client.call_tool("a__add_prompt", {"name": "x"})
+            result = relay.client.call_tool("a__ping_client")
             assert "isError" not in result, "a tool that was found can be called"
             assert said in relay.client.child.stderr_text()
 

@@ -52,3 +52,10 @@ def seen(client: RawClient, backend: str = "a") -> dict[str, Any]:
     """What a fixture server has received so far."""
     found: dict[str, Any] = client.call_tool(f"{backend}__seen")["structuredContent"]
     return found
+
+
+def backend_state(client: RawClient, backend: str) -> dict[str, Any]:
+    """A backend's object in the status, by the relay's own tool: quicker than relayctl."""
+    status = client.call_tool("relay__status")["structuredContent"]
+    found: dict[str, Any] = next(b for b in status["backends"] if b["name"] == backend)
+    return found
