@@ -27,7 +27,7 @@ from relay_worker.pipe import Pipe
 from relay_worker.router import Router
 from relay_worker.service import Base, Service
 
-LIFE_WAIT_SECONDS: Final = 2.0
+LIFE_WAIT_SECONDS: Final = 0.5
 """So long the end of the life pipe may follow the end of the pipe when the supervisor dies."""
 
 EXIT_BROKEN: Final = 1

@@ -45,11 +45,11 @@ class FakeSupervisor:
         self._reader = FrameReader()
         self._exits: queue.SimpleQueue[tuple[str, int, int]] = queue.SimpleQueue()
         self._wake_read, self._wake_write = os.pipe()
-        to_worker, self._out = os.pipe()
+        to_worker, self.out = os.pipe()
         self._in, from_worker = os.pipe()
         life_read, self.life = os.pipe()
         self._socket, theirs = socket.socketpair()
-        fds = (to_worker, self._out, self._in, from_worker, life_read, self.life, theirs.fileno())
+        fds = (to_worker, self.out, self._in, from_worker, life_read, self.life, theirs.fileno())
         worker_ends = (to_worker, from_worker, theirs.fileno(), life_read)
         self.stderr_path = state_dir / "worker-stderr"
         with self.stderr_path.open("wb") as stderr:
@@ -66,7 +66,7 @@ class FakeSupervisor:
         for fd in (to_worker, from_worker, life_read):
             os.close(fd)
         theirs.close()
-        self._send_raw(msgspec.msgpack.encode(Hello(versions, "test", 3, "nonce")), b"")
+        self.send_raw(msgspec.msgpack.encode(Hello(versions, "test", 3, "nonce")), b"")
 
     def __enter__(self) -> "FakeSupervisor":
         return self
@@ -80,7 +80,7 @@ class FakeSupervisor:
             except OSError:
                 pass
             child.wait()
-        for fd in (self._out, self._in, self.life):
+        for fd in (self.out, self._in, self.life):
             try:
                 os.close(fd)
             except OSError:
@@ -90,12 +90,12 @@ class FakeSupervisor:
     # ---- speaking -----------------------------------------------------------------------------
 
     def send(self, message: Any, payload: bytes = b"") -> None:
-        self._send_raw(v1.encode(message), payload)
+        self.send_raw(v1.encode(message), payload)
 
-    def _send_raw(self, header: bytes, payload: bytes) -> None:
+    def send_raw(self, header: bytes, payload: bytes) -> None:
         data = memoryview(prefix(header, len(payload)) + header + payload)
         while data:
-            data = data[os.write(self._out, data) :]
+            data = data[os.write(self.out, data) :]
 
     def configure(self, config: dict[str, Any], *, project: str = "") -> v1.Configured:
         """Handshake and configuration; returns what the worker made of it."""
@@ -131,13 +131,13 @@ class FakeSupervisor:
         name = str(params.get("name") or params.get("uri") or "")
         self.send(v1.Call(number, method, name, era), json.dumps(params).encode())
 
-    def tool(self, number: int, name: str, **arguments: Any) -> None:
+    def tool(self, number: int, name: str, /, **arguments: Any) -> None:
         self.call(number, "tools/call", {"name": name, "arguments": arguments})
 
-    def ready(self, config: dict[str, Any], **capabilities: Any) -> None:
+    def ready(self, config: dict[str, Any], *, cache_path: str = "", **capabilities: Any) -> None:
         """Configure, open the session, wait until the catalogue is settled."""
         self.configure(config)
-        self.session(**capabilities)
+        self.session(cache_path=cache_path, **capabilities)
         self.expect(v1.Catalogue, lambda m: m.settled)
 
     # ---- listening ----------------------------------------------------------------------------
@@ -171,6 +171,29 @@ class FakeSupervisor:
         """Return the text of a tool's result."""
         result = self.reply(number)["result"]
         return str(result["content"][0]["text"])
+
+    def structured(self, number: int) -> dict[str, Any]:
+        """Return the structured content of a tool's result."""
+        content: dict[str, Any] = self.reply(number)["result"]["structuredContent"]
+        return content
+
+    def retire(self) -> int:
+        """Tell the worker to end; returns its exit status."""
+        self.send(v1.Retire())
+        return self.worker.wait(WAIT_SECONDS)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Let the worker work, reading nothing of it, until *condition* holds."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, self.log()
+            select.select([self._wake_read], [], [], 0.01)
+
+    def vanish(self) -> None:
+        """Close everything at once, as the death of a supervisor does."""
+        for fd in (self.out, self._in, self.life):
+            os.close(fd)
+        self._socket.close()
 
     def pump(self, deadline: float) -> None:
         """Take in the next frame, and do what the supervisor would do about it."""
