@@ -55,16 +55,27 @@ def stubborn(folder: Path) -> dict[str, Any]:
     }
 
 
+def own_status(relay: Relay) -> dict[str, Any]:
+    """What relayctl would say, by the relay's own tool: no process has to be started for it."""
+    status: dict[str, Any] = relay.client.call_tool("relay__status")["structuredContent"]
+    return status
+
+
 def all_ready(relay: Relay) -> None:
     """Shake hands, and wait until every backend is up."""
     relay.client.initialize()
-    relay.client.list_all("tools")
 
     def up() -> bool:
-        backends = relay.status()["backends"]
-        return all(backend["state"] == "ready" for backend in backends)
+        return all(backend["state"] == "ready" for backend in own_status(relay)["backends"])
 
     wait_until(up, 20.0, "all backends ready")
+
+
+def worker_pid(relay: Relay) -> int:
+    """The pid of the one worker."""
+    (worker,) = own_status(relay)["workers"]
+    pid: int = worker["pid"]
+    return pid
 
 
 def seconds_until_gone(

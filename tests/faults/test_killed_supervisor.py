@@ -19,12 +19,14 @@ from tests.faults.ends import (
     led,
     seconds_until_gone,
     stubborn,
+    worker_pid,
 )
 from tests.harness import (
     Relay,
     alive,
     descendants,
     fixture_backend,
+    json_of,
     marked,
     server_everything,
     side_effects,
@@ -110,7 +112,7 @@ def test_supervisor_and_worker_killed_together_leave_no_backend_that_reads(tmp_p
     log = tmp_path / "log"
     with Relay({"backends": {"fix": fixture_backend("--log", str(log))}}) as relay:
         all_ready(relay)
-        (worker,) = relay.worker_pids()
+        worker = worker_pid(relay)
 
         def kill_both() -> None:
             os.kill(relay.pid, signal.SIGKILL)
@@ -128,8 +130,8 @@ def test_a_stopped_worker_cleans_up_as_soon_as_it_is_continued() -> None:
     """
     with Relay({"backends": {"fix": fixture_backend(*STUBBORN)}}) as relay:
         all_ready(relay)
-        (worker,) = relay.worker_pids()
-        backend = relay.backend("fix")["pid"]
+        worker = worker_pid(relay)
+        backend = json_of(relay.client.call_tool("fix__pid"))["pid"]
         os.kill(worker, signal.SIGSTOP)
         wait_until(lambda: psutil.Process(worker).status() == psutil.STATUS_STOPPED, 5.0)
         kill(relay)
