@@ -75,11 +75,11 @@ def test_a_stopped_relay_with_a_full_queue_is_not_dead(runtime: Path) -> None:
 
 def test_only_our_own_sockets_are_touched(runtime: Path) -> None:
     stranger = leave_dead(runtime, "stranger")
-    now = later(stranger)
     dead = leave_dead(runtime)
     (runtime / "plain.sock").write_text("no socket")
     (runtime / "link.sock").symlink_to(dead)
     dead.rename(runtime / "other.name")
+    now = later(runtime / "link.sock") + 60.0
     assert remove_stale(str(runtime), UID + 1, now) == []
     assert {path.name for path in runtime.iterdir()} == {
         "stranger.sock",

@@ -108,6 +108,7 @@ def test_the_moment_between_two_renames_is_survived(path: Path, log: LogFile) ->
     log.last(1)
     path.rename(path.with_name("relay.log.1"))
     assert log.new() == b""
+    assert log.last(1) == numbered(1, 2)[0]
     path.write_bytes(b"after\n")
     assert log.new() == b"after\n"
 

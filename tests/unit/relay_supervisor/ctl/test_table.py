@@ -1,6 +1,7 @@
 """The table against golden texts: what a person sees, at 80 columns and in a pipe."""
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,13 @@ def test_a_pipe_is_wide_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     assert table.console().width == table.PIPE_COLUMNS
     monkeypatch.setenv("COLUMNS", "72")
+    assert table.console().width == 72
+
+
+def test_a_terminal_has_its_own_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # makes rich take any output for a terminal
+    monkeypatch.setattr(os, "get_terminal_size", lambda fd: os.terminal_size((72, 24)))
     assert table.console().width == 72
 
 
