@@ -22,6 +22,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     key: str
     backend: str
     item: bytes
+    repeatable: bool = False
+    """It may be called again after an unknown outcome: its hints say so, and they are trusted."""
 
 
 class Quarantined(msgspec.Struct, frozen=True, array_like=True):

@@ -175,6 +175,24 @@ class Retire(Message, frozen=True, tag=16):
     """End: let go of the backends and exit with status 0."""
 
 
+class Journal(Message, frozen=True, tag=17):
+    """Append to the journal, `journal.jsonl` in the state directory. Payload: whole lines."""
+
+
+class Refuse(Message, frozen=True, tag=18):
+    """This pair of code and configuration failed; no relay is to take it again without force."""
+
+    build: str
+    config_digest: str
+    reason: str
+
+
+class RunChecks(Message, frozen=True, tag=19):
+    """Run the configured checks now and answer with `Checked`; `token` comes back."""
+
+    token: int
+
+
 # ---- worker to supervisor -------------------------------------------------------------------
 
 
@@ -184,6 +202,8 @@ class BackendInfo(Message, frozen=True):
     name: str
     kind: str
     call_timeout_seconds: float | None = None
+    fingerprint: str = ""
+    """Changes with whatever the configuration says of this backend."""
 
 
 class Limits(Message, frozen=True):
@@ -196,6 +216,11 @@ class Limits(Message, frozen=True):
     frame_bytes_max: int = 64 << 20
     retained_bytes_max: int = 256 << 20
     requests_in_flight_max: int = 10_000
+    drain_seconds: float = 30.0
+    drain_max_seconds: float = 600.0
+    probation_seconds: float = 10.0
+    probation_calls: int = 20
+    ready_seconds_max: float = 60.0
 
 
 class Configured(Message, frozen=True, tag=65):
@@ -204,6 +229,7 @@ class Configured(Message, frozen=True, tag=65):
     backends: list[BackendInfo]
     limits: Limits
     problems: list[str] = []
+    config_digest: str = ""
 
 
 class Catalogue(Message, frozen=True, tag=66):
@@ -312,6 +338,28 @@ class Pong(Message, frozen=True, tag=78):
     token: int
 
 
+class ConfigRead(Message, frozen=True, tag=79):
+    """The configuration file as the worker read it: the snapshot of its generation from now on.
+    Payload: the file's bytes.
+    """
+
+
+class CheckResult(Message, frozen=True):
+    """How one of the configured checks went; `detail` says why it failed."""
+
+    tool: str
+    ok: bool
+    seconds: float
+    detail: str = ""
+
+
+class Checked(Message, frozen=True, tag=80):
+    """All configured checks have run: before `Ready` (token 0), or as `RunChecks` asked."""
+
+    token: int
+    results: list[CheckResult]
+
+
 ToWorker: TypeAlias = (
     Configure
     | KnownLists
@@ -329,6 +377,9 @@ ToWorker: TypeAlias = (
     | Ping
     | Log
     | Retire
+    | Journal
+    | Refuse
+    | RunChecks
 )
 ToSupervisor: TypeAlias = (
     Configured
@@ -345,6 +396,8 @@ ToSupervisor: TypeAlias = (
     | StatusRequest
     | Ready
     | Pong
+    | ConfigRead
+    | Checked
 )
 
 _encoder = msgspec.msgpack.Encoder()
