@@ -16,7 +16,7 @@ import msgspec
 
 from relay_supervisor import __version__, arguments, settings
 from relay_supervisor.adapters import children
-from relay_supervisor.adapters.client_stdio import ClientStdio
+from relay_supervisor.adapters.client_stdio import ClientStdio, occupy
 from relay_supervisor.adapters.control_socket import ControlSocket
 from relay_supervisor.adapters.logbook import Logbook
 from relay_supervisor.adapters.loop import Loop
@@ -232,6 +232,7 @@ class Supervisor:
 
 def run() -> NoReturn:
     """Be `mcp-relay`."""
+    occupy()
     try:
         wanted = arguments.parse(sys.argv[1:])
         if wanted.show_help or wanted.show_version:

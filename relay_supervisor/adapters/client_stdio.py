@@ -132,6 +132,17 @@ class ClientStdio:
                 self._loop.unwatch(self._in)
 
 
+def occupy() -> None:
+    """Put /dev/null where we were started without a standard descriptor. Call it first of all: the
+    next file opened would get that number, and be taken for the client.
+    """
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+
+
 def _claim() -> tuple[int, int]:
     """Move the client's pipes to private descriptors."""
     private = os.dup(0), os.dup(1)

@@ -80,7 +80,8 @@ class Driver:
         identity: Identity = IDENTITY,
         seed: int = 1,
     ) -> None:
-        self.relay = Relay(identity, snapshots or {}, lambda v: f"/state/cache/{v}", seed)
+        known = {} if snapshots is None else snapshots
+        self.relay = Relay(identity, known, lambda v: f"/state/cache/{v}", seed)
         self.state = self.relay.shared.state
         self.now = START
         self.wanted: list[effects.AnyEffect] = []

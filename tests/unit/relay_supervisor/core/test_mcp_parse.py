@@ -55,7 +55,7 @@ def test_an_id_that_is_neither_string_nor_integer_is_refused_without_it(raw: byt
         b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":NaN}}',
         b"{'jsonrpc':'2.0'}",
         b'[{"jsonrpc":"2.0"}',
-        b'[1,]',
+        b"[1,]",
         b'"text',
         b'\xff{"jsonrpc":"2.0","id":1,"method":"ping"}',
         b'{"jsonrpc":"2.0","id":1,"method":"p\xc3ng"}',

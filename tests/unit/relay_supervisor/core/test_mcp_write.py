@@ -20,7 +20,7 @@ def test_a_response_carries_the_id_as_the_client_wrote_it_and_the_members_untouc
 
 
 def test_results_and_errors_are_the_rest_of_a_response() -> None:
-    assert mcp.result({"a": Raw(b'[1, 2]')}) == b'"result":{"a":[1, 2]}}'
+    assert mcp.result({"a": Raw(b"[1, 2]")}) == b'"result":{"a":[1, 2]}}'
     assert json.loads(b"{" + mcp.error(-5, "no\n")) == {"error": {"code": -5, "message": "no\n"}}
     with_data = json.loads(b"{" + mcp.error(-5, "no", {"supported": ["x"]}))
     assert with_data["error"]["data"] == {"supported": ["x"]}
