@@ -60,6 +60,8 @@ class Configure(Message, frozen=True, tag=1):
     log_level: str
     log_format: str
     has_snapshot: bool
+    default_if_missing: bool = False
+    """With no file at `config_path` the embedded default is meant, not an error."""
 
 
 class KnownLists(Message, frozen=True, tag=2):
