@@ -13,6 +13,7 @@ from relay_supervisor.wire import handshake, v1
 
 BACKOFF_SECONDS_FIRST: Final = 0.1
 BACKOFF_SECONDS_MAX: Final = 10.0
+BACKOFF_DOUBLINGS_MAX: Final = 10
 STEADY_SECONDS: Final = 60.0
 """A worker that served this long has not failed at its start: the back-off begins anew."""
 
@@ -138,7 +139,9 @@ class Workers:
         if state.promoted and now - state.promoted > STEADY_SECONDS:
             state.failures = 0
         state.promoted = 0.0
-        ceiling = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_FIRST * 2**state.failures)
+        # Capped before it is a float: 2**1024, a night of crashes, would be none.
+        doubled = BACKOFF_SECONDS_FIRST * 2 ** min(state.failures, BACKOFF_DOUBLINGS_MAX)
+        ceiling = min(BACKOFF_SECONDS_MAX, doubled)
         state.failures += 1
         delay = ceiling * self._random(1000) / 1000
         self._timers.set("respawn", now + delay)
