@@ -115,6 +115,9 @@ class Client:
         if handle is None:
             text = f"Method not found: {message.method}"
             return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
+        if read.era == v1.MODERN and message.method in mcp.LEGACY_ONLY:
+            text = f"Method not found: {message.method} (removed in {mcp.MODERN_VERSIONS[0]})"
+            return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
         if read.era == v1.MODERN:
             self._meet_modern(message.method, read, now)
         elif state.peer.era != v1.LEGACY and message.method not in _BEFORE_INITIALIZE:
@@ -203,10 +206,7 @@ class Client:
         self._open.answer(request, mcp.result(body))
 
     def _ping(self, request: ClientRequest, read: Envelope, now: float) -> None:
-        if read.era == v1.MODERN:
-            text = "Method not found: ping (removed in 2026-07-28)"
-            return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
-        return self._open.answer(request, mcp.result({}))
+        self._open.answer(request, mcp.result({}))
 
     def _set_level(self, request: ClientRequest, read: Envelope, now: float) -> None:
         level = mcp.string(read.params.get("level"))

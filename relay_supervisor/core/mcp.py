@@ -60,6 +60,11 @@ ROUTED_BY: Final = {
 }
 """Requests carried out by a backend, with the param they are routed by (completion by its ref)."""
 
+LEGACY_ONLY: Final = frozenset(
+    {"ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"}
+)
+"""Requests that the modern era has done away with."""
+
 CLIENT_REQUEST_CAPABILITY: Final = {
     "roots/list": "roots",
     "sampling/createMessage": "sampling",
