@@ -21,6 +21,9 @@ OUT_BYTES_HIGH: Final = 8 << 20
 OUT_BYTES_LOW: Final = 1 << 20
 """Backends are not read from while more than the first, until less than the second, wait."""
 
+SMALL_BYTES: Final = 4 << 10
+"""Frames up to here are joined into one buffer."""
+
 OnFrame = Callable[[bytes, bytes], None]
 
 
@@ -65,7 +68,10 @@ class Pipe:
         size = 0
         for buffer in payload:
             size += len(buffer)
-        self._queue.append(prefix(header, size) + header, *payload)
+        if size <= SMALL_BYTES:  # one small buffer costs less than several
+            self._queue.append(b"".join((prefix(header, size), header, *payload)))
+        else:
+            self._queue.append(prefix(header, size), header, *payload)
         if not self._flush_due:
             self._flush_due = True
             self._loop.at_turn_end(self._flush)

@@ -82,9 +82,19 @@ def request(number: str, method: str, params: bytes) -> bytes:
     )
 
 
-def request_head(call: int, method: str) -> bytes:
-    """Return what comes before the params in the frame of a call; `}` and a newline come after."""
-    return b'{"jsonrpc":"2.0","id":%d,"method":%b,"params":' % (call, encode(method))
+def call_frame(call: int, method: str, params: bytes) -> bytes:
+    """Return the frame of a call."""
+    return b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}\n' % (
+        call,
+        method.encode(),
+        params,
+    )
+
+
+def call_pieces(call: int, method: str, params: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return the frame of a call as the buffers it consists of."""
+    head = b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":' % (call, method.encode())
+    return head, params, b"}\n"
 
 
 def notification(method: str, params: bytes = b"") -> bytes:

@@ -68,9 +68,6 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
     _S.FAILED: {_E.WANTED: _S.SPAWNING},
 }
 
-RUNNING: Final = frozenset({_S.CONNECTING, _S.READY, _S.STOPPING, _S.FALLEN})
-"""States with a process."""
-
 STARTING: Final = frozenset({_S.SPAWNING, _S.CONNECTING, _S.FALLEN, _S.BACKING_OFF})
 """States that lead to READY without further ado, if all goes well."""
 
