@@ -51,7 +51,7 @@ def decode_request(line: bytes) -> Request | Failure:
     """Return the request of *line*, or the failure to answer it with."""
     try:
         request = _request.decode(line)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # msgspec's, and that of broken UTF-8
         return Failure("bad_request", f"this is no control request of relayctl's: {error}")
     if request.v != VERSION:
         return Failure("version", f"this relay speaks control version {VERSION}, not {request.v}")
