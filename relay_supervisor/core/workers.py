@@ -10,6 +10,7 @@ from relay_supervisor.core.outbox import Outbox
 from relay_supervisor.core.timers import Timers
 from relay_supervisor.errors import RemoteProtocolError
 from relay_supervisor.wire import handshake, v1
+from relay_supervisor.wire.errors import UNDECODABLE
 
 BACKOFF_SECONDS_FIRST: Final = 0.1
 BACKOFF_SECONDS_MAX: Final = 10.0
@@ -90,7 +91,7 @@ class Workers:
         """
         try:
             welcome = _decoder.decode(header)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise RemoteProtocolError(f"its first frame is no welcome: {error}") from error
         if welcome.generation != generation.number or welcome.nonce != generation.nonce:
             raise RemoteProtocolError("its welcome is for another generation")
@@ -132,6 +133,9 @@ class Workers:
     def forget(self, number: int) -> None:
         """The process of a generation is reaped: nothing of it is left."""
         self.state.generations.pop(number, None)
+        self._timers.clear(f"worker#{number}")
+        if self.state.active == number:
+            self.state.active = None
 
     def respawn_later(self, now: float) -> None:
         """Start another worker after a full-jitter back-off."""

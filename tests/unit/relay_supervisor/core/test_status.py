@@ -84,6 +84,7 @@ HEALTH_BY_WORD = {
     "starting": "starting",
     "ready": "ok",
     "stopping": "ok",
+    "restarting": "degraded",
     "backing_off": "degraded",
     "failed": "degraded",
 }
