@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from relay_supervisor.wire.errors import UNDECODABLE
+
 REQUEST_BYTES_MAX: Final = 64 << 10
 """A longer request is refused and the connection closed."""
 

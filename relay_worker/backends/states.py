@@ -58,8 +58,8 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
         _E.EXITED: _S.BACKING_OFF,
     },
     # Never two processes of one backend: what waits for the exit waits, wanted or not.
-    _S.STOPPING: {_E.WANTED: _S.STOPPING, _E.BROKE: _S.STOPPING, _E.EXITED: _S.IDLE},
-    _S.FALLEN: {_E.WANTED: _S.FALLEN, _E.BROKE: _S.FALLEN, _E.EXITED: _S.BACKING_OFF},
+    _S.STOPPING: {_E.WANTED: _S.STOPPING, _E.EXITED: _S.IDLE},
+    _S.FALLEN: {_E.WANTED: _S.FALLEN, _E.EXITED: _S.BACKING_OFF},
     _S.BACKING_OFF: {
         _E.WANTED: _S.BACKING_OFF,
         _E.RETRY: _S.SPAWNING,
