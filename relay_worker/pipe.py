@@ -100,11 +100,13 @@ class Pipe:
         self._flush_due = False
         if not self._waiting:
             self._write()
+        self._weigh()
 
     def _writable(self, _events: int) -> None:
         self._waiting = False
         self._loop.unwatch(self._out)
         self._write()
+        self._weigh()
 
     def _write(self) -> None:
         queue = self._queue
@@ -117,7 +119,11 @@ class Pipe:
         if queue.size:
             self._waiting = True
             self._loop.watch(self._out, WRITE, self._writable, self._broken)
-        if self.full != (queue.size > (OUT_BYTES_LOW if self.full else OUT_BYTES_HIGH)):
+
+    def _weigh(self) -> None:
+        """Pause or resume the backends; after every turn, as the queue grows while it waits."""
+        limit = OUT_BYTES_LOW if self.full else OUT_BYTES_HIGH
+        if self.full != (self._queue.size > limit):
             self.full = not self.full
             self._on_full(self.full)
 
