@@ -4,7 +4,6 @@ Every message of the supervisor's has its line in one table. Whatever goes wrong
 one backend is answered and logged; the worker ends when the supervisor says so or is gone.
 """
 
-import argparse
 import gc
 import os
 import signal
@@ -31,7 +30,7 @@ LIFE_WAIT_SECONDS: Final = 0.5
 """So long the end of the life pipe may follow the end of the pipe when the supervisor dies."""
 
 EXIT_BROKEN: Final = 1
-"""Exit status after the supervisor broke the contract."""
+"""Exit status of a worker that cannot go on, because of a bug in the relay."""
 
 
 class Worker:
@@ -112,6 +111,8 @@ class Worker:
             self._report(f"at {type(message).__name__}", error)
             if isinstance(message, v1.Call):
                 self.router.failed(message)
+            elif isinstance(message, v1.Configure):
+                self.exit(EXIT_BROKEN)
 
     def _configure(self, message: v1.Configure, payload: bytes) -> None:
         assert self._hello_message is not None
@@ -126,10 +127,9 @@ class Worker:
             hello=self._hello_message,
         )
         self._service = Service(base, message, read(message, payload))
-        # What was made so far stays; collecting garbage need not look at it again.
-        gc.collect()
-        gc.freeze()
         self._handlers.update(self._service.handlers)
+        # What was made so far stays: collecting garbage need not look at it again.
+        self.loop.at_turn_end(gc.freeze)
 
     def _early(self, message: object, _payload: bytes) -> None:
         self.log.error(f"{type(message).__name__} before Configure")
@@ -154,17 +154,20 @@ class Worker:
 
 def main(argv: list[str]) -> NoReturn:
     """Run a worker on the descriptors that *argv* names."""
-    parser = argparse.ArgumentParser(prog="relay_worker", description="Started by the supervisor.")
-    parser.add_argument("--fds", required=True, help="IN,OUT,SOCK,LIFE: inherited descriptors")
-    numbers = [int(part) for part in parser.parse_args(argv).fds.split(",")]
-    if len(numbers) != 4:
-        parser.error("--fds needs four descriptors")
+    try:
+        option, value = argv
+        pipe_in, pipe_out, socket_fd, life_fd = (int(part) for part in value.split(","))
+    except ValueError:
+        option = ""
+    if option != "--fds":
+        sys.exit("usage: python -m relay_worker --fds IN,OUT,SOCK,LIFE (started by mcp-relay)")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # at once, whatever the loop is doing
-    for fd in numbers:
+    fds = (pipe_in, pipe_out, socket_fd, life_fd)
+    for fd in fds:
         os.set_inheritable(fd, False)
-    Worker((numbers[0], numbers[1], numbers[2], numbers[3])).run()
+    Worker(fds).run()
 
 
 def run() -> NoReturn:

@@ -21,6 +21,9 @@ OUT_BYTES_HIGH: Final = 8 << 20
 OUT_BYTES_LOW: Final = 1 << 20
 """Backends are not read from while more than the first, until less than the second, wait."""
 
+SMALL_BYTES: Final = 4 << 10
+"""Frames up to here are joined into one buffer."""
+
 OnFrame = Callable[[bytes, bytes], None]
 
 
@@ -65,7 +68,10 @@ class Pipe:
         size = 0
         for buffer in payload:
             size += len(buffer)
-        self._queue.append(prefix(header, size) + header, *payload)
+        if size <= SMALL_BYTES:  # one small buffer costs less than several
+            self._queue.append(b"".join((prefix(header, size), header, *payload)))
+        else:
+            self._queue.append(prefix(header, size), header, *payload)
         if not self._flush_due:
             self._flush_due = True
             self._loop.at_turn_end(self._flush)
@@ -94,11 +100,13 @@ class Pipe:
         self._flush_due = False
         if not self._waiting:
             self._write()
+        self._weigh()
 
     def _writable(self, _events: int) -> None:
         self._waiting = False
         self._loop.unwatch(self._out)
         self._write()
+        self._weigh()
 
     def _write(self) -> None:
         queue = self._queue
@@ -111,7 +119,11 @@ class Pipe:
         if queue.size:
             self._waiting = True
             self._loop.watch(self._out, WRITE, self._writable, self._broken)
-        if self.full != (queue.size > (OUT_BYTES_LOW if self.full else OUT_BYTES_HIGH)):
+
+    def _weigh(self) -> None:
+        """Pause or resume the backends; after every turn, as the queue grows while it waits."""
+        limit = OUT_BYTES_LOW if self.full else OUT_BYTES_HIGH
+        if self.full != (self._queue.size > limit):
             self.full = not self.full
             self._on_full(self.full)
 

@@ -3,9 +3,11 @@
 It decides when something is new; what it consists of is the catalogue's affair.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 from relay_supervisor.wire import cache, v1
 from relay_worker import catalogue as catalogues
@@ -16,10 +18,16 @@ from relay_worker.config.model import Config
 from relay_worker.lists import RawLists
 from relay_worker.log import Log
 
+REST_FACTOR: Final = 10
+"""After a rebuild the next one waits so many times as long as it took."""
+
 
 class Registry:
     """The lists of all backends and the catalogue made of them. `hashes` has the hash of each
     backend's specification; lists learned under another one do not count.
+
+    `outdated`: the catalogue does not show all that is known. It rests until `rest_until`, in
+    seconds of the monotonic clock.
     """
 
     def __init__(
@@ -44,7 +52,8 @@ class Registry:
         self._log = log
         self._lists: dict[str, RawLists] = {}
         self._cache_path: Path | None = None
-        self._outdated = True
+        self.outdated = True
+        self.rest_until = 0.0
         self._unsaved = True
         self._sent: tuple[str, bool] | None = None
         self._tools: Counter[str] = Counter()
@@ -57,14 +66,14 @@ class Registry:
         lists = raw_lists.decode(payload)
         if lists is not None:
             self._lists[message.backend] = lists
-            self._outdated = True
+            self.outdated = True
         return lists
 
     def learned(self, backend: Backend) -> None:
         """Take in what a backend has just said."""
         assert backend.lists is not None
         self._lists[backend.name] = backend.lists
-        self._outdated = self._unsaved = True
+        self.outdated = self._unsaved = True
         spec_hash = self._hashes[backend.name]
         payload = raw_lists.encode(backend.lists)
         self._send(v1.LearnedLists(backend.name, spec_hash), payload)
@@ -75,18 +84,37 @@ class Registry:
         self._unsaved = self._unsaved or where != self._cache_path
         self._cache_path = where
 
-    def update(self, backends: Mapping[str, Backend]) -> bool:
-        """Rebuild what is outdated and report what is new; True where the catalogue is."""
-        rebuilt = self._outdated
-        if rebuilt:
-            self._outdated = False
-            self.catalogue = catalogues.build(self._config, self._lists, self._builtin)
-            self._tools = Counter(entry.backend for entry in self.catalogue.body.tools)
-            self._report_problems(self.catalogue)
+    def due(self, backends: Mapping[str, Backend]) -> bool:
+        """Return whether it is time to rebuild. What is outdated may rest a while, so that many
+        backends that start, or one that keeps changing, cannot take up all the time; the last
+        one to be learned does not wait.
+        """
+        if not self.outdated:
+            return False
+        complete = not (self.settled or _learning(backends))
+        return complete or time.monotonic() >= self.rest_until
+
+    def rebuild(self) -> Catalogue:
+        """Build the catalogue from all that is known, and return it."""
+        began = time.monotonic()
+        self.outdated = False
+        catalogue = catalogues.build(self._config, self._lists, self._builtin)
+        self.catalogue = catalogue
+        self._tools = Counter(entry.backend for entry in catalogue.body.tools)
+        for problem in catalogue.problems:
+            if problem not in self._problems:
+                self._log.warning(problem)
+        self._problems = catalogue.problems
+        ended = time.monotonic()
+        self.rest_until = ended + REST_FACTOR * (ended - began)
+        return catalogue
+
+    def report(self, backends: Mapping[str, Backend]) -> None:
+        """Tell the supervisor, and the disk, what is new."""
         catalogue = self.catalogue
         assert catalogue is not None
         # Once settled, a backend that is tried again does not unsettle what is shown.
-        self.settled = self.settled or not any(b.learning for b in backends.values())
+        self.settled = self.settled or not (self.outdated or _learning(backends))
         state = (catalogue.digest, self.settled)
         if state != self._sent:
             self._sent = state
@@ -94,7 +122,6 @@ class Registry:
         if self._unsaved and self._cache_path and (self.settled or catalogue.complete):
             self._unsaved = False
             self._save(self._cache_path, self._snapshot(catalogue))
-        return rebuilt
 
     def tools_of(self, backend: str) -> int:
         """Return how many tools of a backend the client sees."""
@@ -114,8 +141,6 @@ class Registry:
             )
         )
 
-    def _report_problems(self, catalogue: Catalogue) -> None:
-        for problem in catalogue.problems:
-            if problem not in self._problems:
-                self._log.warning(problem)
-        self._problems = catalogue.problems
+
+def _learning(backends: Mapping[str, Backend]) -> bool:
+    return any(backend.learning for backend in backends.values())

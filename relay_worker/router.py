@@ -46,12 +46,14 @@ class Waiting(msgspec.Struct):
 class Router:
     """Implements `backends.base.Host`.
 
-    `backends` has every enabled backend by name, the relay's own included.
+    `backends` has every enabled backend by name, the relay's own included. `refresh` brings the
+    catalogue up to date, and tells whether it was not.
     """
 
     def __init__(self, loop: Loop, send: Callable[..., None]) -> None:
         self.backends: Mapping[str, Backend] = {}
         self.catalogue: Catalogue | None = None
+        self.refresh: Callable[[], bool] = lambda: False
         self._loop = loop
         self._send = send
         self._flights: dict[int, Flight] = {}
@@ -220,6 +222,8 @@ class Router:
         if self.catalogue is None:
             return False
         target = find(self.catalogue, message, waiting.params)
+        if isinstance(target, Undecided) and self.refresh():
+            target = find(self.catalogue, message, waiting.params)
         if isinstance(target, Target):
             backend = self.backends.get(target.backend)
             if backend is None:

@@ -57,6 +57,7 @@ class Service:
         self._connected = False
         self._ready_sent = False
         self._review_due = False
+        self._rebuild_planned = False
         self._changed: dict[str, Backend] = {}
         self._states: dict[str, v1.BackendState] = {}
         relay = settings.config.relay
@@ -78,6 +79,7 @@ class Service:
         if relay.builtin_tools:
             self._backends[self._builtin.name] = self._builtin
         self._router.backends = self._backends
+        self._router.refresh = self._rebuild
         self._instructions = instructions(settings.config, embedded_default=settings.is_default)
         self._registry = Registry(
             settings.config,
@@ -212,14 +214,33 @@ class Service:
     def _review(self) -> None:
         self._review_due = False
         if self._connected:
-            if self._registry.update(self._backends) and self._registry.catalogue:
-                self._router.adopt(self._registry.catalogue)
-                self._changed = dict(self._backends)  # their numbers of tools may differ
+            if self._registry.due(self._backends):
+                self._rebuild()
+            self._registry.report(self._backends)
             self._router.look_again()
             self._say_ready()
+            self._rebuild_later()
         changed, self._changed = self._changed, {}
         for backend in changed.values():
             self._report(backend)
+
+    def _rebuild(self) -> bool:
+        """Show and route by all that is known; False where that is done already."""
+        if not self._connected or not self._registry.outdated:
+            return False
+        self._router.adopt(self._registry.rebuild())
+        self._changed = dict(self._backends)  # their numbers of tools may differ
+        self._review_later()
+        return True
+
+    def _rebuild_later(self) -> None:
+        if self._registry.outdated and not self._rebuild_planned:
+            self._rebuild_planned = True
+            self._base.loop.at(self._registry.rest_until, self._rest_is_over)
+
+    def _rest_is_over(self) -> None:
+        self._rebuild_planned = False
+        self._review_later()
 
     def _report(self, backend: Backend) -> None:
         state = v1.BackendState(

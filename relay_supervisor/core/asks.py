@@ -12,6 +12,7 @@ from relay_supervisor.core import mcp
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import Ask
 from relay_supervisor.wire import v1
+from relay_supervisor.wire.errors import UNDECODABLE
 
 ASKS_MAX: Final = 1024
 """Open questions to the client; one more is refused to the backend."""
@@ -63,7 +64,7 @@ class Asks:
             if (ask.pid, ask.backend_id) == (message.pid, message.id):
                 try:
                     reason = mcp.members_of(Raw(payload)).get("reason")
-                except (msgspec.MsgspecError, RecursionError):
+                except UNDECODABLE:
                     reason = None
                 self._cancel(ask, reason)
 

@@ -50,10 +50,12 @@ class Backends:
         refused = v1.SpawnRefused(event.token, event.backend, event.reason)
         self._out.worker(event.generation, refused)
 
-    def stop(self, message: v1.StopBackend, now: float) -> None:
-        """A worker wants a backend ended; a pid that is not that backend's is left alone."""
+    def stop(self, generation: Generation, message: v1.StopBackend, now: float) -> None:
+        """A worker wants a backend of its own ended; any other process is left alone."""
         process = self._shared.processes.by_pid.get(message.pid)
-        if process is not None and process.backend == message.backend:
+        if process is None or not process.backend:
+            return
+        if (process.generation, process.backend) == (generation.number, message.backend):
             self._shared.processes.end(message.pid, Pace.PATIENT, now)
 
     def reported(self, generation: Generation, message: v1.BackendState) -> None:

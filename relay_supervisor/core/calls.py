@@ -145,6 +145,13 @@ class Calls:
                 "have run. A new worker is being started; check before you repeat it.",
             )
 
+    def abandon(self) -> None:
+        """The relay ends: answer everything that is still open."""
+        for request in list(self._state.requests.values()):
+            if request.phase is not Phase.LISTENING:
+                text = "Relay: it was ended before this was answered; it may have run."
+                self.fail(request, text)
+
     def fail(self, request: ClientRequest, text: str) -> None:
         """Answer a request with a failure of the relay's, in the form its method wants."""
         if request.method == "tools/call":

@@ -18,6 +18,7 @@ from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import ClientRequest, Listen, Phase
 from relay_supervisor.wire import v1
+from relay_supervisor.wire.errors import UNDECODABLE
 
 GREETING_SECONDS_MAX: Final = 2.0
 """How long initialize may wait for the instructions; Claude Code gives discover 2.9 s."""
@@ -115,6 +116,9 @@ class Client:
         if handle is None:
             text = f"Method not found: {message.method}"
             return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
+        if read.era == v1.MODERN and message.method in mcp.LEGACY_ONLY:
+            text = f"Method not found: {message.method} (removed in {mcp.MODERN_VERSIONS[0]})"
+            return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
         if read.era == v1.MODERN:
             self._meet_modern(message.method, read, now)
         elif state.peer.era != v1.LEGACY and message.method not in _BEFORE_INITIALIZE:
@@ -173,7 +177,7 @@ class Client:
         request.phase = Phase.GREETING
         if self._registry.instructions is not None:
             self.greet(request)
-        else:
+        elif "greeting" not in self._timers.at:
             self._timers.set("greeting", now + GREETING_SECONDS_MAX)
 
     def greet_waiting(self) -> None:
@@ -203,10 +207,7 @@ class Client:
         self._open.answer(request, mcp.result(body))
 
     def _ping(self, request: ClientRequest, read: Envelope, now: float) -> None:
-        if read.era == v1.MODERN:
-            text = "Method not found: ping (removed in 2026-07-28)"
-            return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
-        return self._open.answer(request, mcp.result({}))
+        self._open.answer(request, mcp.result({}))
 
     def _set_level(self, request: ClientRequest, read: Envelope, now: float) -> None:
         level = mcp.string(read.params.get("level"))
@@ -245,7 +246,7 @@ class Client:
             return self._open.answer(request, mcp.error(mcp.RELAY_ERROR, text))
         try:
             wanted = _filter.decode(read.params.get("notifications", Raw(b"{}")))
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             text = f"notifications is no subscription filter: {error}"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
         listen = Listen(
@@ -277,11 +278,12 @@ class Client:
         if not self._state.peer.ready:
             self._state.peer.ready = True
             self._asks.open()
+            self.announce()
 
     def _cancelled(self, message: mcp.Notification) -> None:
         try:
             params = mcp.members_of(message.params)
-        except (msgspec.MsgspecError, RecursionError):
+        except UNDECODABLE:
             return
         raw_id = params.get("requestId")
         request = self._open.find(mcp.id_of(raw_id)) if raw_id is not None else None
@@ -299,11 +301,14 @@ class Client:
 
     def announce(self) -> None:
         """Tell the client which of the lists it knows have changed."""
+        peer = self._state.peer
+        if not peer.ready and not peer.listens:
+            return  # nobody may be told yet; it stays unseen
         methods = {CHANGED[kind] for kind in self._registry.announce()}
         for method in sorted(methods):
-            if self._state.peer.ready:
+            if peer.ready:
                 self._out.client(mcp.notification(method))
-            for listen in self._state.peer.listens.values():
+            for listen in peer.listens.values():
                 if getattr(listen, _FILTERS[method]):
                     self._stamped(method, listen)
 

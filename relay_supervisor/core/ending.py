@@ -1,5 +1,6 @@
 """How the relay ends: nothing left behind, and in time for a client that kills."""
 
+from collections.abc import Callable
 from typing import Final
 
 from relay_supervisor.core.effects import Exit
@@ -17,8 +18,10 @@ STOP_SECONDS_MAX: Final = 1.0
 class Ending:
     """Whether, and how fast, the relay is ending."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, abandon: Callable[[], None]) -> None:
+        """*abandon* answers every request that is still open."""
         self._shared = shared
+        self._abandon = abandon
         self.pace: Pace | None = None
         self._client_closed = False
 
@@ -55,7 +58,8 @@ class Ending:
             self.exit()
 
     def exit(self) -> None:
-        """Go, whatever is left."""
+        """Go, whatever is left; a client that only closed stdin still gets its answers."""
+        self._abandon()
         self._shared.out.put(Exit(0))
 
     def _alone(self) -> bool:

@@ -7,6 +7,7 @@ from msgspec import Raw
 
 from relay_supervisor.core import mcp
 from relay_supervisor.wire import v1
+from relay_supervisor.wire.errors import UNDECODABLE
 
 VERSION: Final = mcp.META + "protocolVersion"
 CAPABILITIES: Final = mcp.META + "clientCapabilities"
@@ -42,7 +43,7 @@ def read(params: Raw) -> Envelope:
         members = mcp.members_of(params)
         raw_meta = members.get("_meta")
         meta = mcp.members_of(raw_meta) if raw_meta is not None else {}
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise EnvelopeError(mcp.INVALID_PARAMS, "params and _meta must be objects") from error
     token = meta.get("progressToken")
     if token is not None and mcp.id_of(token) is None:
@@ -68,7 +69,7 @@ def _check_modern(meta: dict[str, Raw]) -> None:
         if capabilities is None:
             raise EnvelopeError(mcp.INVALID_PARAMS, f"_meta lacks {CAPABILITIES}")
         mcp.members_of(capabilities)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise EnvelopeError(mcp.INVALID_PARAMS, f"{CAPABILITIES} must be an object") from error
 
 

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec import Raw
 
+from relay_supervisor.wire.errors import UNDECODABLE
 from relay_supervisor.wire.framing import Buffer
 
 Id: TypeAlias = int | str
@@ -59,6 +60,11 @@ ROUTED_BY: Final = {
     "completion/complete": "",
 }
 """Requests carried out by a backend, with the param they are routed by (completion by its ref)."""
+
+LEGACY_ONLY: Final = frozenset(
+    {"ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"}
+)
+"""Requests that the modern era has done away with."""
 
 CLIENT_REQUEST_CAPABILITY: Final = {
     "roots/list": "roots",
@@ -142,7 +148,7 @@ def members_of(raw: Raw) -> dict[str, Raw]:
     """Return the members of a JSON object; none for absent or null params.
 
     Raises:
-        msgspec.MsgspecError, RecursionError: it is no object.
+        Exception: one of `UNDECODABLE`, it is no object.
     """
     if raw in _ABSENT:
         return {}
@@ -153,7 +159,7 @@ def members_or_none(raw: Raw | None) -> dict[str, Raw] | None:
     """Return the members of a JSON object, None for anything else."""
     try:
         return None if raw is None else _object.decode(raw)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNDECODABLE:
         return None
 
 
@@ -163,7 +169,7 @@ def string(raw: Raw | None) -> str | None:
         return None
     try:
         return _string.decode(raw)
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         return None
 
 
@@ -171,7 +177,7 @@ def id_of(raw: Raw | bytes) -> Id | None:
     """Return the id that *raw* holds, None where it is neither a string nor an integer."""
     try:
         value = _scalar.decode(raw)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNDECODABLE:
         return None
     return value if type(value) is int or type(value) is str else None
 

@@ -67,7 +67,7 @@ class Registry(msgspec.Struct):
         client has to be told.
 
         Raises:
-            msgspec.MsgspecError: the payload is broken; the old catalogue stays.
+            Exception: one of `UNDECODABLE`, the payload is broken; the old catalogue stays.
         """
         if message.digest != self.digest or self.body is None:
             body = cache.decode_body(payload)

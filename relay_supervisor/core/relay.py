@@ -7,7 +7,6 @@ Time is an argument, in seconds of a monotonic clock.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
 from msgspec import Raw
 
 from relay_supervisor.core import events, mcp, status
@@ -24,6 +23,7 @@ from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.workers import Identity
 from relay_supervisor.errors import ProtocolError, RemoteProtocolError
 from relay_supervisor.wire import cache, control_v1, v1
+from relay_supervisor.wire.errors import UNDECODABLE
 
 
 class Relay:
@@ -50,7 +50,7 @@ class Relay:
         self.asks = Asks(shared)
         self.backends = Backends(shared)
         self.client = Client(shared, self.requests, self.calls, self.asks, self._meet)
-        self.ending = Ending(shared)
+        self.ending = Ending(shared, self.calls.abandon)
         self._snapshots = snapshots
         self._cache_path = cache_path
         self._variant = ""
@@ -102,7 +102,7 @@ class Relay:
             v1.Catalogue: self._catalogue,
             v1.LearnedLists: lambda g, m, p, now: shared.registry.learn(m, p),
             v1.Spawn: lambda g, m, p, now: self.backends.spawn(g, m),
-            v1.StopBackend: lambda g, m, p, now: self.backends.stop(m, now),
+            v1.StopBackend: lambda g, m, p, now: self.backends.stop(g, m, now),
             v1.BackendState: lambda g, m, p, now: self.backends.reported(g, m),
             v1.StatusRequest: self._status_request,
             v1.Ready: self._ready,
@@ -179,7 +179,8 @@ class Relay:
         self.shared.workers.spawn(now)
 
     def _respawn(self, now: float) -> None:
-        self.shared.workers.spawn(now)
+        if self.ending.pace is None:
+            self.shared.workers.spawn(now)
 
     def _worker_spawned(self, event: events.WorkerSpawned, now: float) -> None:
         self.shared.processes.add(event.pid, event.generation)
@@ -195,7 +196,7 @@ class Relay:
             else:
                 message = v1.decode_to_supervisor(event.header)
                 self._messages[type(message)](generation, message, event.payload, now)
-        except (ProtocolError, msgspec.MsgspecError) as error:
+        except (ProtocolError, *UNDECODABLE) as error:
             self._lose(generation.number, str(error), now)
 
     def _configured(
@@ -259,7 +260,7 @@ class Relay:
             self.shared.out.worker(process.generation, gone)
         else:
             how = _how_it_ended(event.status)
-            self.shared.out.log("info", f"worker of generation {process.generation}: {how}")
+            self.shared.out.log("debug", f"worker of generation {process.generation}: {how}")
             self._lose(process.generation, how, now)
             self.shared.workers.forget(process.generation)
 

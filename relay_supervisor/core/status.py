@@ -15,8 +15,8 @@ from relay_supervisor.core.workers import WorkersState
 from relay_supervisor.wire import cache, v1
 
 _ERAS: Final = {v1.LEGACY: "legacy", v1.MODERN: "modern", None: None}
-_BROKEN: Final = ("failed", "backing_off", "fallen", "lost")
-_STARTING: Final = ("unknown", "spawning", "connecting")
+_BROKEN: Final = ("failed", "backing_off", "restarting", "lost")
+_STARTING: Final = ("unknown", "starting")
 
 
 def instance(shared: Shared, now: float) -> bytes:

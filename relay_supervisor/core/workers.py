@@ -10,9 +10,11 @@ from relay_supervisor.core.outbox import Outbox
 from relay_supervisor.core.timers import Timers
 from relay_supervisor.errors import RemoteProtocolError
 from relay_supervisor.wire import handshake, v1
+from relay_supervisor.wire.errors import UNDECODABLE
 
 BACKOFF_SECONDS_FIRST: Final = 0.1
 BACKOFF_SECONDS_MAX: Final = 10.0
+BACKOFF_DOUBLINGS_MAX: Final = 10
 STEADY_SECONDS: Final = 60.0
 """A worker that served this long has not failed at its start: the back-off begins anew."""
 
@@ -89,7 +91,7 @@ class Workers:
         """
         try:
             welcome = _decoder.decode(header)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise RemoteProtocolError(f"its first frame is no welcome: {error}") from error
         if welcome.generation != generation.number or welcome.nonce != generation.nonce:
             raise RemoteProtocolError("its welcome is for another generation")
@@ -131,6 +133,9 @@ class Workers:
     def forget(self, number: int) -> None:
         """The process of a generation is reaped: nothing of it is left."""
         self.state.generations.pop(number, None)
+        self._timers.clear(f"worker#{number}")
+        if self.state.active == number:
+            self.state.active = None
 
     def respawn_later(self, now: float) -> None:
         """Start another worker after a full-jitter back-off."""
@@ -138,7 +143,9 @@ class Workers:
         if state.promoted and now - state.promoted > STEADY_SECONDS:
             state.failures = 0
         state.promoted = 0.0
-        ceiling = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_FIRST * 2**state.failures)
+        # Capped before it is a float: 2**1024, a night of crashes, would be none.
+        doubled = BACKOFF_SECONDS_FIRST * 2 ** min(state.failures, BACKOFF_DOUBLINGS_MAX)
+        ceiling = min(BACKOFF_SECONDS_MAX, doubled)
         state.failures += 1
         delay = ceiling * self._random(1000) / 1000
         self._timers.set("respawn", now + delay)

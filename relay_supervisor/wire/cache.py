@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from relay_supervisor.wire.errors import UNDECODABLE
+
 MAGIC: Final = b"mcp-relay cache 1\n"
 FILE_BYTES_MAX: Final = 256 << 20
 """A larger cache file is not read."""
@@ -78,7 +80,7 @@ def decode_body(payload: bytes) -> Body:
     """Decode the payload of a `Catalogue` message.
 
     Raises:
-        msgspec.MsgspecError: the payload is broken.
+        Exception: one of `UNDECODABLE`, the payload is broken.
     """
     return _body.decode(payload)
 
@@ -99,7 +101,7 @@ def load(data: bytes) -> Snapshot | None:
         return None
     try:
         return _snapshot.decode(content)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNDECODABLE:
         return None
 
 

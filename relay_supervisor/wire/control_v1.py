@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from relay_supervisor.wire.errors import UNDECODABLE
+
 REQUEST_BYTES_MAX: Final = 64 << 10
 """A longer request is refused and the connection closed."""
 
@@ -51,7 +53,7 @@ def decode_request(line: bytes) -> Request | Failure:
     """Return the request of *line*, or the failure to answer it with."""
     try:
         request = _request.decode(line)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNDECODABLE as error:
         return Failure("bad_request", f"this is no control request of relayctl's: {error}")
     if request.v != VERSION:
         return Failure("version", f"this relay speaks control version {VERSION}, not {request.v}")
@@ -62,7 +64,7 @@ def decode_reply(line: bytes) -> Reply:
     """Return the reply of *line*.
 
     Raises:
-        msgspec.MsgspecError: it is none.
+        Exception: one of `UNDECODABLE`, it is none.
     """
     return _reply.decode(line)
 

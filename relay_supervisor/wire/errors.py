@@ -1,5 +1,12 @@
 """The errors both sides of the pipe know. `relay_supervisor.errors` shows the whole tree."""
 
+from typing import Final
+
+import msgspec
+
+UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for input that is no message, is of another shape, or nests too deeply."""
+
 
 class RelayError(Exception):
     """Base of all errors the relay raises on purpose."""

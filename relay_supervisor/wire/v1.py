@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from relay_supervisor.wire.errors import RemoteProtocolError
+from relay_supervisor.wire.errors import UNDECODABLE, RemoteProtocolError
 
 CALL_MAX: Final = 2**53 - 1
 """The largest call number; JavaScript servers lose larger integers."""
@@ -421,7 +421,7 @@ def decode_to_worker(header: bytes) -> ToWorker | Unknown:
     """
     try:
         return _to_worker.decode(header)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNDECODABLE as error:
         return _unknown(header, ToWorker, error)
 
 
@@ -433,7 +433,7 @@ def decode_to_supervisor(header: bytes) -> ToSupervisor | Unknown:
     """
     try:
         return _to_supervisor.decode(header)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNDECODABLE as error:
         return _unknown(header, ToSupervisor, error)
 
 
@@ -441,7 +441,7 @@ def _unknown(header: bytes, known: object, error: Exception) -> Unknown:
     """Tell a message of a newer peer from a broken one."""
     try:
         tag = _any_message.decode(header)[0]
-    except (msgspec.MsgspecError, RecursionError, IndexError):
+    except (*UNDECODABLE, IndexError):
         tag = None
     tags = {kind.__struct_config__.tag for kind in known.__args__}  # type: ignore[attr-defined]
     if type(tag) is not int or tag in tags:

@@ -33,7 +33,7 @@ class State(enum.Enum):
 _WORDS = {
     State.SPAWNING: "starting",
     State.CONNECTING: "starting",
-    State.FALLEN: "stopping",
+    State.FALLEN: "restarting",
 }
 
 

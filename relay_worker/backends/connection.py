@@ -36,6 +36,9 @@ STDERR_TAIL_LINES: Final = 5
 STDERR_TAIL_CHARS_MAX: Final = 400
 """What of a backend's stderr goes into error texts: last lines, and characters of each."""
 
+SMALL_BYTES: Final = 4 << 10
+"""Params over this size are written without being copied once more."""
+
 _ID: Final = re.compile(rb'"id"[ \t]*:[ \t]*"?(\d{1,16})\b')
 
 
@@ -93,7 +96,11 @@ class Connection:
     def call(self, call: int, method: str, params: bytes) -> bool:
         """Send a request; False where the backend does not read what was sent before."""
         self.last_used = self._loop.now
-        if not self._transport.write(frames.request_head(call, method), params, b"}\n"):
+        if len(params) <= SMALL_BYTES:  # one small buffer costs less than several
+            sent = self._transport.write(frames.call_frame(call, method, params))
+        else:
+            sent = self._transport.write(*frames.call_pieces(call, method, params))
+        if not sent:
             return False
         self.in_flight.add(call)
         return True

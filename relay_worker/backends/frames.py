@@ -17,6 +17,8 @@ INTERNAL_ERROR: Final = -32603
 BACKEND_UNAVAILABLE: Final = -32000
 RESOURCE_NOT_FOUND: Final = -32002
 
+CALL_DIGITS_MAX: Final = len(str(v1.CALL_MAX))
+
 RELAY_TOKEN: Final = "relay:"
 """Progress tokens of backends start so towards the client: see `token_towards_client`."""
 
@@ -61,7 +63,9 @@ def call_number(raw: msgspec.Raw) -> int | None:
     ids are no such strings, that is no ambiguity.
     """
     text = bytes(raw)
-    if not text.isdigit():
+    if text.isdigit() and len(text) <= CALL_DIGITS_MAX:
+        number = int(text)
+    else:
         try:
             value = _decode_any(text)
             number = int(value)
@@ -69,8 +73,7 @@ def call_number(raw: msgspec.Raw) -> int | None:
             return None
         if isinstance(value, bool) or (isinstance(value, float) and value != number):
             return None
-        return number if 0 < number <= v1.CALL_MAX else None
-    return int(text) if len(text) <= 16 else None
+    return number if 0 < number <= v1.CALL_MAX else None
 
 
 def request(number: str, method: str, params: bytes) -> bytes:
@@ -82,9 +85,19 @@ def request(number: str, method: str, params: bytes) -> bytes:
     )
 
 
-def request_head(call: int, method: str) -> bytes:
-    """Return what comes before the params in the frame of a call; `}` and a newline come after."""
-    return b'{"jsonrpc":"2.0","id":%d,"method":%b,"params":' % (call, encode(method))
+def call_frame(call: int, method: str, params: bytes) -> bytes:
+    """Return the frame of a call."""
+    return b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}\n' % (
+        call,
+        method.encode(),
+        params,
+    )
+
+
+def call_pieces(call: int, method: str, params: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return the frame of a call as the buffers it consists of."""
+    head = b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":' % (call, method.encode())
+    return head, params, b"}\n"
 
 
 def notification(method: str, params: bytes = b"") -> bytes:

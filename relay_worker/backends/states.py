@@ -58,8 +58,8 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
         _E.EXITED: _S.BACKING_OFF,
     },
     # Never two processes of one backend: what waits for the exit waits, wanted or not.
-    _S.STOPPING: {_E.WANTED: _S.STOPPING, _E.BROKE: _S.STOPPING, _E.EXITED: _S.IDLE},
-    _S.FALLEN: {_E.WANTED: _S.FALLEN, _E.BROKE: _S.FALLEN, _E.EXITED: _S.BACKING_OFF},
+    _S.STOPPING: {_E.WANTED: _S.STOPPING, _E.EXITED: _S.IDLE},
+    _S.FALLEN: {_E.WANTED: _S.FALLEN, _E.EXITED: _S.BACKING_OFF},
     _S.BACKING_OFF: {
         _E.WANTED: _S.BACKING_OFF,
         _E.RETRY: _S.SPAWNING,
@@ -67,9 +67,6 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
     },
     _S.FAILED: {_E.WANTED: _S.SPAWNING},
 }
-
-RUNNING: Final = frozenset({_S.CONNECTING, _S.READY, _S.STOPPING, _S.FALLEN})
-"""States with a process."""
 
 STARTING: Final = frozenset({_S.SPAWNING, _S.CONNECTING, _S.FALLEN, _S.BACKING_OFF})
 """States that lead to READY without further ado, if all goes well."""

@@ -75,18 +75,6 @@ def load(path: Path, environ: Mapping[str, str], *, uid: int | None = None) -> L
     return load_bytes(raw, path, environ)
 
 
-def trust_problem(path: Path, *, uid: int | None = None) -> Problem | None:
-    """Return why what was read from *path* must not be used, for whoever has its bytes only."""
-    report = Report(str(path))
-    try:
-        _check(path, os.stat(path), os.geteuid() if uid is None else uid)
-    except ParseError as error:
-        return _broken(error, report, b"", path).problems[0]
-    except (OSError, ValueError):
-        pass  # gone meanwhile; whoever read it had it
-    return None
-
-
 def load_bytes(raw: bytes, path: Path, environ: Mapping[str, str]) -> Loaded:
     """Return what *raw*, the content of the file at *path*, says; the file itself is not read."""
     report = Report(str(path))

@@ -10,7 +10,7 @@ from typing import Final
 from relay_worker.config.decode import TRUTH, nearest
 from relay_worker.config.model import SECONDS_MAX, BackendSpec
 from relay_worker.config.problems import KeyPath, Mark, Report
-from relay_worker.config.tree import Entry, Mapping, Node, Scalar
+from relay_worker.config.tree import Entry, Mapping, Node, Scalar, is_null
 
 TIMEOUT_MS_MIN: Final = 1000
 """A lower `timeout` was meant in seconds, as some clients have it; Claude Code's is in these."""
@@ -63,36 +63,39 @@ _NOTHING: Final = Scalar("", plain=True, mark=Mark())
 
 
 def translate(node: Mapping, path: KeyPath, report: Report) -> tuple[Mapping, bool]:
-    """Return a backend's entry with our keys only, and any unknown ones that look like slips; and
-    whether the backend may be run without what was taken away.
+    """Return a backend's entry with our keys only, and whether the backend may be run without what
+    was taken away.
     """
-    known = BackendSpec.__struct_encode_fields__
     entries: list[Entry] = []
     usable = True
     for entry in node.entries:
         inner = (*path, entry.key)
-        if entry.key in IGNORED:
-            report.warning(
-                entry.mark, inner, found="a key the relay does not use", advice=IGNORED[entry.key]
-            )
-        elif entry.key in HIDING or entry.key in SLIPS:
-            advice = HIDING.get(entry.key) or f"Did you mean {SLIPS[entry.key]}?"
-            report.error(entry.mark, inner, found="an unknown key", advice=advice)
-            usable = False
-        elif entry.key in known or entry.key in _TRANSLATIONS or nearest(entry.key, known):
-            value = _TRANSLATIONS.get(entry.key, _as_is)(entry.value, inner, report)
-            usable = usable and value is not None
-            if value is not None:
-                entries.append(Entry(_RENAMED.get(entry.key, entry.key), value, entry.mark))
-        else:
-            report.warning(
-                entry.mark, inner, found="an unknown key", advice="Remove it, it has no effect."
-            )
+        if entry.key in _OURS:
+            entries.append(entry)
+        elif entry.key in _TRANSLATIONS and not is_null(entry.value):
+            key, translation = _TRANSLATIONS[entry.key]
+            value = translation(entry.value, inner, report)
+            if value is None:
+                usable = False
+            else:
+                entries.append(Entry(key, value, entry.mark))
+        elif entry.key not in _TRANSLATIONS:
+            usable = _unknown(entry, inner, report) and usable
     return Mapping(tuple(entries), node.mark), usable
 
 
-def _as_is(value: Node, _path: KeyPath, _report: Report) -> Node:
-    return value
+def _unknown(entry: Entry, path: KeyPath, report: Report) -> bool:
+    """Report a key that is not ours; return whether the backend may be run without it."""
+    guess = SLIPS.get(entry.key) or nearest(entry.key, (*_OURS, *_TRANSLATIONS))
+    if entry.key in IGNORED:
+        report.warning(entry.mark, path, found="a key without effect", advice=IGNORED[entry.key])
+        return True
+    if entry.key in HIDING or guess:
+        advice = HIDING.get(entry.key) or f"Did you mean {guess}?"
+        report.error(entry.mark, path, found="an unknown key", advice=advice)
+        return False
+    report.warning(entry.mark, path, found="an unknown key", advice="Remove it, it has no effect.")
+    return True
 
 
 def _disabled(value: Node, path: KeyPath, report: Report) -> Node | None:
@@ -133,12 +136,19 @@ def _type(value: Node, path: KeyPath, report: Report) -> Node | None:
         return Scalar("http", plain=value.plain, mark=value.mark)
     if isinstance(value, Scalar) and value.text in {"ws", "websocket"}:
         report.error(
-            value.mark, path, expected="stdio, http or sse", found=value.text,
+            value.mark,
+            path,
+            expected="stdio, http or sse",
+            found=value.text,
             advice="WebSocket servers are not supported; use the server's http address.",
-        )  # fmt: skip
+        )
         return None
     return value
 
 
-_RENAMED: Final = {"disabled": "enabled", "timeout": "call_timeout_seconds"}
-_TRANSLATIONS: Final = {"disabled": _disabled, "timeout": _timeout, "type": _type}
+_OURS: Final = frozenset(BackendSpec.__struct_encode_fields__) - {"type"}
+_TRANSLATIONS: Final = {
+    "disabled": ("enabled", _disabled),
+    "timeout": ("call_timeout_seconds", _timeout),
+    "type": ("type", _type),
+}

@@ -44,9 +44,11 @@ def check_backend(spec: BackendSpec, node: Mapping, path: KeyPath, report: Repor
     for key in _USELESS[way]:
         if entry := node.get(key):
             report.warning(
-                entry.mark, (*path, key), found=f"a key without effect beside {way}",
+                entry.mark,
+                (*path, key),
+                found=f"a key without effect beside {way}",
                 advice="Remove it.",
-            )  # fmt: skip
+            )
     _check_blanks(spec, node, path, report)
     return all(
         (
@@ -108,9 +110,11 @@ def _check_renames(spec: BackendSpec, node: Mapping, path: KeyPath, report: Repo
         if new in taken:
             where = ("tools", "rename", old)
             report.error(
-                find(node, where), (*path, *where), found="a new name that another tool has too",
+                find(node, where),
+                (*path, *where),
+                found="a new name that another tool has too",
                 advice="Give each tool a name of its own.",
-            )  # fmt: skip
+            )
             return False
         taken.add(new)
     return True

@@ -173,6 +173,15 @@ class TestResources:
             assert len(client.notifications(UPDATED)) == 1
             assert seen(client)["methods"]["resources/subscribe"] == 1
 
+    def test_an_update_may_name_a_part_of_what_was_subscribed_to(self) -> None:
+        """ "This might be a sub-resource of the one that the client actually subscribed to." """
+        with relayed() as relay:
+            client = relay.client
+            client.request("resources/subscribe", {"uri": "fixture://text"})
+            part = {"uri": "fixture://text/part"}
+            client.call_tool("a__notify_client", {"method": UPDATED, "params": part})
+            assert client.wait_notification(UPDATED) == part
+
     def test_subscribing_to_nothing_is_refused(self, client: RawClient) -> None:
         """The backend's own error for a URI of its template, the relay's for all others."""
         for uri in ("fixture://none", "file:///nowhere"):

@@ -14,10 +14,14 @@ CAPABILITIES = {"roots": {"listChanged": True}, "sampling": {}, "elicitation": {
 
 
 def configuration(backends: Mapping[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
-    """A relay.yaml with these backends (default: one fixture server named `a`)."""
-    return {"backends": {"a": fixture_backend()} if backends is None else backends} | (
-        {"relay": settings} if settings else {}
-    )
+    """A relay.yaml with these backends (default: one fixture server named `a`).
+
+    The first list waits long enough for them also on a loaded machine.
+    """
+    return {
+        "backends": {"a": fixture_backend()} if backends is None else dict(backends),
+        "relay": {"first_list_wait_seconds": 30, **settings},
+    }
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What backends ask of the client goes out under ids of the relay's, and the answer finds its way."""
+"""What backends ask the client goes out under ids of the relay's; the answer finds its way back."""
 
 import json
 from typing import Any

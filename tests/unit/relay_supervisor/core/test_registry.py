@@ -53,7 +53,8 @@ def test_a_page_is_byte_identical_between_runs_and_after_the_same_catalogue_agai
 def test_items_are_served_byte_for_byte_in_the_order_given(kind: Kind) -> None:
     registry = Registry()
     registry.update(SETTLED, cache.encode_body(BODY))
-    entries = dict(zip(Kind, (BODY.tools, BODY.prompts, BODY.resources, BODY.templates)))[kind]
+    lists = (BODY.tools, BODY.prompts, BODY.resources, BODY.templates)
+    entries = dict(zip(Kind, lists, strict=True))[kind]
     want = b"[" + b",".join(entry.item for entry in entries) + b"]"
     assert registry.page(kind, v1.LEGACY) == b'"result":{"%s":%s}}' % (kind.value.encode(), want)
 
