@@ -22,6 +22,8 @@ class SpawnWorker(Effect, frozen=True):
     """Start the process of a generation; `WorkerSpawned` or `WorkerSpawnFailed` follows."""
 
     generation: int
+    python: str
+    """The interpreter to run it with."""
 
 
 class SendToWorker(Effect, frozen=True):
@@ -66,6 +68,13 @@ class ReplyToControl(Effect, frozen=True):
     done: bool = True
 
 
+class Journal(Effect, frozen=True):
+    """Add an event to the journal; the time and the relay's name are added on the way."""
+
+    event: str
+    fields: dict[str, object]
+
+
 class LimitLines(Effect, frozen=True):
     """Drop lines of the client's over this length from now on."""
 
@@ -94,6 +103,7 @@ AnyEffect: TypeAlias = (
     | CloseStdin
     | Signal
     | ReplyToControl
+    | Journal
     | LimitLines
     | Log
     | Exit

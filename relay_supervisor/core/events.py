@@ -85,6 +85,16 @@ class ProcessExited(Event, frozen=True):
 
     pid: int
     status: int
+    stages: dict[int, int] | None = None
+    """Of a worker: what its ledger says of each call (`wire.ledger.Stage`); None: it has none."""
+
+
+class WorkersUnread(Event, frozen=True):
+    """Frames of workers are left unread for now, as the client has too much to read, or are read
+    again: a silent worker is not to blame meanwhile.
+    """
+
+    unread: bool
 
 
 class ControlRequested(Event, frozen=True):
@@ -123,6 +133,7 @@ AnyEvent: TypeAlias = (
     | BackendSpawned
     | BackendSpawnFailed
     | ProcessExited
+    | WorkersUnread
     | ControlRequested
     | StopRequested
     | Overslept

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from relay_supervisor.errors import LocalProtocolError
+from relay_supervisor.wire import cache, v1
 
 
 class Life(enum.Enum):
@@ -64,15 +65,45 @@ LIMIT_SECONDS: Final[Mapping[Life, float]] = {_S.SPAWNING: 5.0, _S.HANDSHAKING: 
 """How long a generation may stay in a state."""
 
 
+class Source(msgspec.Struct, frozen=True):
+    """What a generation is made of, enough to make it again: code and configuration."""
+
+    python: str
+    """Path of the interpreter that runs the worker; its environment is the release."""
+    release: str
+    """The release's name; empty for the environment the relay itself runs in."""
+    config: bytes | None = None
+    """The configuration file's bytes; None: the worker is to read the file as it is then."""
+
+
+class Offer(msgspec.Struct):
+    """What a worker has reported of itself: it takes effect when its generation is active."""
+
+    backends: list[v1.BackendInfo] = []
+    limits: v1.Limits = msgspec.field(default_factory=v1.Limits)
+    problems: list[str] = []
+    instructions: str = ""
+    config_digest: str = ""
+    catalogue: v1.Catalogue | None = None
+    body: bytes = b""
+    """The catalogue's payload."""
+    states: dict[str, v1.BackendState] = {}
+    lists: list[cache.Lists] = []
+    checks: list[v1.CheckResult] = []
+
+
 class Generation(msgspec.Struct):
     """One worker process, from its start to its end."""
 
     number: int
     nonce: str
+    source: Source
+    offer: Offer = msgspec.field(default_factory=Offer)
     state: Life = Life.SPAWNING
     pid: int | None = None
     build: str = ""
     version: int = 0
+    unanswered_pings: int = 0
 
     def advance(self, step: Step) -> None:
         """Go to the next state.

@@ -38,6 +38,10 @@ class Outbox:
         """Send a message to a generation."""
         self.effects.append(effects.SendToWorker(generation, message, payload))
 
+    def journal(self, event: str, **fields: object) -> None:
+        """Add an event to the journal."""
+        self.effects.append(effects.Journal(event, fields))
+
     def log(self, level: Literal["debug", "info", "warning", "error"], text: str) -> None:
         """Tell the user."""
         self.effects.append(effects.Log(level, text))

@@ -37,6 +37,8 @@ class ClientRequest(msgspec.Struct):
     params: bytes = b""
     call: int = 0
     batch: int = 0
+    attempts: int = 0
+    held_since: float = 0.0
 
 
 class BackendCall(msgspec.Struct):

@@ -1,22 +1,15 @@
 """The generations: which one is active, how one comes up, and what follows when it dies."""
 
-from typing import Final
-
 import msgspec
 
 from relay_supervisor.core import effects
-from relay_supervisor.core.generation import GONE, LIMIT_SECONDS, Generation, Step
+from relay_supervisor.core.generation import GONE, LIMIT_SECONDS, Generation, Source, Step
 from relay_supervisor.core.outbox import Outbox
 from relay_supervisor.core.timers import Timers
 from relay_supervisor.errors import RemoteProtocolError
 from relay_supervisor.wire import handshake, v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
-BACKOFF_SECONDS_FIRST: Final = 0.1
-BACKOFF_SECONDS_MAX: Final = 10.0
-BACKOFF_DOUBLINGS_MAX: Final = 10
-STEADY_SECONDS: Final = 60.0
-"""A worker that served this long has not failed at its start: the back-off begins anew."""
 
 _decoder = msgspec.msgpack.Decoder(handshake.Welcome)
 
@@ -27,10 +20,9 @@ class Identity(msgspec.Struct, frozen=True):
     instance: str
     build: str
     pid: int
-    config_path: str | None
-    """The configuration file; None: there is none, the embedded default is served."""
-    config: bytes | None
-    """The file's bytes as they were at the start; None: it could not be read, or there is none."""
+    config_path: str
+    config_required: bool
+    """The file was asked for, so it is an error if it is missing."""
     project: str
     state_dir: str
     log_level: str
@@ -43,8 +35,6 @@ class WorkersState(msgspec.Struct):
     generations: dict[int, Generation] = {}
     active: int | None = None
     last: int = 0
-    failures: int = 0
-    promoted: float = 0.0
     entropy: int = 1
 
 
@@ -63,13 +53,13 @@ class Workers:
         """Return the generation that gets new calls, if there is one."""
         return self.state.generations.get(self.state.active or 0)
 
-    def spawn(self, now: float) -> Generation:
+    def spawn(self, source: Source, now: float) -> Generation:
         """Begin a new generation."""
         state = self.state
         state.last += 1
-        generation = Generation(state.last, f"{self._random(1 << 64):016x}")
+        generation = Generation(state.last, f"{self.random(1 << 64):016x}", source)
         state.generations[generation.number] = generation
-        self._out.put(effects.SpawnWorker(generation.number))
+        self._out.put(effects.SpawnWorker(generation.number, source.python))
         self._limit(generation, now)
         return generation
 
@@ -109,15 +99,15 @@ class Workers:
             instance=me.instance,
             log_level=me.log_level,
             log_format=me.log_format,
-            has_snapshot=me.config is not None,
+            has_snapshot=generation.source.config is not None,
+            default_if_missing=not me.config_required,
         )
-        self._out.worker(generation.number, configure, me.config or b"")
+        self._out.worker(generation.number, configure, generation.source.config or b"")
 
-    def promote(self, generation: Generation, now: float) -> None:
+    def promote(self, generation: Generation) -> None:
         """Make *generation* the one that gets new calls."""
         generation.advance(Step.PROMOTED)
         self.state.active = generation.number
-        self.state.promoted = now
 
     def fail(self, generation: Generation, reason: str) -> None:
         """A generation is lost: its pipe is closed; the caller ends its process."""
@@ -137,19 +127,6 @@ class Workers:
         if self.state.active == number:
             self.state.active = None
 
-    def respawn_later(self, now: float) -> None:
-        """Start another worker after a full-jitter back-off."""
-        state = self.state
-        if state.promoted and now - state.promoted > STEADY_SECONDS:
-            state.failures = 0
-        state.promoted = 0.0
-        # Capped before it is a float: 2**1024, a night of crashes, would be none.
-        doubled = BACKOFF_SECONDS_FIRST * 2 ** min(state.failures, BACKOFF_DOUBLINGS_MAX)
-        ceiling = min(BACKOFF_SECONDS_MAX, doubled)
-        state.failures += 1
-        delay = ceiling * self._random(1000) / 1000
-        self._timers.set("respawn", now + delay)
-
     def _limit(self, generation: Generation, now: float) -> None:
         name = f"worker#{generation.number}"
         if (seconds := LIMIT_SECONDS.get(generation.state)) is None:
@@ -157,7 +134,7 @@ class Workers:
         else:
             self._timers.set(name, now + seconds)
 
-    def _random(self, below: int) -> int:
+    def random(self, below: int) -> int:
         """Return the next number of a xorshift: repeatable from a seed, unlike `random`."""
         x = self.state.entropy
         x ^= (x << 13) & (2**64 - 1)

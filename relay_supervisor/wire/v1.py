@@ -31,7 +31,10 @@ MODERN: Final = 1
 OUTCOME_RESULT: Final = 0
 OUTCOME_BACKEND_ERROR: Final = 1
 OUTCOME_RELAY_ERROR: Final = 2
-"""What a reply is: a result, an error of the backend's, an error the relay itself made."""
+OUTCOME_REFUSED: Final = 3
+"""What a reply is: a result, an error of the backend's, a failure of the relay's or of a backend it
+could not use, the refusal of a request that is wrong in itself.
+"""
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -1,0 +1,116 @@
+"""What follows when the active worker dies: start it again, then the last good one, then wait.
+
+The relay never ends for it. While nothing comes up the lists stay, and calls get a clear error.
+"""
+
+import enum
+from typing import Final
+
+import msgspec
+
+from relay_supervisor.core.generation import Generation, Source
+from relay_supervisor.core.shared import Shared
+
+BACKOFF_SECONDS_FIRST: Final = 0.1
+BACKOFF_SECONDS_MAX: Final = 10.0
+BACKOFF_DOUBLINGS_MAX: Final = 10
+DEATHS_MAX: Final = 5
+"""So many deaths within the window, and the last good pair is tried; as many again: degraded."""
+WINDOW_SECONDS: Final = 60.0
+PROBE_SECONDS: Final = 30.0
+"""A degraded relay tries one worker in each of these times."""
+STEADY_SECONDS: Final = 10.0
+"""A worker that has served this long has not failed at its start."""
+PREVIOUS_MAX: Final = 5
+
+
+class Condition(enum.Enum):
+    """How far it has come."""
+
+    WELL = "well"
+    LAST_GOOD = "last good"
+    """The committed pair died too often; the one committed before it is tried."""
+    DEGRADED = "degraded"
+
+
+class RecoveryState(msgspec.Struct):
+    """Plain data of this room."""
+
+    committed: Source
+    previous: list[Source] = []
+    condition: Condition = Condition.WELL
+    deaths: list[float] = []
+    source: Source | None = None
+    """What the next worker is made of, where it is not the committed pair."""
+
+
+class Recovery:
+    """Starts workers again, with full-jitter back-off."""
+
+    def __init__(self, shared: Shared, first: Source) -> None:
+        self._shared = shared
+        self.state = RecoveryState(first)
+
+    def committed(self, generation: Generation) -> None:
+        """A pair has proved itself: it is what a dead worker is replaced with."""
+        state = self.state
+        if state.committed != generation.source:
+            state.previous = [state.committed, *state.previous][:PREVIOUS_MAX]
+        state.committed = generation.source
+        state.source = None
+
+    def died(self, now: float) -> None:
+        """The active worker is lost and nobody is there to take its place."""
+        state = self.state
+        deaths = [when for when in state.deaths if now - when < WINDOW_SECONDS]
+        state.deaths = [*deaths, now]
+        if len(state.deaths) >= DEATHS_MAX:
+            self._worsen()
+        if state.condition is Condition.DEGRADED:
+            self._shared.timers.set("respawn", now + PROBE_SECONDS)
+            return
+        # Capped before it is a float: 2**1024, a night of crashes, would be none.
+        doublings = min(len(deaths), BACKOFF_DOUBLINGS_MAX)
+        ceiling = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_FIRST * 2**doublings)
+        delay = ceiling * self._shared.workers.random(1000) / 1000
+        self._shared.timers.set("respawn", now + delay)
+
+    def respawn(self, now: float) -> Generation:
+        """Start the next worker."""
+        return self._shared.workers.spawn(self.state.source or self.state.committed, now)
+
+    def serving(self, now: float) -> None:
+        """A worker is active; if it stays so it is well."""
+        self._shared.timers.set("steady", now + STEADY_SECONDS)
+
+    def steady(self) -> None:
+        """It stayed."""
+        if self._shared.workers.state.active is None:
+            return
+        state = self.state
+        state.deaths = []
+        if state.condition is not Condition.WELL:
+            state.condition = Condition.WELL
+            self._shared.out.journal("recovered")
+            self._shared.out.log("warning", "the worker is well again")
+
+    @property
+    def degraded(self) -> bool:
+        """Tell whether calls are to be refused at once while no worker is up."""
+        return self.state.condition is Condition.DEGRADED
+
+    def _worsen(self) -> None:
+        state, out = self.state, self._shared.out
+        state.deaths = state.deaths[-1:]
+        if state.condition is Condition.WELL and state.previous:
+            state.condition = Condition.LAST_GOOD
+            state.source = state.previous[0]
+            out.log("error", "the worker dies again and again; the last good version is started")
+        elif state.condition is not Condition.DEGRADED:
+            state.condition = Condition.DEGRADED
+            out.log("error", "no worker stays alive; calls are refused until one does")
+        else:
+            return
+        out.journal("degraded", condition=state.condition.value)
+
+

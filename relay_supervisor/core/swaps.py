@@ -1,0 +1,436 @@
+"""Replacing the worker: one candidate at a time, gated, on probation, taken back if it fails.
+
+Where a swap is can be read off the generations; what is kept here is its record and who waits for
+its outcome. `prepare → gate → cut over → probation → commit`, and from each of them back.
+"""
+
+import enum
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from relay_supervisor.core.drains import DRAINERS_MAX, Drains
+from relay_supervisor.core.effects import ReplyToControl
+from relay_supervisor.core.gate import Difference, judge
+from relay_supervisor.core.generation import GONE, Generation, Life, Source, Step
+from relay_supervisor.core.recovery import Recovery
+from relay_supervisor.core.shared import Shared
+from relay_supervisor.wire import control_v1, v1
+
+RELAY_ERRORS_MAX: Final = 3
+"""So many failures of the relay's own, and more than half of the calls, end a probation."""
+
+REFUSED_MAX: Final = 64
+
+
+class Outcome(enum.Enum):
+    """How a swap ended."""
+
+    PROBATION = "probation"
+    COMMITTED = "committed"
+    ROLLED_BACK = "rolled_back"
+    FAILED = "failed"
+
+
+class Swap(msgspec.Struct):
+    """The record of one swap."""
+
+    number: int
+    source: Source
+    began: float
+    old: int | None
+    new: int | None = None
+    force: bool = False
+    backup: str = ""
+    no_wait: list[int] = []
+    """Control connections that want to be answered at the cut-over."""
+    watchers: list[int] = []
+    """Control connections that want to be answered at the end."""
+    phases: list[tuple[str, float]] = []
+    difference: Difference = msgspec.field(default_factory=Difference)
+    checks: list[v1.CheckResult] = []
+    calls_at_cut_over: int = 0
+    answered: int = 0
+    relay_errors: int = 0
+    outcome: Outcome | None = None
+    reason: str = ""
+    seconds: float = 0.0
+    labels: dict[str, dict[str, object]] = {}
+    """`from`, `to`: what is said of the two generations, also when they are long gone."""
+
+
+class Swaps:
+    """The swap under way, the one on probation, and the last that ended."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        drains: Drains,
+        recovery: Recovery,
+        *,
+        serve: Callable[[Generation, float], None],
+        give_up: Callable[[int, str, float], None],
+    ) -> None:
+        """*serve* makes a promoted generation's offer what the client gets; *give_up* ends a
+        generation at once, with all that follows for its calls.
+        """
+        self._shared = shared
+        self._drains = drains
+        self._recovery = recovery
+        self._serve = serve
+        self._give_up = give_up
+        self._count = 0
+        self.warming: Swap | None = None
+        self.probation: Swap | None = None
+        self.last: Swap | None = None
+        self.refused: dict[tuple[str, str], str] = {}
+
+    @property
+    def open(self) -> bool:
+        """Tell whether a swap is under way or on probation."""
+        return self.warming is not None or self.probation is not None
+
+    # ---- asked for --------------------------------------------------------------------------
+
+    def request(self, connection: int, args: dict[str, object], now: float) -> None:
+        """relayctl wants a swap."""
+        if self.warming is not None:
+            return self._deny(connection, "busy", "a swap is under way already")
+        committed = self._recovery.state.committed
+        python = str(args.get("python") or committed.python)
+        release = str(args.get("release") or ("" if args.get("python") else committed.release))
+        for entry in _refused_of(args.get("refused")):
+            self._refuse(entry.build, entry.config_digest, entry.reason)
+        self.begin(
+            Source(python, release),
+            now,
+            force=bool(args.get("force")),
+            backup=str(args.get("backup") or ""),
+            connection=connection,
+            wait=not args.get("no_wait"),
+        )
+        return None
+
+    def rollback(self, connection: int, args: dict[str, object], now: float) -> None:
+        """relayctl wants the version before."""
+        wait = not args.get("no_wait")
+        if self.probation is not None:
+            self.probation.watchers.append(connection)
+            return self.roll_back("asked for by relayctl rollback", now)
+        if self.warming is not None:
+            self.warming.watchers.append(connection)
+            return self._abandon_candidate("asked for by relayctl rollback", now)
+        if not self._recovery.state.previous:
+            text = "no earlier version was committed in this session; nothing was changed"
+            return self._deny(connection, "nothing", text)
+        source = self._recovery.state.previous[0]
+        return self.begin(source, now, force=True, connection=connection, wait=wait)
+
+    def begin(
+        self,
+        source: Source,
+        now: float,
+        *,
+        force: bool = False,
+        backup: str = "",
+        connection: int | None = None,
+        wait: bool = True,
+    ) -> None:
+        """Begin a swap to *source*; it waits while two generations are still draining."""
+        self._count += 1
+        active = self._shared.workers.active()
+        swap = self.warming = Swap(
+            self._count, source, now, active.number if active else None, force=force, backup=backup
+        )
+        if connection is not None:
+            (swap.watchers if wait else swap.no_wait).append(connection)
+        swap.labels["from"] = _label(active)
+        self._shared.timers.clear("respawn")  # the candidate takes over, whoever died
+        if self._drains.full:
+            self._phase(swap, "waiting", now, f"{DRAINERS_MAX} old workers are still draining")
+        else:
+            self._spawn(swap, now)
+
+    def drained(self, now: float) -> None:
+        """A generation has ended: a swap that waited for it goes on."""
+        if self.warming is not None and self.warming.new is None and not self._drains.full:
+            self._spawn(self.warming, now)
+
+    def _spawn(self, swap: Swap, now: float) -> None:
+        self._phase(swap, "spawning", now)
+        swap.new = self._shared.workers.spawn(swap.source, now).number
+        limit = self._shared.state.limits.ready_seconds_max
+        self._shared.timers.set("candidate", now + limit)
+
+    # ---- the candidate ----------------------------------------------------------------------
+
+    def is_candidate(self, generation: Generation) -> bool:
+        """Tell whether *generation* is being prepared by the swap under way."""
+        return self.warming is not None and self.warming.new == generation.number
+
+    def welcomed(self, generation: Generation, now: float) -> None:
+        """The candidate speaks our language."""
+        if self.warming is not None and self.is_candidate(generation):
+            self.warming.labels["to"] = _label(generation)
+            self._phase(self.warming, "handshaking", now)
+
+    def configured(self, generation: Generation, now: float) -> None:
+        """The candidate has read its configuration; with nobody serving it serves at once."""
+        swap = self.warming
+        if swap is None or not self.is_candidate(generation):
+            return
+        swap.labels["to"] = _label(generation)
+        self._phase(swap, "warming", now)
+        pair = (generation.build, generation.offer.config_digest)
+        if not swap.force and (reason := self.refused.get(pair)) is not None:
+            text = f"this version failed before ({reason}); --force takes it all the same"
+            self._abandon_candidate(text, now)
+        elif self._shared.workers.active() is None:
+            self._cut_over(swap, generation, now)
+
+    def check_gate(self, generation: Generation, now: float) -> None:
+        """Something about the candidate has changed: see whether it may serve."""
+        swap = self.warming
+        if swap is None or not self.is_candidate(generation) or generation.state is not Life.READY:
+            return
+        if not any(name == "ready" for name, _ in swap.phases):
+            self._phase(swap, "ready", now)
+        active = self._shared.workers.active()
+        verdict = judge(active.offer if active else None, generation.offer)
+        swap.difference = verdict.difference
+        swap.checks = generation.offer.checks
+        if not verdict.refusals or swap.force:
+            self._cut_over(swap, generation, now)
+        elif not verdict.waiting:
+            self._abandon_candidate("; ".join(verdict.refusals), now)
+
+    def candidate_late(self, now: float) -> None:
+        """The candidate took too long."""
+        if self.warming is None or self.warming.new is None:
+            return
+        generation = self._shared.workers.state.generations.get(self.warming.new)
+        active = self._shared.workers.active()
+        limit = self._shared.state.limits.ready_seconds_max
+        text = f"it was not ready within {limit:g} s (ready_seconds_max)"
+        if generation is not None and generation.state is Life.READY:
+            verdict = judge(active.offer if active else None, generation.offer)
+            text += ": " + "; ".join(verdict.refusals)
+        self._abandon_candidate(text, now)
+
+    def _abandon_candidate(self, reason: str, now: float) -> None:
+        swap = self.warming
+        assert swap is not None
+        self._end(swap, Outcome.FAILED, reason, now)
+        if swap.new is not None:
+            self._give_up(swap.new, reason, now)
+        if self._shared.workers.active() is None:
+            self._recovery.died(now)
+
+    # ---- cut-over and probation ---------------------------------------------------------------
+
+    def _cut_over(self, swap: Swap, generation: Generation, now: float) -> None:
+        shared = self._shared
+        shared.timers.clear("candidate")
+        old = shared.workers.active()
+        swap.calls_at_cut_over = len(shared.state.calls)
+        if self.probation is not None:
+            # Superseded: the one before it stays the one to go back to.
+            beaten = self.probation
+            self._end(beaten, Outcome.FAILED, f"superseded by swap {swap.number}", now)
+            if old is not None:
+                self._drains.begin(old, now)
+                old = shared.workers.state.generations.get(beaten.old or 0)
+                swap.old = beaten.old
+        elif old is not None:
+            old.advance(Step.SUPERSEDED)
+        shared.workers.promote(generation)
+        self.warming, self.probation = None, swap
+        self._phase(swap, "active", now)
+        self._serve(generation, now)
+        for connection in swap.no_wait:
+            self._answer(connection, swap, Outcome.PROBATION, now)
+        limits = shared.state.limits
+        if old is None or limits.probation_seconds <= 0 or limits.probation_calls <= 0:
+            self.commit(now)
+            return
+        shared.timers.set("probation", now + limits.probation_seconds)
+        if generation.offer.checks:
+            shared.out.worker(generation.number, v1.RunChecks(swap.number))
+
+    def answered(self, generation: int, outcome: int, now: float) -> None:
+        """A call was answered by *generation*."""
+        swap = self.probation
+        if swap is None or swap.new != generation:
+            return
+        swap.answered += 1
+        swap.relay_errors += outcome == v1.OUTCOME_RELAY_ERROR
+        if swap.relay_errors >= RELAY_ERRORS_MAX and swap.relay_errors * 2 > swap.answered:
+            text = f"{swap.relay_errors} of its {swap.answered} calls failed in the relay"
+            self.roll_back(text, now, kill=True)
+        elif swap.answered >= self._shared.state.limits.probation_calls:
+            self.commit(now)
+
+    def checked(self, generation: Generation, message: v1.Checked, now: float) -> None:
+        """The checks after the cut-over are done."""
+        swap = self.probation
+        if swap is None or swap.new != generation.number or message.token != swap.number:
+            return
+        swap.checks = [*swap.checks, *message.results]
+        if failed := [result for result in message.results if not result.ok]:
+            text = "; ".join(f"check of {r.tool} failed: {r.detail}" for r in failed)
+            self.roll_back(text, now, kill=True)
+
+    def commit(self, now: float) -> None:
+        """The candidate has proved itself."""
+        swap = self.probation
+        assert swap is not None
+        shared = self._shared
+        generation = shared.workers.active()
+        assert generation is not None
+        old = shared.workers.state.generations.get(swap.old or 0)
+        self._recovery.committed(generation)
+        self._end(swap, Outcome.COMMITTED, "", now)
+        if old is not None and old.state is Life.STANDBY:
+            self._drains.begin(old, now)
+
+    def roll_back(self, reason: str, now: float, *, kill: bool = False) -> None:
+        """Give the calls back to the one before; with *kill* the failed one ends at once, else it
+        finishes what it has under way.
+        """
+        swap = self.probation
+        assert swap is not None
+        shared = self._shared
+        failed = shared.workers.state.generations.get(swap.new or 0)
+        old = shared.workers.state.generations.get(swap.old or 0)
+        if failed is not None:
+            pair = (failed.build, failed.offer.config_digest)
+            self._refuse(*pair, reason)
+        if old is None or old.state is not Life.STANDBY:
+            self._end(swap, Outcome.FAILED, f"{reason}; nothing to go back to", now)
+            return
+        if failed is not None and failed.state not in GONE and not kill:
+            self._drains.begin(failed, now)
+        shared.workers.promote(old)
+        self._serve(old, now)
+        if failed is not None:
+            shared.tell_active(v1.Refuse(*pair, reason))
+        self._end(swap, Outcome.ROLLED_BACK, reason, now)
+        if kill and failed is not None:
+            self._give_up(failed.number, reason, now)
+
+    def lost(self, generation: Generation, reason: str, now: float) -> bool:
+        """A generation died. Return whether somebody serves or is about to."""
+        number = generation.number
+        if self.warming is not None and self.warming.new == number:
+            self._end(self.warming, Outcome.FAILED, reason, now)
+        elif self.probation is not None and self.probation.new == number:
+            self.roll_back(reason, now)
+        elif self.warming is not None and self._shared.workers.active() is None:
+            self._promote_early(self.warming, now)
+            return True
+        return self._shared.workers.active() is not None
+
+    def _promote_early(self, swap: Swap, now: float) -> None:
+        """The active worker died while a candidate warms up: do not wait for the gate."""
+        generation = self._shared.workers.state.generations.get(swap.new or 0)
+        if generation is None:
+            if swap.new is None:
+                self._spawn(swap, now)
+            return
+        if generation.state in (Life.WARMING, Life.READY) and generation.offer.backends:
+            self._cut_over(swap, generation, now)
+
+    # ---- the record ---------------------------------------------------------------------------
+
+    def _end(self, swap: Swap, outcome: Outcome, reason: str, now: float) -> None:
+        swap.outcome, swap.reason = outcome, reason
+        swap.seconds = round(now - swap.began, 3)
+        self._phase(swap, outcome.value, now)
+        if self.warming is swap:
+            self.warming = None
+            self._shared.timers.clear("candidate")
+        if self.probation is swap:
+            self.probation = None
+            self._shared.timers.clear("probation")
+        self.last = swap
+        self._shared.out.log(
+            "info" if outcome is Outcome.COMMITTED else "warning",
+            f"swap {swap.number}: {outcome.value}" + (f": {reason}" if reason else ""),
+        )
+        self._shared.out.journal("swap_ended", **self.record(swap))
+        for connection in swap.watchers:
+            self._answer(connection, swap, outcome, now)
+
+    def record(self, swap: Swap) -> dict[str, object]:
+        """Return what the journal keeps of a swap."""
+        return {
+            "swap": swap.number,
+            "outcome": swap.outcome.value if swap.outcome else Outcome.PROBATION.value,
+            "reason": swap.reason,
+            "from": swap.labels.get("from"),
+            "to": swap.labels.get("to"),
+            "seconds": swap.seconds,
+            "phases": swap.phases,
+            "tools": swap.difference,
+            "calls": {"at_cut_over": swap.calls_at_cut_over, "answered": swap.answered},
+            "checks": swap.checks,
+            "backup": swap.backup,
+        }
+
+    def _phase(self, swap: Swap, name: str, now: float, text: str = "") -> None:
+        seconds = round(now - swap.began, 3)
+        swap.phases.append((name, seconds))
+        self._shared.out.journal("swap_phase", swap=swap.number, phase=name, seconds=seconds)
+        progress = {"phase": name, "seconds": seconds, "text": text}
+        reply = control_v1.Reply(False, msgspec.Raw(msgspec.json.encode(progress)))
+        for connection in (*swap.watchers, *swap.no_wait):
+            self._reply(connection, reply)
+
+    def _answer(self, connection: int, swap: Swap, outcome: Outcome, now: float) -> None:
+        result = self.record(swap) | {
+            "id": f"{self._shared.workers.identity.instance}-{swap.number}",
+            "outcome": outcome.value,
+            "seconds": round(now - swap.began, 3),
+            "serving": _label(self._shared.workers.active()),
+            "tools": swap.difference,
+            "calls_at_cut_over": swap.calls_at_cut_over,
+        }
+        self._reply(connection, control_v1.Reply(True, msgspec.Raw(msgspec.json.encode(result))))
+
+    def _deny(self, connection: int, code: str, text: str) -> None:
+        self._reply(connection, control_v1.Reply(True, error=control_v1.Failure(code, text)))
+
+    def _reply(self, connection: int, reply: control_v1.Reply) -> None:
+        line = control_v1.encode(reply)
+        self._shared.out.put(ReplyToControl(connection, line, reply.done))
+
+    def _refuse(self, build: str, config_digest: str, reason: str) -> None:
+        if len(self.refused) >= REFUSED_MAX:
+            self.refused.pop(next(iter(self.refused)))
+        self.refused[build, config_digest] = reason
+
+
+class _Refused(msgspec.Struct):
+    build: str
+    config_digest: str
+    reason: str = ""
+
+
+def _refused_of(text: object) -> list[_Refused]:
+    """Return the refusals relayctl knows of; none where they cannot be read."""
+    try:
+        return msgspec.json.decode(str(text or "[]"), type=list[_Refused])
+    except msgspec.MsgspecError:
+        return []
+
+
+def _label(generation: Generation | None) -> dict[str, object]:
+    if generation is None:
+        return {}
+    return {
+        "generation": generation.number,
+        "release": generation.source.release,
+        "build": generation.build,
+        "config_digest": generation.offer.config_digest,
+    }
