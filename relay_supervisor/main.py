@@ -130,6 +130,9 @@ class Supervisor:
         wait = None if deadline is None else max(0.0, deadline - time.monotonic())
         self._loop.turn(wait)
         if deadline is not None and (now := time.monotonic()) >= deadline:
+            # What came in time is served first: a wait that a SIGSTOP outlasted returns without
+            # another look at what is ready.
+            self._loop.turn(0.0)
             if now - deadline > OVERSLEPT_SECONDS:
                 self._on(events.Overslept(now - deadline))
             self._on(events.DeadlinePassed())

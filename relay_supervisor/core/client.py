@@ -321,14 +321,24 @@ class Client:
         """Pass on a backend's notification, if this client is to have it."""
         peer = self._state.peer
         if message.method == "notifications/resources/updated":
-            uri = mcp.string(mcp.members_of(Raw(payload)).get("uri"))
-            for listen in peer.listens.values():
-                if uri in listen.uris:
-                    self._stamped(message.method, listen, uri=uri)
-            if uri not in peer.uris:
-                return
-        if peer.era == v1.LEGACY and peer.greeted:
+            self._updated(payload)
+        elif peer.era == v1.LEGACY and peer.greeted:
             self._out.client(mcp.notification(message.method, payload))
+
+    def _updated(self, payload: bytes) -> None:
+        """Pass on that a resource changed, to whoever subscribed to it. The URI may be of a part of
+        what was subscribed to; as nobody but its server can tell, all then get to know it.
+        """
+        peer = self._state.peer
+        uri = mcp.string((mcp.members_or_none(Raw(payload)) or {}).get("uri"))
+        if uri is None:
+            return
+        part = uri not in self.subscriptions()
+        for listen in peer.listens.values():
+            if uri in listen.uris or (part and listen.uris):
+                self._stamped("notifications/resources/updated", listen, uri=uri)
+        if uri in peer.uris or (part and peer.uris):
+            self._out.client(mcp.notification("notifications/resources/updated", payload))
 
     def tell_subscriptions(self) -> None:
         """Give the worker the set of all URIs the client wants to hear of."""

@@ -45,6 +45,10 @@ class Registry(msgspec.Struct):
     """Raw lists of each backend, for the next worker."""
     pages: dict[Kind, bytes] = {}
     """The JSON text of each list, without the result around it."""
+    rendered: dict[tuple[Kind, int], bytes] = {}
+    """Members of the answer to each list request, by era: made once, so that answers nobody reads
+    share their memory.
+    """
     seen: dict[Kind, bytes] = {}
     """The page of each list that the client was last sent or told of."""
     owners: dict[Kind, dict[str, str]] = {}
@@ -91,11 +95,16 @@ class Registry(msgspec.Struct):
 
     def page(self, kind: Kind, era: int) -> bytes:
         """Return the members of the response to a list request."""
-        text = self.pages.get(kind, b"[]")
-        self.seen[kind] = text
+        text = self.seen[kind] = self.pages.get(kind, b"[]")
+        if (members := self.rendered.get((kind, era))) is not None:
+            return members
         if era == v1.LEGACY:
-            return b'"result":{"%s":%s}}' % (kind.value.encode(), text)
-        return result({"resultType": "complete", kind.value: Raw(text), **MODERN_CACHING})
+            members = b'"result":{"%s":%s}}' % (kind.value.encode(), text)
+        else:
+            body = {"resultType": "complete", kind.value: Raw(text), **MODERN_CACHING}
+            members = result(body)
+        self.rendered[kind, era] = members
+        return members
 
     def capabilities(self) -> Raw:
         """Return the JSON text of the server capabilities to declare."""
@@ -116,6 +125,7 @@ class Registry(msgspec.Struct):
     def _serve(self, body: cache.Body, digest: str) -> None:
         self.body = body
         self.digest = digest
+        self.rendered.clear()
         lists = (body.tools, body.prompts, body.resources, body.templates)
         for kind, entries in zip(Kind, lists, strict=True):
             self.pages[kind] = b"[%s]" % b",".join(entry.item for entry in entries)

@@ -1,10 +1,13 @@
 """How the tests of life and death make families, end them, and measure until the last is gone."""
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tests.harness import Relay, alive, descendants, describe, fixture_backend, marked, wait_until
 
@@ -76,6 +79,18 @@ def worker_pid(relay: Relay) -> int:
     (worker,) = own_status(relay)["workers"]
     pid: int = worker["pid"]
     return pid
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """SIGSTOP a process for the time of the block, then SIGCONT."""
+    process = psutil.Process(pid)
+    process.suspend()
+    wait_until(lambda: process.status() == psutil.STATUS_STOPPED, 5.0, "the process to stand still")
+    try:
+        yield
+    finally:
+        process.resume()
 
 
 def seconds_until_gone(

@@ -171,7 +171,8 @@ def test_uris_are_told_to_the_worker_and_updates_are_stamped(relay: Driver) -> N
     ]
     relay.line(notification("notifications/cancelled", requestId=1))
     assert relay.one(v1.Subscriptions).uris == ["file:///b"]
-    relay.frame(update, b'{"uri":"file:///a"}')
+    relay.line(notification("notifications/cancelled", requestId=2))
+    relay.frame(update, b'{"uri":"file:///b"}')
     assert relay.client() == []
 
 

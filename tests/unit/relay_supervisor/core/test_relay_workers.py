@@ -140,7 +140,6 @@ def test_messages_of_a_newer_worker_are_skipped() -> None:
         (b"", b""),
         (msgspec.msgpack.encode([68, "no number", 0]), b""),
         (msgspec.msgpack.encode([66, "digest", True]), b"no catalogue"),
-        (msgspec.msgpack.encode([70, "b", "notifications/resources/updated"]), b"[]"),
     ],
 )
 def test_a_broken_message_costs_that_worker_and_no_more(header: bytes, payload: bytes) -> None:

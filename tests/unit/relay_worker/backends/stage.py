@@ -1,0 +1,223 @@
+"""A stdio backend on a stage: real pipes and loop, but no process, no supervisor, and a clock of
+our own. Tests play the supervisor and the backend's process.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from relay_supervisor.wire import v1
+from relay_supervisor.wire.framing import prefix
+from relay_worker import loop as loops
+from relay_worker.backends.base import Backend, State
+from relay_worker.backends.client import client_of
+from relay_worker.backends.descriptors import DescriptorError, Descriptors
+from relay_worker.backends.supervision import StdioBackend
+from relay_worker.backends.surroundings import Plan, Policy, Surroundings
+from relay_worker.life import Life
+from relay_worker.log import Log
+from relay_worker.loop import Loop
+from relay_worker.repair import Envelope
+
+PIECE_BYTES = 10_000
+LEGACY = v1.Session(v1.LEGACY, "2025-11-25", "")
+
+
+class FakeDescriptors(Descriptors):
+    """Descriptors by token, without a socket."""
+
+    def __init__(self) -> None:
+        self.fds: dict[int, tuple[int, int, int]] = {}
+
+    def take(self, token: int) -> tuple[int, int, int]:
+        if token not in self.fds:
+            raise DescriptorError("none came")
+        return self.fds.pop(token)
+
+
+class Process:
+    """The process of a backend, played by the test."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.stdin, self.worker_stdin = os.pipe()
+        self.worker_stdout, self.stdout = os.pipe()
+        self.worker_stderr, self.stderr = os.pipe()
+        os.set_blocking(self.stdin, False)
+        self._rest = b""
+
+    def worker_ends(self) -> tuple[int, int, int]:
+        return self.worker_stdin, self.worker_stdout, self.worker_stderr
+
+    def heard(self) -> list[dict[str, Any]]:
+        """The messages that came since the last look."""
+        try:
+            while chunk := os.read(self.stdin, 1 << 20):
+                self._rest += chunk
+        except BlockingIOError:
+            pass
+        *lines, self._rest = self._rest.split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def say(self, **message: Any) -> None:
+        os.write(self.stdout, json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+
+    def say_in_pieces(self, turn: Callable[[], None], **message: Any) -> None:
+        """Say something longer than the pipe holds."""
+        data = json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n"
+        for start in range(0, len(data), PIECE_BYTES):
+            os.write(self.stdout, data[start : start + PIECE_BYTES])
+            turn()
+
+    def close(self, *names: str) -> None:
+        for name in names or ("stdin", "stdout", "stderr"):
+            if (fd := getattr(self, name)) is not None:
+                os.close(fd)
+                setattr(self, name, None)
+
+
+class Stage:
+    """One backend; implements `Host` and `Watcher` by keeping a record."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, policy: Policy, *, client: bool = True, **plan: Any
+    ) -> None:
+        self.clock = 1000.0
+        monkeypatch.setattr(loops.time, "monotonic", lambda: self.clock)
+        self.errors: list[Exception] = []
+        self.loop = Loop(lambda _where, error: self.errors.append(error))
+        self.sent: list[v1.Message] = []
+        self.descriptors = FakeDescriptors()
+        self.processes: list[Process] = []
+        self.told: list[tuple[Any, ...]] = []
+        self.states: list[State] = []
+        self.learned_times = 0
+        life_read, self.life_fd = os.pipe()
+        self._life_read = life_read
+        around = Surroundings(
+            loop=self.loop,
+            send=self.send,
+            descriptors=self.descriptors,
+            life=Life(life_read),
+            log=Log(fd=os.open(os.devnull, os.O_WRONLY)),
+            keep_stderr=lambda name, text: self.told.append(("stderr", text)),
+            next_token=iter(range(1, 1000)).__next__,
+            generation=3,
+            policy=policy,
+        )
+        self.around = around
+        settings = {"argv": ("sh", "-c", "x"), "env": {"PATH": os.environ["PATH"]}, "cwd": "/"}
+        self.backend = StdioBackend(Plan(name="fix", **{**settings, **plan}), around, self, self)
+        if client:
+            self.introduce()
+
+    def introduce(self, **capabilities: Any) -> None:
+        params = {"protocolVersion": "2025-11-25", "capabilities": capabilities}
+        self.backend.introduce(client_of(LEGACY, json.dumps(params).encode()))
+
+    def send(self, message: v1.Message) -> None:
+        """Take a message of the backend's, within the limits of the pipe."""
+        prefix(v1.encode(message), 0)
+        self.sent.append(message)
+
+    # ---- the supervisor's part --------------------------------------------------------------
+
+    @property
+    def spawn(self) -> v1.Spawn:
+        """The last request for a process."""
+        return [message for message in self.sent if isinstance(message, v1.Spawn)][-1]
+
+    def count(self, kind: type[v1.Message]) -> int:
+        return sum(isinstance(message, kind) for message in self.sent)
+
+    def start_process(self) -> Process:
+        process = Process(5000 + len(self.processes))
+        self.processes.append(process)
+        self.descriptors.fds[self.spawn.token] = process.worker_ends()
+        self.backend.spawned(v1.Spawned(self.spawn.token, "fix", process.pid))
+        self.turn()
+        return process
+
+    def refuse(self, reason: str = "no") -> None:
+        self.backend.refused(v1.SpawnRefused(self.spawn.token, "fix", reason))
+        self.turn()
+
+    def exit(self, status: int = 0) -> None:
+        process = self.processes[-1]
+        process.close()
+        self.backend.exited(v1.Exited("fix", process.pid, status))
+        self.turn()
+
+    def connect(self, tools: tuple[Any, ...] = (), **capabilities: Any) -> Process:
+        """Bring the backend to READY."""
+        process = self.start_process()
+        (request,) = process.heard()
+        declared = {"tools": {}, **capabilities}
+        result = {"protocolVersion": "2025-11-25", "capabilities": declared, "serverInfo": {}}
+        process.say(id=request["id"], result=result)
+        self.turn()
+        for one in process.heard():
+            if one["method"] == "tools/list":
+                process.say(id=one["id"], result={"tools": list(tools)})
+            elif one["method"].endswith("/list"):
+                member = {"resources/templates/list": "resourceTemplates"}.get(
+                    one["method"], one["method"].split("/")[0]
+                )
+                process.say(id=one["id"], result={member: []})
+        self.turn()
+        assert self.backend.state is State.READY
+        return process
+
+    def turn(self, times: int = 3) -> None:
+        for _ in range(times):
+            self.loop.turn(0)
+
+    def wait(self, seconds: float) -> None:
+        """Let so much time go by."""
+        self.clock += seconds
+        self.turn()
+
+    def close(self) -> None:
+        if self.backend._connection:
+            self.backend._connection.close()
+        for process in self.processes:
+            process.close()
+        self.loop.close()
+        for fd in (self._life_read, self.life_fd, self.around.log._fd):
+            os.close(fd)
+        assert self.errors == []
+        assert threading.active_count() == 1
+
+    # ---- Host and Watcher -------------------------------------------------------------------
+
+    def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
+        self.told.append(("replied", call, text))
+
+    def progressed(self, backend: Backend, call: int, params: bytes) -> None:
+        self.told.append(("progressed", call, params))
+
+    def asked(self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes) -> None:
+        self.told.append(("asked", pid, raw_id, method, params))
+
+    def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
+        self.told.append(("withdrew", pid, raw_id, params))
+
+    def notified(self, backend: Backend, method: str, params: bytes) -> None:
+        self.told.append(("notified", method, params))
+
+    def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
+        self.told.append(("lost", calls, reason))
+
+    def oversized(self, backend: Backend, call: int) -> None:
+        self.told.append(("oversized", call))
+
+    def learned(self, backend: Backend) -> None:
+        self.learned_times += 1
+
+    def changed(self, backend: Backend) -> None:
+        if not self.states or self.states[-1] is not self.backend.state:
+            self.states.append(self.backend.state)

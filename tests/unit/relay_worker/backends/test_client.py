@@ -1,0 +1,52 @@
+"""What the backends are told of the client."""
+
+import json
+
+import pytest
+
+from relay_supervisor.wire import v1
+from relay_worker.backends.client import client_of
+
+LEGACY = v1.Session(v1.LEGACY, "2025-06-18", "")
+MODERN = v1.Session(v1.MODERN, "2026-07-28", "")
+
+
+def test_a_legacy_client_is_shown_as_it_is() -> None:
+    payload = (
+        b'{"protocolVersion":"2024-11-05","capabilities":{"roots":{"listChanged":true},"x":{"n":1.0}},'
+        b'"clientInfo":{"name":"c","version":"1","title":"T"},"_meta":{}}'
+    )
+    client = client_of(LEGACY, payload)
+    assert client.params == (
+        b'{"protocolVersion":"2024-11-05","capabilities":{"roots":{"listChanged":true},"x":{"n":1.0}},'
+        b'"clientInfo":{"name":"c","version":"1","title":"T"}}'
+    )
+    assert client.can("roots") and not client.can("sampling")
+
+
+def test_what_needs_a_push_is_withheld_for_a_modern_client() -> None:
+    capabilities = {"roots": {}, "sampling": {}, "elicitation": {}, "extensions": {"a": {}}}
+    payload = {"protocolVersion": "2026-07-28", "capabilities": capabilities}
+    client = client_of(MODERN, json.dumps(payload).encode())
+    params = json.loads(client.params)
+    assert params["protocolVersion"] == "2025-11-25"
+    assert params["capabilities"] == {"extensions": {"a": {}}}
+    assert params["clientInfo"]["name"]
+    assert not client.can("sampling")
+
+
+@pytest.mark.parametrize("payload", [b"", b"[]", b"{}", b'{"capabilities":7,"protocolVersion":[]}'])
+def test_an_odd_client_still_gets_an_initialize(payload: bytes) -> None:
+    params = json.loads(client_of(LEGACY, payload).params)
+    assert params["protocolVersion"] == "2025-06-18"
+    assert params["capabilities"] == {}
+
+
+def test_a_version_nobody_knows_becomes_the_newest() -> None:
+    client = client_of(LEGACY, b'{"protocolVersion":"2099-01-01"}')
+    assert json.loads(client.params)["protocolVersion"] == "2025-11-25"
+
+
+def test_tasks_of_the_clients_are_not_carried() -> None:
+    client = client_of(LEGACY, b'{"capabilities":{"tasks":{},"sampling":{}}}')
+    assert json.loads(client.params)["capabilities"] == {"sampling": {}}

@@ -1,0 +1,59 @@
+"""One list, page by page, however odd the server."""
+
+import msgspec
+import pytest
+
+from relay_worker.backends.frames import decode_object
+from relay_worker.backends.listing import KINDS, Listing, declared
+
+
+def page(listing: Listing, text: bytes) -> bytes | None:
+    result = decode_object(text)
+    assert result is not None
+    return listing.add(result)
+
+
+def test_pages_are_joined_and_items_stay_as_they_were() -> None:
+    listing = Listing(KINDS["tools"], 10)
+    assert page(listing, b'{"tools":[{"n": 1.0},2],"nextCursor":"a"}') == b'{"cursor":"a"}'
+    assert page(listing, b'{"tools":[],"nextCursor":""}') == b'{"cursor":""}'
+    assert page(listing, b'{"tools":[null]}') is None
+    assert listing.items == [b'{"n": 1.0}', b"2", b"null"]
+    assert listing.problem is None
+
+
+def test_a_cursor_that_comes_again_ends_it() -> None:
+    listing = Listing(KINDS["prompts"], 10)
+    assert page(listing, b'{"prompts":[1],"nextCursor":"a"}') is not None
+    assert page(listing, b'{"prompts":[2],"nextCursor":"a"}') is None
+    assert listing.items == [b"1", b"2"]
+    assert listing.problem is not None and "same cursor" in listing.problem
+
+
+def test_there_is_a_cap_on_pages() -> None:
+    listing = Listing(KINDS["resources"], 3)
+    asked = 0
+    while page(listing, b'{"resources":[1],"nextCursor":"%d"}' % asked) is not None:
+        asked += 1
+    assert len(listing.items) == 3
+    assert listing.problem is not None and "list_pages_max" in listing.problem
+
+
+@pytest.mark.parametrize("result", [b"{}", b'{"tools":{}}', b'{"tools":null}', b'{"other":[]}'])
+def test_a_page_without_a_list_is_a_problem(result: bytes) -> None:
+    listing = Listing(KINDS["tools"], 3)
+    assert page(listing, result) is None
+    assert listing.problem is not None and "without a list of tools" in listing.problem
+
+
+@pytest.mark.parametrize("cursor", [b"7", b"null", b"{}"])
+def test_a_cursor_that_is_no_text_is_none(cursor: bytes) -> None:
+    listing = Listing(KINDS["tools"], 3)
+    assert page(listing, b'{"tools":[],"nextCursor":%b}' % cursor) is None
+    assert listing.problem is None
+
+
+def test_only_declared_lists_are_asked_for() -> None:
+    capabilities = msgspec.json.encode({"tools": {}, "resources": {}, "logging": {}})
+    assert [kind.field for kind in declared(capabilities)] == ["tools", "resources", "templates"]
+    assert declared(b"[]") == []

@@ -1,0 +1,237 @@
+"""The raw transport: lines in, frames out, bounded, with nobody at the other end but us."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from relay_worker.backends import stdio
+from relay_worker.backends.stdio import Transport
+from relay_worker.loop import Loop
+
+FRAME_BYTES_MAX = 1 << 20
+
+
+class Process:
+    """The ends a backend would hold."""
+
+    def __init__(self, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
+        self.errors: list[Exception] = []
+        self.loop = Loop(lambda _where, error: self.errors.append(error))
+        self.lines: list[bytes] = []
+        self.oversized: list[tuple[bytes, bytes]] = []
+        self.stderr: list[bytes] = []
+        self.ends: list[str] = []
+        self.stdin, theirs_in = os.pipe()
+        theirs_out, self.stdout = os.pipe()
+        theirs_err, self.err = os.pipe()
+        os.set_blocking(self.stdin, False)
+        os.set_blocking(self.stdout, False)
+        self.fds = {self.stdin, self.stdout, self.err}
+        self.transport = Transport(
+            self.loop,
+            (theirs_in, theirs_out, theirs_err),
+            frame_bytes_max=frame_bytes_max,
+            on_line=self.lines.append,
+            on_oversized=lambda head, tail: self.oversized.append((head, tail)),
+            on_stderr=self.stderr.append,
+            on_end=self.ends.append,
+        )
+
+    def close(self, fd: int) -> None:
+        self.fds.discard(fd)
+        os.close(fd)
+
+    def turn(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.loop.turn(0)
+
+    def say(self, data: bytes) -> None:
+        """Write to stdout, letting the transport read."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self.stdout, view) :]
+            except BlockingIOError:
+                self.turn()
+        self.turn(2)
+
+    def heard(self) -> bytes:
+        data = b""
+        try:
+            while chunk := os.read(self.stdin, 1 << 20):
+                data += chunk
+        except BlockingIOError:
+            pass
+        return data
+
+
+@pytest.fixture
+def process() -> Iterator[Process]:
+    one = Process()
+    yield one
+    one.transport.close()
+    one.loop.close()
+    for fd in one.fds:
+        os.close(fd)
+    assert one.errors == []
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 7, 10_000])
+def test_lines_are_found_however_they_are_cut(process: Process, chunk: int) -> None:
+    data = b'{"a":1}\n\n{"b":2}\r\n' + b"x" * 5000 + b"\nrest"
+    for start in range(0, len(data), chunk):
+        process.say(data[start : start + chunk])
+    assert process.lines == [b'{"a":1}', b'{"b":2}\r', b"x" * 5000]
+
+
+def test_all_frames_of_a_turn_go_out_at_its_end(process: Process) -> None:
+    assert process.transport.write(b"one\n")
+    assert process.transport.write(b"t", b"wo", b"\n")
+    assert process.heard() == b""
+    process.turn()
+    assert process.heard() == b"one\ntwo\n"
+
+
+def test_one_frame_of_any_size_is_always_taken_more_only_within_the_bound(
+    process: Process,
+) -> None:
+    large = b"x" * (stdio.OUT_BYTES_MAX + (1 << 20))  # more than a pipe takes
+    assert process.transport.write(large)
+    process.turn()
+    assert not process.transport.write(b"y")
+    received = 0
+    while received < len(large):
+        received += len(process.heard())
+        process.turn()
+    assert process.transport.write(b"y")
+    process.turn()
+    assert process.heard() == b"y"
+
+
+def test_small_frames_share_the_bound(process: Process) -> None:
+    half = b"x" * (stdio.OUT_BYTES_MAX // 2)
+    assert process.transport.write(half)
+    assert process.transport.write(half)
+    assert not process.transport.write(b"y")
+
+
+def test_a_paused_transport_reads_nothing_and_loses_nothing(process: Process) -> None:
+    process.transport.pause(paused=True)
+    process.transport.pause(paused=True)
+    os.write(process.stdout, b"held\n")
+    process.turn(3)
+    assert process.lines == []
+    process.transport.pause(paused=False)
+    process.turn()
+    assert process.lines == [b"held"]
+
+
+def test_the_end_of_stdout_is_told_once(process: Process) -> None:
+    os.write(process.stdout, b"last\n")
+    process.close(process.stdout)
+    process.turn(5)
+    assert process.lines == [b"last"]
+    assert process.ends == ["it closed its output"]
+
+
+def test_the_end_of_stdin_is_told_and_output_is_still_read(process: Process) -> None:
+    process.close(process.stdin)
+    process.transport.write(b"lost\n")
+    process.turn()
+    assert process.ends == ["it closed its input (Broken pipe)"]
+    assert process.transport.write(b"in vain\n")
+    process.turn()
+    process.say(b"still here\n")
+    assert process.lines == [b"still here"]
+    assert len(process.ends) == 1
+
+
+def test_a_full_stdin_that_closes_is_told_too(process: Process) -> None:
+    process.transport.write(b"x" * (1 << 20))
+    process.turn()
+    process.close(process.stdin)
+    process.turn()
+    assert len(process.ends) == 1
+
+
+def test_end_of_input_reaches_the_process(process: Process) -> None:
+    process.transport.write(b"dropped")
+    process.transport.end_input()
+    process.turn()
+    assert os.read(process.stdin, 10) == b""
+
+
+def test_what_was_left_behind_is_drained(process: Process) -> None:
+    os.write(process.stdout, b"one\ntwo\nthr")
+    os.write(process.err, b"why\nunfinished")
+    process.transport.drain()
+    process.transport.close()
+    process.transport.drain()
+    assert process.lines == [b"one", b"two"]
+    assert b"".join(process.stderr) == b"why\nunfinished\n"
+
+
+def test_nothing_is_read_after_a_line_that_closed_it(process: Process) -> None:
+    process.transport._on_line = lambda line: (
+        process.lines.append(line),
+        process.transport.close(),
+    )
+    process.say(b"one\ntwo\n")
+    assert process.lines == [b"one"]
+
+
+def test_a_callback_that_raises_ends_this_backend_alone() -> None:
+    process = Process()
+
+    def broken(_line: bytes) -> None:
+        raise ValueError("boom")
+
+    process.transport._on_line = broken
+    process.say(b"one\n")
+    process.transport.close()
+    process.loop.close()
+    for fd in process.fds:
+        os.close(fd)
+    assert process.ends == ["the relay failed to read it (ValueError: boom)"]
+    assert len(process.errors) == 1
+
+
+def test_stderr_comes_in_whole_lines_and_never_piles_up(process: Process) -> None:
+    os.write(process.err, b"one\ntw")
+    process.turn()
+    os.write(process.err, b"o\n")
+    process.turn()
+    assert process.stderr == [b"one\n", b"two\n"]
+    for _ in range(3):
+        os.write(process.err, b"x" * 5000)
+        process.turn()
+    assert process.stderr[2:] == [b"x" * 10_000 + b"\n"]
+    process.close(process.err)
+    process.turn(3)
+    assert process.ends == []
+
+
+LONG = b'{"jsonrpc":"2.0","id":7,"result":"' + b"x" * 3_000_000 + b'"}'
+LONG_ID_LAST = b'{"result":"' + b"x" * 3_000_000 + b'","jsonrpc":"2.0","id":7}'
+
+
+@pytest.mark.parametrize("line", [LONG, LONG_ID_LAST])
+def test_both_ends_of_an_oversized_line_are_shown(process: Process, line: bytes) -> None:
+    process.say(b"before\n")
+    process.say(line + b"\nafter\n")
+    ((head, tail),) = process.oversized
+    assert line.startswith(head) and len(head) > 0
+    assert line.endswith(tail) and len(tail) > 0
+    assert process.lines == [b"before", b"after"]
+
+
+def test_an_oversized_line_within_one_chunk_is_not_guessed_about() -> None:
+    process = Process(frame_bytes_max=100)
+    process.say(b'{"id":5}\n' + b"x" * 200 + b"\n{}\n")
+    process.transport.close()
+    process.loop.close()
+    for fd in process.fds:
+        os.close(fd)
+    assert process.oversized == [(b"", b"")]
+    assert process.lines == [b'{"id":5}', b"{}"]

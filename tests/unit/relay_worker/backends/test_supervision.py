@@ -1,0 +1,377 @@
+"""A backend's life: every way it starts, ends, waits and is told of, on a clock of our own."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from relay_supervisor.wire import v1
+from relay_worker.backends import backoff
+from relay_worker.backends.base import State
+from relay_worker.backends.surroundings import Policy
+from tests.unit.relay_worker.backends.stage import Stage
+
+POLICY = Policy(
+    frame_bytes_max=100_000,
+    list_timeout_seconds=30.0,
+    restart_delay_seconds=1.0,
+    restart_delay_max_seconds=4.0,
+    restart_reset_seconds=60.0,
+    restart_attempts_max=3,
+)
+Make = Callable[..., Stage]
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    monkeypatch.setattr(backoff.random, "uniform", lambda _low, high: high)
+    made: list[Stage] = []
+
+    def make(**plan: Any) -> Stage:
+        made.append(Stage(monkeypatch, POLICY, **plan))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_from_the_client_to_ready(stage: Make) -> None:
+    one = stage()
+    assert one.spawn.argv[0].endswith("/sh") and one.spawn.argv[1:] == ["-c", "x"]
+    process = one.connect(tools=({"name": "t"},))
+    assert one.states == [State.SPAWNING, State.CONNECTING, State.READY]
+    assert one.backend.pid == process.pid and process.pid in one.around.life.groups
+    assert one.backend.lists is not None and one.learned_times == 1
+    assert one.backend.restarts == 0 and one.backend.last_error is None
+
+
+def test_without_a_client_or_enabled_nothing_starts(stage: Make) -> None:
+    assert stage(client=False).sent == []
+    one = stage(enabled=False)
+    assert one.sent == [] and one.backend.state is State.DISABLED
+    one.backend.want()
+    assert one.sent == [] and "disabled" in one.backend.trouble
+
+
+def test_a_lazy_backend_starts_for_its_lists_or_for_a_call(stage: Make) -> None:
+    one = stage(lazy=True)
+    assert one.count(v1.Spawn) == 1
+    lists = one.backend.lists
+    two = stage(lazy=True, client=False)
+    one.connect()
+    lists = one.backend.lists
+    two.backend.lists = lists
+    two.introduce()
+    assert two.sent == [] and two.backend.state is State.IDLE
+    two.backend.want()
+    two.backend.want()
+    assert two.count(v1.Spawn) == 1
+
+
+def test_a_death_while_ready(stage: Make) -> None:
+    one = stage()
+    process = one.connect()
+    assert one.backend.call(7, "tools/call", b"{}") is None
+    assert one.backend.call(8, "tools/call", b"{}") is None
+    one.turn()
+    process.say(id=8, result={})
+    one.exit(-9)
+    assert one.told[-2][:2] == ("replied", 8), "its last words are heard"
+    assert one.told[-1] == ("lost", [7], "it was ended by SIGKILL")
+    assert one.backend.state is State.BACKING_OFF and one.backend.pid is None
+    assert process.pid not in one.around.life.groups
+    one.wait(0.9)
+    assert one.count(v1.Spawn) == 1
+    one.wait(0.2)
+    assert one.count(v1.Spawn) == 2
+    one.connect()
+    assert one.backend.restarts == 1 and one.backend.last_error == "it was ended by SIGKILL"
+    assert one.learned_times == 1, "its lists are the same"
+
+
+def test_an_exit_that_was_announced_by_the_pipe_is_waited_for(stage: Make) -> None:
+    one = stage()
+    process = one.connect()
+    one.backend.call(7, "tools/call", b"{}")
+    process.close("stdout")
+    one.turn()
+    assert one.backend.state is State.FALLEN and one.told == []
+    assert one.sent[-1] == v1.StopBackend("fix", process.pid)
+    one.exit(3)
+    assert one.told == [("lost", [7], "it closed its output; it exited with status 3")]
+
+
+def test_calls_are_answered_even_if_the_process_does_not_end(stage: Make) -> None:
+    one = stage()
+    process = one.connect()
+    one.backend.call(7, "tools/call", b"{}")
+    process.close("stdout")
+    one.turn()
+    one.wait(0.6)
+    assert one.told == [("lost", [7], "it closed its output")]
+    one.backend.want()
+    one.wait(3600)
+    assert one.count(v1.Spawn) == 1, "never two processes of one backend"
+    one.exit(0)
+    assert one.backend.state is State.BACKING_OFF
+
+
+def test_the_delays_grow_then_it_is_given_up_until_a_call_wants_it(stage: Make) -> None:
+    one = stage()
+    for delay in (1, 2, 4):
+        one.start_process()
+        one.exit(1)
+        assert one.backend.state is State.BACKING_OFF
+        spawns = one.count(v1.Spawn)
+        one.wait(delay - 0.1)
+        assert one.count(v1.Spawn) == spawns
+        one.wait(0.2)
+        assert one.count(v1.Spawn) == spawns + 1
+    one.start_process()
+    one.exit(1)
+    assert one.backend.state is State.FAILED
+    one.wait(3600)
+    assert one.count(v1.Spawn) == 4
+    one.backend.want()
+    assert one.backend.state is State.SPAWNING
+    one.refuse("still no")
+    assert one.backend.state is State.FAILED, "one attempt per call"
+    assert one.backend.last_error == "it could not be started: still no"
+    one.backend.want()
+    one.connect()
+    assert one.backend.state is State.READY
+
+
+def test_a_backend_that_ran_long_enough_starts_anew(stage: Make) -> None:
+    one = stage()
+    for _ in range(10):
+        one.connect()
+        one.wait(61)
+        one.exit(1)
+        one.wait(1.1)
+    assert one.backend.state is State.SPAWNING and one.backend.restarts == 10
+
+
+@pytest.mark.parametrize(
+    ("plan", "error"),
+    [
+        ({"argv": ("nothing-such",)}, "was not found on PATH"),
+        ({"cwd": "/nowhere"}, "does not exist (cwd)"),
+        ({"argv": ("sh", "x" * (5 << 20))}, "over the limit"),
+    ],
+)
+def test_what_cannot_be_started_fails_at_once(
+    stage: Make, plan: dict[str, Any], error: str
+) -> None:
+    one = stage(**plan)
+    assert one.backend.state is State.FAILED and error in one.backend.trouble
+    assert one.sent == []
+    one.backend.want()
+    assert one.backend.state is State.FAILED
+
+
+def test_the_start_timeout_covers_spawn_initialize_and_lists(stage: Make) -> None:
+    one = stage(start_timeout_seconds=10.0)
+    process = one.start_process()
+    one.wait(9)
+    (request,) = process.heard()
+    result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {}}
+    process.say(id=request["id"], result=result)
+    one.turn()
+    one.wait(1.1)
+    assert one.backend.state is State.FALLEN
+    assert one.backend.last_error is not None and "within 10 s" in one.backend.last_error
+    assert one.sent[-1] == v1.StopBackend("fix", process.pid)
+    one.exit(-15)
+    assert one.backend.last_error.endswith("(start_timeout_seconds); it was ended by SIGTERM")
+
+
+def test_a_supervisor_that_does_not_answer_is_named(stage: Make) -> None:
+    one = stage(start_timeout_seconds=10.0)
+    one.wait(11)
+    assert one.backend.state is State.SPAWNING
+    assert one.backend.last_error == (
+        "the supervisor did not start it within 10 s (start_timeout_seconds)"
+    )
+
+
+def test_learning_ends_with_the_lists_or_with_the_start_timeout(stage: Make) -> None:
+    one = stage(start_timeout_seconds=10.0)
+    assert one.backend.learning
+    one.connect()
+    assert not one.backend.learning
+    two = stage(start_timeout_seconds=10.0)
+    for _ in range(2):
+        two.refuse()
+        assert two.backend.learning
+        two.wait(2.1)
+    two.wait(7)
+    assert not two.backend.learning
+
+
+def test_descriptors_that_do_not_come_are_a_failed_start(stage: Make) -> None:
+    one = stage()
+    one.backend.spawned(v1.Spawned(one.spawn.token, "fix", 4711))
+    assert one.backend.state is State.FALLEN and one.backend.last_error == "none came"
+    assert one.sent[-1] == v1.StopBackend("fix", 4711)
+    one.backend.exited(v1.Exited("fix", 4711, -15))
+    assert one.backend.state is State.BACKING_OFF
+
+
+def test_messages_about_other_processes_change_nothing(stage: Make) -> None:
+    one = stage()
+    one.connect()
+    one.backend.exited(v1.Exited("fix", 1, 0))
+    one.backend.spawned(v1.Spawned(99, "fix", 1))
+    one.backend.refused(v1.SpawnRefused(99, "fix", "no"))
+    assert one.backend.state is State.READY
+
+
+def test_an_idle_backend_stops_but_not_under_a_call(stage: Make) -> None:
+    one = stage(idle_stop_seconds=10.0)
+    process = one.connect()
+    one.wait(9)
+    one.backend.call(7, "tools/call", b"{}")
+    one.wait(100)
+    assert one.backend.state is State.READY
+    process.say(id=7, result={})
+    one.turn()
+    one.wait(9)
+    assert one.backend.state is State.READY
+    one.wait(2)
+    assert one.backend.state is State.STOPPING
+    one.backend.want()
+    one.exit(0)
+    assert one.backend.state is State.IDLE and one.told[-1][0] == "replied"
+    one.backend.want()
+    one.connect()
+    assert one.backend.restarts == 0 and one.backend.last_error is None
+
+
+def test_a_subscribed_backend_is_not_stopped(stage: Make) -> None:
+    one = stage(idle_stop_seconds=10.0)
+    one.connect(resources={"subscribe": True})
+    one.backend.subscribe(frozenset({"a://b"}))
+    one.wait(100)
+    assert one.backend.state is State.READY
+    one.backend.subscribed("a://b", wanted=False)
+    one.wait(100)
+    one.wait(100)
+    assert one.backend.state is State.STOPPING
+
+
+def test_another_client_means_another_process_unless_a_call_is_under_way(stage: Make) -> None:
+    one = stage()
+    one.connect()
+    one.introduce()
+    assert one.backend.state is State.READY, "the same client again"
+    one.backend.call(7, "tools/call", b"{}")
+    one.introduce(roots={})
+    assert one.backend.state is State.READY
+    one.processes[-1].say(id=7, result={})
+    one.turn()
+    one.introduce(sampling={})
+    assert one.backend.state is State.STOPPING
+    one.exit(0)
+    assert one.backend.state is State.SPAWNING
+    process = one.start_process()
+    assert process.heard()[0]["params"]["capabilities"] == {"sampling": {}}
+
+
+def test_level_subscriptions_and_pause_outlive_a_process(stage: Make) -> None:
+    one = stage()
+    one.backend.set_level("error")
+    one.backend.subscribe(frozenset({"a://b"}))
+    for _ in range(2):
+        process = one.connect(logging={}, resources={"subscribe": True})
+        methods = [message["method"] for message in process.heard()]
+        assert methods == ["logging/setLevel", "resources/subscribe"]
+        one.exit(1)
+        one.wait(2.1)
+    one.backend.pause(paused=True)
+    process = one.start_process()
+    (request,) = process.heard()
+    process.say(id=request["id"], result={"protocolVersion": "2025-11-25", "capabilities": {}})
+    one.turn()
+    assert one.backend.state is State.CONNECTING
+    one.backend.pause(paused=False)
+    one.turn()
+    assert one.backend.state is State.READY
+
+
+def test_messages_both_ways(stage: Make) -> None:
+    one = stage(client=False)
+    one.introduce(sampling={}, roots={})
+    process = one.connect()
+    process.heard()
+    one.backend.call(7, "tools/call", b'{"a":1}')
+    one.backend.cancel(7, b'{"requestId":7}')
+    one.backend.cancel(7, b'{"requestId":7}')
+    process.say(id=7, result={})
+    process.say(id="q", method="sampling/createMessage", params={})
+    process.say(method="notifications/progress", params={"progressToken": 7, "progress": 1})
+    one.turn()
+    assert one.told == [("asked", process.pid, b'"q"', "sampling/createMessage", b"")]
+    one.backend.answer(process.pid, b'"q"', b'"result":{}}')
+    one.backend.answer(process.pid + 1, b'"q"', b'"result":{}}')
+    one.backend.notify("notifications/roots/list_changed", b"", "roots")
+    one.backend.notify("notifications/x", b"{}", "elicitation")
+    one.turn()
+    assert [(m.get("method"), m.get("id")) for m in process.heard()] == [
+        ("tools/call", 7),
+        ("notifications/cancelled", None),
+        (None, "q"),
+        ("notifications/roots/list_changed", None),
+    ]
+
+
+def test_the_last_lines_of_stderr_are_in_the_trouble(stage: Make) -> None:
+    one = stage()
+    process = one.start_process()
+    lines = b"".join(b"line %d\n" % number for number in range(20))
+    os.write(process.stderr, lines)
+    one.exit(1)
+    assert one.backend.trouble == (
+        "Backend 'fix' is not ready (backing_off): it exited with status 1\n"
+        "Its last lines on stderr:\nline 15\nline 16\nline 17\nline 18\nline 19"
+    )
+    assert ("stderr", lines) in one.told
+
+
+def test_a_list_that_is_not_answered_is_given_up_in_time(stage: Make) -> None:
+    one = stage()
+    process = one.connect()
+    process.heard()
+    process.say(method="notifications/tools/list_changed")
+    one.turn()
+    assert [message["method"] for message in process.heard()] == ["tools/list"]
+    one.wait(31)
+    process.say(method="notifications/tools/list_changed")
+    one.turn()
+    (request,) = process.heard()
+    process.say(id=request["id"], result={"tools": [1]})
+    one.turn()
+    assert one.backend.lists is not None and one.backend.lists.tools == [b"1"]
+    one.wait(100)
+    assert one.backend.state is State.READY
+
+
+def test_an_oversized_reply_is_told_by_its_id_or_by_there_being_one_call(stage: Make) -> None:
+    one = stage()
+    process = one.connect()
+    process.heard()
+    for call in (7, 8, 9):
+        one.backend.call(call, "tools/call", b"{}")
+    junk = "x" * 30_000
+
+    process.say_in_pieces(one.turn, id=8, result=[junk] * 5)
+    process.say_in_pieces(one.turn, result=[junk] * 5, id=7)
+    process.say_in_pieces(one.turn, id="other", result=[junk] * 5)
+    assert [told for told in one.told if told[0] == "oversized"] == [
+        ("oversized", 8),
+        ("oversized", 7),
+        ("oversized", 9),
+    ]
+    assert one.backend.skipped_lines == 3
