@@ -10,6 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -23,6 +24,7 @@ from relay_supervisor.adapters.loop import Loop
 from relay_supervisor.adapters.signals import Signals
 from relay_supervisor.adapters.worker_pipe import WorkerPipe
 from relay_supervisor.core import effects, events
+from relay_supervisor.core.generation import Source
 from relay_supervisor.core.relay import Relay
 from relay_supervisor.core.workers import Identity
 from relay_supervisor.errors import ConfigurationError, SpawnFailed
@@ -35,7 +37,11 @@ OVERSLEPT_SECONDS: Final = 1.0
 LAST_WRITE_SECONDS_MAX: Final = 0.1
 """At the end the client gets this long to read what is still queued for it."""
 
+NAME_BYTES_MAX: Final = 255
 CONFIG_BYTES_MAX: Final = 1 << 20
+JOURNAL_LINES_MAX: Final = 1000
+"""Events kept for the journal while no worker is up; older ones are lost."""
+
 SNAPSHOTS_MAX: Final = 8
 """Cache files of one configuration that are looked at: one for each kind of client."""
 
@@ -49,10 +55,12 @@ class Supervisor:
         self._loop = Loop()
         self._log = Logbook(config.log_level, config.log_format)
         self._pipes: dict[int, WorkerPipe] = {}
+        self._workers: dict[int, int] = {}  # generation of each worker's pid
+        self._journal: deque[bytes] = deque(maxlen=JOURNAL_LINES_MAX)
         self._backends: dict[int, children.Pipes] = {}
         self._events: deque[events.AnyEvent] = deque()
         self._status: int | None = None
-        instance = os.urandom(4).hex()
+        instance = self._instance = os.urandom(4).hex()
         snapshot = _read_config(config)
         base = cache.key(snapshot or b"", config.project.encode(errors="surrogateescape"))
         cache_dir = os.path.join(config.state_dir, "cache")
@@ -60,11 +68,9 @@ class Supervisor:
             instance=instance,
             build=__version__,
             pid=os.getpid(),
-            # A file that was asked for and is missing is an error; no file at all is not.
-            config_path=config.config_path
-            if config.config_explicit or snapshot is not None
-            else None,
-            config=snapshot,
+            config_path=config.config_path,
+            config_required=config.config_explicit,
+            started_at=time.time(),
             project=config.project,
             state_dir=config.state_dir,
             log_level=config.log_level,
@@ -75,6 +81,7 @@ class Supervisor:
             _read_snapshots(cache_dir, base),
             lambda variant: os.path.join(cache_dir, f"{base}.{variant}.cache"),
             int.from_bytes(os.urandom(8), "big") | 1,
+            Source(*_current_release(config.state_dir), config=snapshot),
         )
         self._carry_out = self._effect_table()
         self._signals = Signals(
@@ -98,7 +105,8 @@ class Supervisor:
             effects.SendToClient: lambda e: self._client.send(e.buffers),
             effects.SendToWorker: self._send_to_worker,
             effects.SpawnWorker: self._spawn_worker,
-            effects.ClosePipe: lambda e: self._pipes.pop(e.generation).close(),
+            effects.ClosePipe: lambda e: self._pipes[e.generation].hang_up(),
+            effects.Journal: self._write_journal,
             effects.SpawnBackend: self._spawn_backend,
             effects.CloseStdin: self._close_stdin,
             effects.Signal: lambda e: children.kill_group(e.pid, e.signal),
@@ -154,6 +162,10 @@ class Supervisor:
 
     def _flush(self) -> None:
         self._client.flush()
+        if self._journal and (active := self._relay.shared.workers.state.active) is not None:
+            lines = b"".join(self._journal)
+            self._journal.clear()
+            self._send_to_worker(effects.SendToWorker(active, v1.Journal(), lines))
         if self._log.waiting and (active := self._relay.shared.workers.state.active) is not None:
             lines, dropped = self._log.take_for_file()
             self._send_to_worker(effects.SendToWorker(active, v1.Log(dropped), lines))
@@ -161,6 +173,7 @@ class Supervisor:
         for pipe in self._pipes.values():
             if pipe.paused != full:
                 pipe.pause(paused=full)
+                self._on(events.WorkersUnread(full))
             pipe.flush()
         self._relay.shared.state.stderr_dropped = self._log.dropped
 
@@ -179,12 +192,14 @@ class Supervisor:
             return
         self._pipes[number] = pipe
         try:
-            pid = children.spawn_worker(pipe.passed, pipe.stdout)
+            pid = children.spawn_worker(effect.python, pipe.passed, pipe.ledger, pipe.stdout)
         except SpawnFailed as error:
             pipe.not_started()
+            del self._pipes[number]
             self._on(events.WorkerSpawnFailed(number, str(error)))
             return
         pipe.started()
+        self._workers[pid] = number
         self._on(events.WorkerSpawned(number, pid))
 
     def _spawn_backend(self, effect: effects.SpawnBackend) -> None:
@@ -218,7 +233,18 @@ class Supervisor:
         for pid, status in children.reap():
             if (pipes := self._backends.pop(pid, None)) is not None:
                 pipes.close()
-            self._on(events.ProcessExited(pid, status))
+            stages = None
+            if (number := self._workers.pop(pid, None)) is not None:
+                pipe = self._pipes.pop(number)
+                pipe.drain()
+                stages = pipe.stages()
+                pipe.close()
+            self._on(events.ProcessExited(pid, status, stages))
+
+    def _write_journal(self, effect: effects.Journal) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        about = {"at": now, "instance": self._instance, "event": effect.event}
+        self._journal.append(msgspec.json.encode(about | effect.fields) + b"\n")
 
     # ---- the end ----------------------------------------------------------------------------
 
@@ -257,6 +283,22 @@ def _read_config(config: settings.Settings) -> bytes | None:
             return file.read(CONFIG_BYTES_MAX + 1)
     except OSError:
         return None
+
+
+def _current_release(state_dir: str) -> tuple[str, str]:
+    """Return interpreter and name of the release that a new relay starts with: the one all relays
+    have committed, else the environment this process itself runs in.
+    """
+    releases = os.path.join(state_dir, "releases")
+    try:
+        with open(os.path.join(releases, "current"), encoding="utf-8") as file:
+            name = file.read(NAME_BYTES_MAX).strip()
+    except (OSError, ValueError):
+        return sys.executable, ""
+    python = os.path.join(releases, name, "bin", "python")
+    if not name or "/" in name or not os.path.exists(os.path.join(releases, name, "release.json")):
+        return sys.executable, ""
+    return python, name
 
 
 def _read_snapshots(cache_dir: str, base: str) -> dict[str, bytes]:

@@ -46,21 +46,31 @@ class Pipes(msgspec.Struct):
                 setattr(self, name, -1)
 
 
-def spawn_worker(passed: Sequence[int], output: int) -> int:
+def spawn_worker(python: str, passed: Sequence[int], ledger: int, output: int) -> int:
     """Start a worker and return its pid.
 
     Args:
+        python: the interpreter to run it with, whose environment has `relay_worker`.
         passed: descriptors it inherits and finds by their numbers in its arguments.
+        ledger: descriptor of the ledger's memory, inherited too.
         output: where its stdout and stderr go.
 
     Raises:
         SpawnFailed: the machine has no room for it.
     """
     # -P: the working directory is the user's project, and nothing is to be imported from there.
-    argv = [sys.executable, "-P", "-m", "relay_worker", "--fds", ",".join(map(str, passed))]
-    for fd in passed:
+    own = python == sys.executable
+    argv = [python, "-P", "-m", "relay_worker", "--fds", ",".join(map(str, passed))]
+    argv += ["--ledger", str(ledger)]
+    # A release is to run its own code, whatever the paths of the client's environment say.
+    foreign = () if own else ("PYTHONPATH", "PYTHONHOME")
+    env = {name: value for name, value in os.environ.items() if name not in foreign}
+    for fd in (*passed, ledger):
         os.set_inheritable(fd, True)
-    return _spawn(argv, os.environ, (os.devnull, output, output))
+    try:
+        return _spawn(argv, env, (os.devnull, output, output))
+    finally:
+        os.set_inheritable(ledger, False)  # the others are closed by now, this one we keep
 
 
 def spawn_backend(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> tuple[int, Pipes]:

@@ -5,16 +5,19 @@ Two pipes and not one socket: writing to a dead worker must not lose what it had
 
 import contextlib
 import fcntl
+import mmap
 import os
 import socket
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from relay_supervisor.adapters.loop import READ, WRITE, Loop
 from relay_supervisor.core.events import AnyEvent, WorkerFrame, WorkerPipeFailed
 from relay_supervisor.errors import FrameTooLarge
 from relay_supervisor.wire.framing import Buffer, FrameReader, WriteQueue, prefix
+from relay_supervisor.wire.ledger import LEDGER_BYTES, Ledger
 
 READ_BYTES: Final = 64 << 10
 READ_BYTES_MAX: Final = 1 << 20
@@ -50,7 +53,10 @@ class WorkerPipe:
         self.stdout = worker_err
         self.passed = (worker_in, worker_out, worker_socket.detach(), worker_life)
         """The worker's ends, to be inherited: frames in, frames out, descriptors, life."""
-        self._open = True
+        self.ledger = _shared_memory(LEDGER_BYTES)
+        """Descriptor of the ledger's memory, to be inherited as well."""
+        self._talking = True  # it may still be written to
+        self._reading = True  # there may still be something to read
         self._writing = False
         self.paused = False
         """Frames are not read, as the client has too much to read already."""
@@ -66,13 +72,13 @@ class WorkerPipe:
         """The worker could not be started: close everything."""
         for fd in (*self.passed, self.stdout, self._err):
             os.close(fd)
-        self._err = -1
+        self.hang_up()
         self.close()
 
     def pause(self, *, paused: bool) -> None:
         """Stop or go on reading frames."""
         self.paused = paused
-        if not self._open:
+        if not self._reading:
             return
         if paused:
             self._loop.unwatch(self._in)
@@ -81,7 +87,7 @@ class WorkerPipe:
 
     def send(self, header: bytes, payload: Buffer) -> None:
         """Queue one frame."""
-        if self._open:
+        if self._talking:
             self._queue.append(prefix(header, len(payload)) + header, payload)
 
     def send_fds(self, token: int, fds: list[int]) -> None:
@@ -107,16 +113,40 @@ class WorkerPipe:
             else:
                 self._loop.unwatch(self._out)
 
-    def close(self) -> None:
-        """Close the pipes and the life line; stderr is read on to its end."""
-        if not self._open:
+    def hang_up(self) -> None:
+        """Say nothing more to the worker, and cut its life line. What it has said is still read."""
+        if not self._talking:
             return
-        self._open = False
-        for fd in (self._in, self._out):
-            self._loop.unwatch(fd)
-            os.close(fd)
+        self._talking = False
+        self._queue.clear()
+        self._loop.unwatch(self._out)
+        os.close(self._out)
         self._socket.close()
         os.close(self._life)
+
+    def drain(self) -> None:
+        """The worker is dead: read all that it has left in the pipe."""
+        while self._reading:
+            self._read_ready(READ)
+
+    def stages(self) -> Mapping[int, int] | None:
+        """Return what the ledger of a dead worker says of each call; None: it does not know all."""
+        with mmap.mmap(self.ledger, LEDGER_BYTES) as memory, memoryview(memory) as view:
+            ledger = Ledger(view)
+            stages = dict(ledger.read()) if ledger.complete else None
+            ledger.close()
+        return stages
+
+    def close(self) -> None:
+        """The worker is dead and all is read; its stderr is read on to its end."""
+        self.hang_up()
+        self._stop_reading()
+        os.close(self._in)
+        os.close(self.ledger)
+
+    def _stop_reading(self) -> None:
+        self._reading = False
+        self._loop.unwatch(self._in)
 
     def _read_ready(self, _events: int) -> None:
         try:
@@ -125,13 +155,13 @@ class WorkerPipe:
             return
         self._read_bytes = READ_BYTES_MAX if len(data) == self._read_bytes else READ_BYTES
         if not data:
-            self._loop.unwatch(self._in)
+            self._stop_reading()
             self._on_event(WorkerPipeFailed(self.generation, "it closed its pipe"))
             return
         try:
             frames = self._frames.feed(data)
         except FrameTooLarge as error:
-            self._loop.unwatch(self._in)
+            self._stop_reading()
             self._on_event(WorkerPipeFailed(self.generation, str(error)))
             return
         for header, payload in frames:
@@ -153,3 +183,14 @@ def _pipe() -> tuple[int, int]:
         with contextlib.suppress(OSError):
             fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     return ends
+
+
+def _shared_memory(size: int) -> int:
+    """Return a descriptor of zeroed memory that two processes can map."""
+    if sys.platform == "linux":
+        fd = os.memfd_create("mcp-relay-ledger")
+    else:
+        fd, path = tempfile.mkstemp(prefix="mcp-relay-ledger-")
+        os.unlink(path)
+    os.ftruncate(fd, size)
+    return fd

@@ -59,9 +59,20 @@ class Backends:
             self._shared.processes.end(message.pid, Pace.PATIENT, now)
 
     def reported(self, generation: Generation, message: v1.BackendState) -> None:
-        """A worker says how a backend is; only the active one's word counts."""
+        """A worker says how a backend is; only the active one's word counts now."""
+        generation.offer.states[message.backend] = message
+        if generation.number == self._shared.workers.state.active:
+            self._show(message)
+
+    def serve(self, generation: Generation) -> None:
+        """The backends of this generation are the ones that count from now on."""
+        self.configured(generation.offer.backends)
+        for message in generation.offer.states.values():
+            self._show(message)
+
+    def _show(self, message: v1.BackendState) -> None:
         backend = self._state.backends.get(message.backend)
-        if backend is None or generation.number != self._shared.workers.state.active:
+        if backend is None:
             return
         backend.state, backend.pid, backend.tools = message.state, message.pid, message.tools
         backend.restarts, backend.last_error = message.restarts, message.last_error
@@ -71,5 +82,6 @@ class Backends:
         """Their worker is dead, and nobody else can speak with them."""
         for process in self._shared.processes.backends_of(generation):
             self._shared.processes.end(process.pid, Pace.HURRIED, now)
-        for backend in self._state.backends.values():
-            backend.state, backend.pid = "lost", None
+        if self._shared.workers.state.active in (None, generation):
+            for backend in self._state.backends.values():
+                backend.state, backend.pid = "lost", None

@@ -5,14 +5,19 @@ exactly once or cancelled; a call is one attempt, and what comes back for a call
 in the table is late and dropped.
 """
 
+from collections.abc import Mapping
 from typing import Final
+
+import msgspec
 
 from relay_supervisor.core import mcp
 from relay_supervisor.core.mcp import Kind
+from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import BackendCall, ClientRequest, Phase
 from relay_supervisor.wire import v1
+from relay_supervisor.wire.ledger import Stage
 
 LATENCIES_KEPT: Final = 1024
 
@@ -25,16 +30,24 @@ _KINDS: Final = {
 }
 
 
+class Losses(msgspec.Struct):
+    """What became of the calls of a dead worker."""
+
+    resent: int = 0
+    unknown: int = 0
+
+
 class Calls:
     """The way of a request to a worker and of its answer back."""
 
-    def __init__(self, shared: Shared, requests: Requests) -> None:
+    def __init__(self, shared: Shared, requests: Requests, recovery: Recovery) -> None:
         self._state = shared.state
         self._registry = shared.registry
         self._workers = shared.workers
         self._timers = shared.timers
         self._out = shared.out
         self._open = requests
+        self._recovery = recovery
 
     # ---- to the worker ----------------------------------------------------------------------
 
@@ -50,15 +63,18 @@ class Calls:
             return self._refuse(request, "requests_in_flight_max", limits.requests_in_flight_max)
         if self._workers.state.active is not None:
             return self._dispatch(request, now)
+        if self._recovery.degraded:
+            return self.fail(
+                request,
+                "Relay: its worker dies again and again, so this was not carried out. The relay "
+                "goes on trying; `relayctl status` and `relayctl logs` say why.",
+            )
         held = self._open.waiting(Phase.HELD)
         if len(held) >= limits.queue_requests_max:
             return self._refuse(request, "queue_requests_max", limits.queue_requests_max)
         if held and sum(len(r.params) for r in held) + size > limits.queue_bytes_max:
             return self._refuse(request, "queue_bytes_max", limits.queue_bytes_max)
-        request.phase = Phase.HELD
-        if not held:
-            self._timers.set("held", now + limits.queue_wait_seconds)
-        return None
+        return self._hold(request, now)
 
     def release(self, now: float) -> None:
         """A worker is up: carry out what was held, oldest first."""
@@ -66,18 +82,24 @@ class Calls:
         for request in self._open.waiting(Phase.HELD):
             self._dispatch(request, now)
 
+    def _hold(self, request: ClientRequest, now: float) -> None:
+        request.phase = Phase.HELD
+        request.held_since = now
+        if "held" not in self._timers.at:
+            self._timers.set("held", now + self._state.limits.queue_wait_seconds)
+
     def expire_held(self, now: float) -> None:
         """Answer the requests that waited too long for a worker."""
         limit = self._state.limits.queue_wait_seconds
         for request in self._open.waiting(Phase.HELD):
-            if now >= request.arrived + limit:  # the very sum the deadline was set to
+            if now >= request.held_since + limit:  # the very sum the deadline was set to
                 self.fail(
                     request,
                     f"Relay: no worker came up within {limit:g} s (queue_wait_seconds), so this "
                     "was not carried out. The relay goes on trying; see `relayctl status`.",
                 )
         if held := self._open.waiting(Phase.HELD):
-            self._timers.set("held", held[0].arrived + limit)
+            self._timers.set("held", min(r.held_since for r in held) + limit)
 
     def _dispatch(self, request: ClientRequest, now: float) -> None:
         state = self._state
@@ -87,15 +109,16 @@ class Calls:
         number = request.call = state.last_call
         assert number <= v1.CALL_MAX
         request.phase = Phase.CALLING
+        request.attempts += 1
         name = self._registry.owners.get(_KINDS.get(request.method, Kind.TEMPLATES), {})
         backend = name.get(request.name, "")
-        call = BackendCall(number, request.id, active, backend, now)
+        call = BackendCall(number, request.id, active, backend, now, request.attempts)
         state.calls[number] = call
         if (owner := state.backends.get(backend)) is not None:
             owner.calls += 1
             if owner.call_timeout_seconds is not None:
                 self._limit(call, now + owner.call_timeout_seconds)
-        message = v1.Call(number, request.method, request.name, request.era)
+        message = v1.Call(number, request.method, request.name, request.era, request.attempts)
         self._out.worker(active, message, request.params)
 
     def _refuse(self, request: ClientRequest, setting: str, limit: int) -> None:
@@ -105,12 +128,12 @@ class Calls:
 
     # ---- back from the worker ---------------------------------------------------------------
 
-    def reply(self, generation: int, message: v1.Reply, payload: bytes, now: float) -> None:
-        """A worker answered a call."""
+    def reply(self, generation: int, message: v1.Reply, payload: bytes, now: float) -> bool:
+        """A worker answered a call; False where nobody waits for it any more."""
         call = self._state.calls.get(message.call)
         if call is None or call.generation != generation:
             self._state.counts.late_replies += 1
-            return
+            return False
         request = self._state.requests[call.request]
         if (owner := self._state.backends.get(call.backend)) is not None:
             owner.errors += message.outcome != v1.OUTCOME_RESULT
@@ -118,6 +141,7 @@ class Calls:
             self._remember_subscription(request)
         self._measure(now - call.sent)
         self._open.answer(request, payload)
+        return True
 
     def progress(self, generation: int, message: v1.Progress, payload: bytes) -> None:
         """A worker reported progress: pass it on under the client's own token."""
@@ -135,15 +159,37 @@ class Calls:
         if call is not None:
             self._out.worker(call.generation, v1.Cancel(call.number), params)
 
-    def lose_generation(self, generation: int) -> None:
-        """A worker died: answer what it had under way, as nobody else can."""
+    def settle(self, generation: int, stages: Mapping[int, int] | None, now: float) -> Losses:
+        """A worker is dead beyond doubt: decide for each of its calls, by what its ledger says.
+
+        Nothing that a backend may have seen is sent again, but for what may be repeated, once.
+        """
+        losses = Losses()
         for call in [c for c in self._state.calls.values() if c.generation == generation]:
+            request = self._state.requests[call.request]
+            del self._state.calls[call.number]
+            request.call = 0
+            untouched = stages is not None and stages.get(call.number, 0) <= Stage.RECEIVED
+            if untouched or (self._repeatable(request) and request.attempts == 1):
+                losses.resent += 1
+                self._state.counts.retried += not untouched
+                self._hold(request, now)
+                continue
+            losses.unknown += 1
             self._state.counts.unknown_outcome += 1
             self.fail(
-                self._state.requests[call.request],
+                request,
                 "Relay: its worker died while this was under way. The outcome is unknown: it may "
-                "have run. A new worker is being started; check before you repeat it.",
+                "have run. Check before you repeat it.",
             )
+        if self._workers.state.active is not None:
+            self.release(now)
+        return losses
+
+    def _repeatable(self, request: ClientRequest) -> bool:
+        if request.method == "tools/call":
+            return request.name in self._registry.repeatable
+        return request.method in mcp.REPEATABLE
 
     def abandon(self) -> None:
         """The relay ends: answer everything that is still open."""
@@ -187,7 +233,7 @@ class Calls:
     def postpone(self, seconds: float) -> None:
         """Nobody could run for so long: it does not count against anybody."""
         for request in self._open.waiting(Phase.HELD):
-            request.arrived += seconds
+            request.held_since += seconds
         for call in self._state.calls.values():
             if call.deadline is not None:
                 call.deadline += seconds

@@ -84,9 +84,7 @@ class Drains:
         assert generation.state is Life.DRAINING
         generation.advance(Step.EMPTIED)
         seconds = round(now - drain.began, 3)
-        shared.out.journal(
-            "drained", generation=number, seconds=seconds, cancelled=drain.cancelled
-        )
+        shared.out.journal("drained", generation=number, seconds=seconds, cancelled=drain.cancelled)
         shared.out.worker(number, v1.Retire())
         for process in shared.processes.backends_of(number):
             shared.processes.end(process.pid, Pace.PATIENT, now)

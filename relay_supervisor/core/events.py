@@ -1,5 +1,6 @@
 """What happened, in the past tense: everything the core ever learns about the world."""
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import msgspec
@@ -85,7 +86,7 @@ class ProcessExited(Event, frozen=True):
 
     pid: int
     status: int
-    stages: dict[int, int] | None = None
+    stages: Mapping[int, int] | None = None
     """Of a worker: what its ledger says of each call (`wire.ledger.Stage`); None: it has none."""
 
 

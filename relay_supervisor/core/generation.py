@@ -79,6 +79,7 @@ class Source(msgspec.Struct, frozen=True):
 class Offer(msgspec.Struct):
     """What a worker has reported of itself: it takes effect when its generation is active."""
 
+    configured: bool = False
     backends: list[v1.BackendInfo] = []
     limits: v1.Limits = msgspec.field(default_factory=v1.Limits)
     problems: list[str] = []

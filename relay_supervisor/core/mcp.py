@@ -61,6 +61,9 @@ ROUTED_BY: Final = {
 }
 """Requests carried out by a backend, with the param they are routed by (completion by its ref)."""
 
+REPEATABLE: Final = frozenset({"prompts/get", "resources/read", "completion/complete"})
+"""Requests that change nothing, by the specification."""
+
 LEGACY_ONLY: Final = frozenset(
     {"ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"}
 )

@@ -112,5 +112,3 @@ class Recovery:
         else:
             return
         out.journal("degraded", condition=state.condition.value)
-
-

@@ -51,6 +51,8 @@ class Registry(msgspec.Struct):
     """
     seen: dict[Kind, bytes] = {}
     """The page of each list that the client was last sent or told of."""
+    repeatable: set[str] = set()
+    """Tools that may be called again after an unknown outcome."""
     owners: dict[Kind, dict[str, str]] = {}
     """Backend of each item by its name or URI."""
 
@@ -66,16 +68,16 @@ class Registry(msgspec.Struct):
         """Keep the raw lists of a backend."""
         self.lists[message.backend] = cache.Lists(message.backend, message.spec_hash, payload)
 
-    def update(self, message: v1.Catalogue, payload: bytes) -> bool:
-        """Serve a new catalogue, unless it is short of something for now; return whether the
-        client has to be told.
+    def update(self, message: v1.Catalogue, payload: bytes, *, replace: bool = False) -> bool:
+        """Serve a new catalogue, unless it is short of something for now (or is to *replace* the
+        old one whatever it lacks); return whether the client has to be told.
 
         Raises:
             Exception: one of `UNDECODABLE`, the payload is broken; the old catalogue stays.
         """
         if message.digest != self.digest or self.body is None:
             body = cache.decode_body(payload)
-            if not message.settled and self._loses(body):
+            if not message.settled and not replace and self._loses(body):
                 return False
             self._serve(body, message.digest)
         self.settled = message.settled
@@ -126,6 +128,7 @@ class Registry(msgspec.Struct):
         self.body = body
         self.digest = digest
         self.rendered.clear()
+        self.repeatable = {entry.key for entry in body.tools if entry.repeatable}
         lists = (body.tools, body.prompts, body.resources, body.templates)
         for kind, entries in zip(Kind, lists, strict=True):
             self.pages[kind] = b"[%s]" % b",".join(entry.item for entry in entries)

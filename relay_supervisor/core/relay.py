@@ -7,6 +7,7 @@ Time is an argument, in seconds of a monotonic clock.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 from msgspec import Raw
 
 from relay_supervisor.core import events, mcp, status
@@ -14,12 +15,16 @@ from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.backends import Backends
 from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.client import Client
+from relay_supervisor.core.drains import Drains
 from relay_supervisor.core.effects import AnyEffect, LimitLines, ReplyToControl
 from relay_supervisor.core.ending import Ending
-from relay_supervisor.core.generation import GONE, Generation, Life, Step
+from relay_supervisor.core.generation import GONE, Generation, Life, Source, Step
+from relay_supervisor.core.heartbeat import Heartbeat
 from relay_supervisor.core.processes import Pace
+from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
+from relay_supervisor.core.swaps import Swaps
 from relay_supervisor.core.workers import Identity
 from relay_supervisor.errors import ProtocolError, RemoteProtocolError
 from relay_supervisor.wire import cache, control_v1, v1
@@ -35,18 +40,26 @@ class Relay:
         snapshots: Mapping[str, bytes],
         cache_path: Callable[[str], str],
         seed: int,
+        first: Source,
     ) -> None:
         """Begin with no worker and no client.
 
         Args:
             identity: what the relay knows of itself.
+            first: what the first generation is made of.
             snapshots: cache files read at the start, by the variant of their client.
             cache_path: gives the path of the cache file for a variant.
             seed: for nonces and back-off, not 0; the same seed gives the same run.
         """
         self.shared = shared = Shared(identity, seed)
         self.requests = Requests(shared)
-        self.calls = Calls(shared, self.requests)
+        self.recovery = Recovery(shared, first)
+        self.calls = Calls(shared, self.requests, self.recovery)
+        self.drains = Drains(shared, self.calls)
+        self.swaps = Swaps(
+            shared, self.drains, self.recovery, serve=self._serve, give_up=self._give_up
+        )
+        self.heartbeat = Heartbeat(shared, self._lose)
         self.asks = Asks(shared)
         self.backends = Backends(shared)
         self.client = Client(shared, self.requests, self.calls, self.asks, self._meet)
@@ -57,11 +70,19 @@ class Relay:
         self._events = self._event_table()
         self._messages = self._message_table()
         self._deadlines = self._deadline_table()
+        self._operations: dict[str, Callable[[int, dict[str, Any], float], None]] = {
+            "swap": self.swaps.request,
+            "rollback": self.swaps.rollback,
+        }
 
     def handle(self, event: events.AnyEvent, now: float) -> list[AnyEffect]:
         """Take in what happened and return what is to be done, in this order."""
         self._events[type(event)](event, now)
         self.ending.check(now)
+        if self.drains.open and self.ending.pace is None:
+            self.drains.check(now)
+            self.swaps.drained(now)
+        self.heartbeat.watch(needed=self._busy(), now=now)
         return self.shared.out.take()
 
     def next_deadline(self) -> float | None:
@@ -85,6 +106,7 @@ class Relay:
             events.BackendSpawnFailed: lambda e, now: self.backends.spawn_failed(e),
             events.ProcessExited: self._exited,
             events.ControlRequested: self._control,
+            events.WorkersUnread: lambda e, now: self.heartbeat.unread(unread=e.unread),
             events.StopRequested: lambda e, now: self.ending.signalled(now),
             events.Overslept: lambda e, now: self._overslept(e.seconds),
             events.DeadlinePassed: self._deadline_passed,
@@ -93,20 +115,22 @@ class Relay:
     def _message_table(self) -> dict[type, Callable[[Generation, Any, bytes, float], None]]:
         shared = self.shared
         return {
-            v1.Reply: lambda g, m, p, now: self.calls.reply(g.number, m, p, now),
+            v1.Reply: self._reply,
             v1.Progress: lambda g, m, p, now: self.calls.progress(g.number, m, p),
-            v1.Notification: lambda g, m, p, now: self.client.notify(m, p),
+            v1.Notification: self._notification,
             v1.BackendRequest: lambda g, m, p, now: self.asks.ask(g.number, m, p),
             v1.BackendCancel: lambda g, m, p, now: self.asks.withdraw(m, p),
             v1.Configured: self._configured,
             v1.Catalogue: self._catalogue,
-            v1.LearnedLists: lambda g, m, p, now: shared.registry.learn(m, p),
+            v1.LearnedLists: self._learned,
             v1.Spawn: lambda g, m, p, now: self.backends.spawn(g, m),
             v1.StopBackend: lambda g, m, p, now: self.backends.stop(g, m, now),
-            v1.BackendState: lambda g, m, p, now: self.backends.reported(g, m),
+            v1.BackendState: self._backend_state,
             v1.StatusRequest: self._status_request,
             v1.Ready: self._ready,
-            v1.Pong: lambda g, m, p, now: None,
+            v1.Pong: lambda g, m, p, now: self.heartbeat.answered(g),
+            v1.ConfigRead: self._config_read,
+            v1.Checked: self._checked,
             v1.Unknown: lambda g, m, p, now: shared.out.log("debug", f"unknown message {m.tag}"),
         }
 
@@ -115,6 +139,12 @@ class Relay:
             "process": lambda pid, now: self.shared.processes.climb(int(pid), now),
             "worker": self._worker_late,
             "respawn": lambda _, now: self._respawn(now),
+            "steady": lambda _, now: self.recovery.steady(),
+            "heartbeat": lambda _, now: self.heartbeat.beat(needed=self._busy(), now=now),
+            "candidate": lambda _, now: self.swaps.candidate_late(now),
+            "probation": lambda _, now: self.swaps.commit(now),
+            "drain": lambda number, now: self.drains.overdue(int(number)),
+            "drain_max": lambda number, now: self.drains.cut_off(int(number)),
             "first lists": lambda _, now: self._first_lists_waited(),
             "greeting": lambda _, now: self.client.greet_waiting(),
             "changed": lambda _, now: self.client.announce(),
@@ -131,6 +161,7 @@ class Relay:
 
     def _overslept(self, seconds: float) -> None:
         self.shared.timers.postpone(seconds)
+        self.heartbeat.forgive()
         self.calls.postpone(seconds)
 
     # ---- the client -------------------------------------------------------------------------
@@ -151,8 +182,9 @@ class Relay:
             registry.recall(snapshot)
         wait = self.shared.state.limits.first_list_wait_seconds
         self.shared.timers.set("first lists", now + wait)
-        if (active := self.shared.workers.active()) is not None:
-            self._introduce(active)
+        for generation in self.shared.workers.state.generations.values():
+            if generation.offer.configured and generation.state not in GONE:
+                self._introduce(generation)
 
     def _introduce(self, generation: Generation) -> None:
         """Tell a worker who the client is, and all that its predecessors knew."""
@@ -176,11 +208,15 @@ class Relay:
 
     def _start(self, event: events.Started, now: float) -> None:
         self.shared.state.started = now
-        self.shared.workers.spawn(now)
+        self.recovery.respawn(now)
+        self.shared.out.journal("started", build=self.shared.workers.identity.build)
 
     def _respawn(self, now: float) -> None:
         if self.ending.pace is None:
-            self.shared.workers.spawn(now)
+            self.recovery.respawn(now)
+
+    def _busy(self) -> bool:
+        return bool(self.shared.state.calls) or self.swaps.open
 
     def _worker_spawned(self, event: events.WorkerSpawned, now: float) -> None:
         self.shared.processes.add(event.pid, event.generation)
@@ -188,43 +224,120 @@ class Relay:
 
     def _worker_frame(self, event: events.WorkerFrame, now: float) -> None:
         generation = self.shared.workers.state.generations.get(event.generation)
-        if generation is None or generation.state in GONE:
-            return  # what it still had in the pipe when it was given up
+        if generation is None or generation.state is Life.RETIRED:
+            return  # what it still had to say when it was let go
         try:
-            if generation.state is Life.HANDSHAKING:
+            if generation.state is Life.FAILED:
+                # It was given up, but its calls are still its own: what it did answer counts.
+                message = v1.decode_to_supervisor(event.header)
+                if isinstance(message, v1.Reply):
+                    self._reply(generation, message, event.payload, now)
+            elif generation.state is Life.HANDSHAKING:
                 self.shared.workers.welcomed(generation, event.header, now)
+                self.swaps.welcomed(generation, now)
             else:
                 message = v1.decode_to_supervisor(event.header)
                 self._messages[type(message)](generation, message, event.payload, now)
         except (ProtocolError, *UNDECODABLE) as error:
             self._lose(generation.number, str(error), now)
 
+    def _reply(self, generation: Generation, message: v1.Reply, payload: bytes, now: float) -> None:
+        if self.calls.reply(generation.number, message, payload, now):
+            self.swaps.answered(generation.number, message.outcome, now)
+
+    def _config_read(
+        self, generation: Generation, message: v1.ConfigRead, payload: bytes, now: float
+    ) -> None:
+        generation.source = msgspec.structs.replace(generation.source, config=payload)
+
     def _configured(
         self, generation: Generation, message: v1.Configured, payload: bytes, now: float
     ) -> None:
-        state, out = self.shared.state, self.shared.out
-        state.limits = message.limits
-        state.problems = message.problems
-        out.put(LimitLines(message.limits.frame_bytes_max))
+        offer = generation.offer
+        offer.configured = True
+        offer.backends, offer.limits = message.backends, message.limits
+        offer.problems, offer.config_digest = message.problems, message.config_digest
+        offer.instructions = payload.decode(errors="replace")
         for problem in message.problems:
-            out.log("warning", f"configuration: {problem}")
-        self.backends.configured(message.backends)
-        self.shared.registry.instructions = payload.decode(errors="replace")
+            self.shared.out.log("warning", f"configuration: {problem}")
+        self._introduce(generation)
+        if self.swaps.is_candidate(generation):
+            self.swaps.configured(generation, now)
+        elif self.shared.workers.active() is None:
+            self.shared.workers.promote(generation)
+            self._serve(generation, now)
+            if self.recovery.state.source is None:
+                self.recovery.committed(generation)
+
+    def _serve(self, generation: Generation, now: float) -> None:
+        """What this generation has reported is what the client gets from now on."""
+        offer, shared = generation.offer, self.shared
+        shared.state.limits, shared.state.problems = offer.limits, offer.problems
+        shared.out.put(LimitLines(offer.limits.frame_bytes_max))
+        self.backends.serve(generation)
+        shared.registry.instructions = offer.instructions
+        for lists in offer.lists:
+            shared.registry.lists[lists.backend] = lists
         self.client.greet_waiting()
-        if self.shared.workers.active() is None:
-            self.shared.workers.promote(generation, now)
-            self._introduce(generation)
-            self.calls.release(now)
+        if offer.catalogue is not None:
+            self._show_catalogue(offer.catalogue, offer.body, now, replace=True)
+        shared.tell_active(v1.Subscriptions(self.client.subscriptions()))
+        if shared.state.peer.log_level is not None:
+            shared.tell_active(v1.SetLevel(shared.state.peer.log_level))
+        self.recovery.serving(now)
+        self.calls.release(now)
 
     def _ready(self, generation: Generation, message: v1.Ready, payload: bytes, now: float) -> None:
         if (message.generation, message.nonce) != (generation.number, generation.nonce):
             raise RemoteProtocolError("it reports another generation ready")
         generation.advance(Step.REPORTED_READY)
+        self.swaps.check_gate(generation, now)
+
+    def _checked(
+        self, generation: Generation, message: v1.Checked, payload: bytes, now: float
+    ) -> None:
+        if message.token:
+            self.swaps.checked(generation, message, now)
+        else:
+            generation.offer.checks = message.results
+
+    def _learned(
+        self, generation: Generation, message: v1.LearnedLists, payload: bytes, now: float
+    ) -> None:
+        if generation.number == self.shared.workers.state.active:
+            self.shared.registry.learn(message, payload)
+        else:
+            lists = cache.Lists(message.backend, message.spec_hash, payload)
+            generation.offer.lists.append(lists)
+
+    def _backend_state(
+        self, generation: Generation, message: v1.BackendState, payload: bytes, now: float
+    ) -> None:
+        self.backends.reported(generation, message)
+        self.swaps.check_gate(generation, now)
+
+    def _notification(
+        self, generation: Generation, message: v1.Notification, payload: bytes, now: float
+    ) -> None:
+        # Of a generation that only finishes its calls, what it says of them still counts; news of
+        # resources come from the one that serves, or they would come twice.
+        active = generation.number == self.shared.workers.state.active
+        if active or message.method == "notifications/message":
+            self.client.notify(message, payload)
 
     def _catalogue(
         self, generation: Generation, message: v1.Catalogue, payload: bytes, now: float
     ) -> None:
-        if self.shared.registry.update(message, payload):
+        generation.offer.catalogue, generation.offer.body = message, payload
+        if generation.number == self.shared.workers.state.active:
+            self._show_catalogue(message, payload, now)
+        else:
+            self.swaps.check_gate(generation, now)
+
+    def _show_catalogue(
+        self, message: v1.Catalogue, payload: bytes, now: float, *, replace: bool = False
+    ) -> None:
+        if self.shared.registry.update(message, payload, replace=replace):
             self.client.changed(now)
         if self.shared.registry.servable:
             self.shared.timers.clear("first lists")
@@ -234,21 +347,30 @@ class Relay:
         generation = self.shared.workers.state.generations[int(number)]
         self._lose(generation.number, f"it was {generation.state.value} for too long", now)
 
-    def _lose(self, number: int, reason: str, now: float) -> None:
-        """A worker cannot go on: answer for it, end its backends and itself, start another."""
-        workers = self.shared.workers
-        generation = workers.state.generations.get(number)
-        if generation is None or generation.state in GONE or self.ending.pace is not None:
+    def _give_up(self, number: int, reason: str, now: float) -> None:
+        """End a generation at once. Its calls are decided on when its death is proven."""
+        generation = self.shared.workers.state.generations.get(number)
+        if generation is None or generation.state in GONE:
             return
-        workers.fail(generation, reason)
-        self.calls.lose_generation(number)
+        self.shared.workers.fail(generation, reason)
         self.asks.lose(generation=number)
         self.backends.lost(number, now)
+        self.drains.gone(number)
         if generation.pid is None:
-            workers.forget(number)
+            self._settle(number, {}, reason, now)
         else:
             self.shared.processes.end(generation.pid, Pace.AT_ONCE, now)
-        workers.respawn_later(now)
+
+    def _lose(self, number: int, reason: str, now: float) -> None:
+        """A worker cannot go on: end it, and see to it that somebody serves."""
+        generation = self.shared.workers.state.generations.get(number)
+        if generation is None or generation.state in GONE or self.ending.pace is not None:
+            return
+        was = generation.state
+        self._give_up(number, reason, now)
+        served = self.swaps.lost(generation, reason, now)
+        if not served and was not in (Life.STANDBY, Life.DRAINING):
+            self.recovery.died(now)
 
     def _exited(self, event: events.ProcessExited, now: float) -> None:
         process = self.shared.processes.exited(event.pid)
@@ -262,27 +384,47 @@ class Relay:
             how = _how_it_ended(event.status)
             self.shared.out.log("debug", f"worker of generation {process.generation}: {how}")
             self._lose(process.generation, how, now)
-            self.shared.workers.forget(process.generation)
+            self._settle(process.generation, event.stages, how, now)
 
-    # ---- status -----------------------------------------------------------------------------
+    def _settle(self, number: int, stages: Mapping[int, int] | None, how: str, now: float) -> None:
+        """A generation is dead beyond doubt: nothing is left but to answer for it."""
+        generation = self.shared.workers.state.generations.get(number)
+        failed = generation is not None and generation.state is Life.FAILED
+        if self.ending.pace is None:
+            losses = self.calls.settle(number, stages, now)
+            if failed:
+                self.shared.out.journal("worker_died", generation=number, how=how, calls=losses)
+        self.shared.workers.forget(number)
+        self.swaps.drained(now)
+
+    # ---- status and orders ------------------------------------------------------------------
+
+    def _status(self, now: float) -> bytes:
+        swap = self.swaps.warming or self.swaps.probation or self.swaps.last
+        return status.instance(self.shared, swap, now, degraded=self.recovery.degraded)
 
     def _status_request(
         self, generation: Generation, message: v1.StatusRequest, payload: bytes, now: float
     ) -> None:
         reply = v1.StatusReply(message.token)
-        self.shared.out.worker(generation.number, reply, status.instance(self.shared, now))
+        self.shared.out.worker(generation.number, reply, self._status(now))
 
     def _control(self, event: events.ControlRequested, now: float) -> None:
         request = control_v1.decode_request(event.line)
         if isinstance(request, control_v1.Failure):
             reply = control_v1.Reply(True, error=request)
         elif request.op == "status":
-            reply = control_v1.Reply(True, Raw(status.instance(self.shared, now)))
+            reply = control_v1.Reply(True, Raw(self._status(now)))
+        elif (operate := self._operations.get(request.op)) is not None:
+            if self.ending.pace is None:
+                return operate(event.connection, request.args, now)
+            reply = control_v1.Reply(True, error=control_v1.Failure("ending", "the relay ends"))
         else:
             build = self.shared.workers.identity.build
             text = f"this relay (version {build}) knows no operation {request.op!r}"
             reply = control_v1.Reply(True, error=control_v1.Failure("unknown_op", text))
         self.shared.out.put(ReplyToControl(event.connection, control_v1.encode(reply)))
+        return None
 
 
 def _how_it_ended(status_code: int) -> str:

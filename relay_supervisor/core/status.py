@@ -3,6 +3,7 @@
 Memory figures are left null: relayctl, which may use psutil, fills them in.
 """
 
+import time
 from typing import Final
 
 import msgspec
@@ -11,6 +12,7 @@ from relay_supervisor.core.generation import Generation
 from relay_supervisor.core.registry import Registry
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import Backend, Counts, State
+from relay_supervisor.core.swaps import Swap
 from relay_supervisor.core.workers import WorkersState
 from relay_supervisor.wire import cache, v1
 
@@ -19,8 +21,8 @@ _BROKEN: Final = ("failed", "backing_off", "restarting", "lost")
 _STARTING: Final = ("unknown", "starting")
 
 
-def instance(shared: Shared, now: float) -> bytes:
-    """Return the JSON text of this relay's status."""
+def instance(shared: Shared, swap: Swap | None, now: float, *, degraded: bool) -> bytes:
+    """Return the JSON text of this relay's status. *swap* is the one under way, or the last."""
     identity, workers = shared.workers.identity, shared.workers.state
     state = shared.state
     per_generation: dict[int, int] = {}
@@ -29,7 +31,7 @@ def instance(shared: Shared, now: float) -> bytes:
     return msgspec.json.encode(
         {
             "id": identity.instance,
-            "health": _health(state, workers),
+            "health": "degraded" if degraded else _health(state, workers),
             "supervisor": {
                 "pid": identity.pid,
                 "version": identity.build,
@@ -51,7 +53,8 @@ def instance(shared: Shared, now: float) -> bytes:
             "calls": _calls(state),
             "registry": _registry(shared.registry),
             "backends": [_backend(backend) for backend in state.backends.values()],
-            "last_swap": None,
+            "last_swap": _last_swap(swap, identity.started_at - state.started),
+            "config_path": identity.config_path,
             "problems": state.problems,
         }
     )
@@ -59,8 +62,8 @@ def instance(shared: Shared, now: float) -> bytes:
 
 def _health(state: State, workers: WorkersState) -> str:
     if workers.active is None:
-        # At the very start nothing is wrong yet; after a failure something is.
-        return "degraded" if workers.failures else "starting"
+        # The first worker is on its way; with the second something has gone wrong.
+        return "degraded" if workers.last > 1 else "starting"
     states = [backend.state for backend in state.backends.values()]
     if any(word in _BROKEN for word in states):
         return "degraded"
@@ -72,9 +75,25 @@ def _worker(generation: Generation, in_flight: int) -> dict[str, object]:
         "generation": generation.number,
         "pid": generation.pid,
         "state": generation.state.value,
-        "release": generation.build,
+        "release": generation.source.release or generation.build,
+        "build": generation.build,
         "in_flight": in_flight,
         "rss_bytes": None,
+    }
+
+
+def _last_swap(swap: Swap | None, epoch: float) -> dict[str, object] | None:
+    """*epoch* is the wall clock when the core's clock was at 0."""
+    if swap is None:
+        return None
+    began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch + swap.began))
+    return {
+        "outcome": swap.outcome.value if swap.outcome else "probation",
+        "from": swap.labels.get("from", {}).get("build"),
+        "to": swap.labels.get("to", {}).get("build"),
+        "seconds": swap.seconds,
+        "at": began,
+        "reason": swap.reason,
     }
 
 

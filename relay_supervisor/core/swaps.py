@@ -338,7 +338,7 @@ class Swaps:
             if swap.new is None:
                 self._spawn(swap, now)
             return
-        if generation.state in (Life.WARMING, Life.READY) and generation.offer.backends:
+        if generation.state in (Life.WARMING, Life.READY) and generation.offer.configured:
             self._cut_over(swap, generation, now)
 
     # ---- the record ---------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from relay_supervisor.errors import RemoteProtocolError
 from relay_supervisor.wire import handshake, v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
-
 _decoder = msgspec.msgpack.Decoder(handshake.Welcome)
 
 
@@ -23,6 +22,8 @@ class Identity(msgspec.Struct, frozen=True):
     config_path: str
     config_required: bool
     """The file was asked for, so it is an error if it is missing."""
+    started_at: float
+    """Wall clock, in seconds of the epoch: only to say when something was."""
     project: str
     state_dir: str
     log_level: str

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from relay_supervisor.core import effects, events
+from relay_supervisor.core.generation import Source
 from relay_supervisor.core.relay import Relay
 from relay_supervisor.core.workers import Identity
 from relay_supervisor.wire import cache, handshake, v1
@@ -22,12 +23,14 @@ IDENTITY = Identity(
     build="9.9",
     pid=4000,
     config_path="/etc/relay.yaml",
-    config=b"backends: {}\n",
+    config_required=True,
+    started_at=1.0e9,
     project="/project",
     state_dir="/state",
     log_level="info",
     log_format="text",
 )
+SOURCE = Source("/python", "", b"backends: {}\n")
 BACKENDS = (v1.BackendInfo("files", "stdio"), v1.BackendInfo("slow", "stdio", 30.0))
 BODY = cache.Body(
     tools=[
@@ -81,7 +84,7 @@ class Driver:
         seed: int = 1,
     ) -> None:
         known = {} if snapshots is None else snapshots
-        self.relay = Relay(identity, known, lambda v: f"/state/cache/{v}", seed)
+        self.relay = Relay(identity, known, lambda v: f"/state/cache/{v}", seed, SOURCE)
         self.state = self.relay.shared.state
         self.now = START
         self.wanted: list[effects.AnyEffect] = []
