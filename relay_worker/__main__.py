@@ -1,5 +1,14 @@
-"""`python -m relay_worker --fds IN,OUT,SOCK,LIFE`: started by the supervisor only."""
+"""`python -m relay_worker --fds IN,OUT,SOCK,LIFE --ledger FD`: started by the supervisor only.
 
-from relay_worker.main import run
+The build is looked at before the code is loaded: were a file changed in between, the worker would
+have a label older than its code, and the next swap would see the change. The other way round it
+would miss it.
+"""
 
-run()
+from relay_worker.build import build
+
+BUILD = build()
+
+from relay_worker.main import run  # noqa: E402
+
+run(BUILD)

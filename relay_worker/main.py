@@ -16,9 +16,10 @@ import msgspec
 
 from relay_supervisor.wire import handshake, v1
 from relay_supervisor.wire.errors import RemoteProtocolError
-from relay_worker import __version__
+from relay_supervisor.wire.ledger import Ledger
 from relay_worker.backends.descriptors import Descriptors
 from relay_worker.configuration import read
+from relay_worker.ledger import UNREAD, attach
 from relay_worker.life import Life
 from relay_worker.log import Log
 from relay_worker.loop import Loop
@@ -29,17 +30,22 @@ from relay_worker.service import Base, Service
 LIFE_WAIT_SECONDS: Final = 0.5
 """So long the end of the life pipe may follow the end of the pipe when the supervisor dies."""
 
+FDS: Final = 4
+"""Descriptors every worker gets."""
+
 EXIT_BROKEN: Final = 1
 """Exit status of a worker that cannot go on, because of a bug in the relay."""
 
 
 class Worker:
     """One worker process. *fds*: the pipe from and to the supervisor, the socketpair, the life
-    pipe.
+    pipe. *build*: what it is made of.
     """
 
-    def __init__(self, fds: tuple[int, int, int, int]) -> None:
+    def __init__(self, fds: tuple[int, ...], ledger: Ledger, build: str) -> None:
         pipe_in, pipe_out, socket_fd, life_fd = fds
+        self._build = build
+        self._ledger = ledger
         self.log = Log()
         self.loop = Loop(self._report)
         self.life = Life(life_fd)
@@ -51,13 +57,14 @@ class Worker:
             on_frame=self._hello,
             on_end=self._ended,
             on_full=self._full,
+            ledger=ledger,
         )
         self.router = Router(self.loop, self.pipe.send)
         self._service: Service | None = None
         self._hello_message: handshake.Hello | None = None
         self._handlers: dict[type[Any], Callable[[Any, bytes], None]] = {
-            v1.Call: self.router.call,
-            v1.Cancel: self.router.cancel,
+            v1.Call: self._call,
+            v1.Cancel: self._cancel,
             v1.ClientAnswer: self.router.answer,
             v1.ClientNotification: self.router.notification,
             v1.Subscriptions: lambda message, _payload: self.router.subscriptions(message.uris),
@@ -76,7 +83,7 @@ class Worker:
 
     def exit(self, status: int) -> NoReturn:
         """End the process. The backends are the supervisor's and live on."""
-        self.pipe.flush_blocking()
+        self.pipe.flush_last()
         if self._service:
             self._service.close()
         os._exit(status)
@@ -93,9 +100,10 @@ class Worker:
             self.log.error(f"the supervisor speaks pipe versions {spoken}")
             self.exit(handshake.EXIT_INCOMPATIBLE)
         self._hello_message = hello
+        self.log.generation = hello.generation
         self.pipe.on_frame = self._frame
         welcome = handshake.Welcome(
-            version, __version__, hello.generation, hello.nonce, os.getpid()
+            version, self._build, hello.generation, hello.nonce, os.getpid()
         )
         self.pipe.send_header(msgspec.msgpack.encode(welcome))
 
@@ -114,6 +122,14 @@ class Worker:
             elif isinstance(message, v1.Configure):
                 self.exit(EXIT_BROKEN)
 
+    def _call(self, message: v1.Call, params: bytes) -> None:
+        self._ledger.take(message.call)
+        self.router.call(message, params)
+
+    def _cancel(self, message: v1.Cancel, params: bytes) -> None:
+        self.router.cancel(message, params)
+        self._ledger.release(message.call)
+
     def _configure(self, message: v1.Configure, payload: bytes) -> None:
         assert self._hello_message is not None
         self.log.configure(level=message.log_level, fmt=message.log_format)
@@ -125,6 +141,7 @@ class Worker:
             life=self.life,
             log=self.log,
             hello=self._hello_message,
+            ledger=self._ledger,
         )
         self._service = Service(base, message, read(message, payload))
         self._handlers.update(self._service.handlers)
@@ -152,24 +169,27 @@ class Worker:
         self.log.error(f"{type(error).__name__} {where}: {error}", trace=trace)
 
 
-def main(argv: list[str]) -> NoReturn:
-    """Run a worker on the descriptors that *argv* names."""
+def main(argv: list[str], build: str) -> NoReturn:
+    """Run a worker on the descriptors that *argv* names. Options it does not know are a newer
+    supervisor's, and are passed over with their values.
+    """
+    options = dict(zip(argv[::2], argv[1::2], strict=False))
     try:
-        option, value = argv
-        pipe_in, pipe_out, socket_fd, life_fd = (int(part) for part in value.split(","))
-    except ValueError:
-        option = ""
-    if option != "--fds":
-        sys.exit("usage: python -m relay_worker --fds IN,OUT,SOCK,LIFE (started by mcp-relay)")
+        fds = tuple(int(part) for part in options["--fds"].split(","))
+        ledger = attach(int(options["--ledger"])) if "--ledger" in options else UNREAD
+        if len(fds) != FDS:
+            raise ValueError("it takes four descriptors")
+    except (KeyError, ValueError, OSError) as error:
+        usage = "python -m relay_worker --fds IN,OUT,SOCK,LIFE [--ledger FD]"
+        sys.exit(f"usage: {usage} (started by mcp-relay): {error!r}")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # at once, whatever the loop is doing
-    fds = (pipe_in, pipe_out, socket_fd, life_fd)
     for fd in fds:
         os.set_inheritable(fd, False)
-    Worker(fds).run()
+    Worker(fds, ledger, build).run()
 
 
-def run() -> NoReturn:
+def run(build: str) -> NoReturn:
     """Entry point of `python -m relay_worker`."""
-    main(sys.argv[1:])
+    main(sys.argv[1:], build)

@@ -1,16 +1,20 @@
 """The pipe to the supervisor: frames in, frames out; all output of a loop turn in one write.
 
 What cannot be written yet waits here. `send` never blocks and never refuses: whoever produces
-(the backends) is told to pause while more than `OUT_BYTES_HIGH` wait.
+(the backends) is told to pause while more than `OUT_BYTES_HIGH` wait. A call leaves the ledger when
+its reply is in the pipe to the last byte: of one that is torn by a kill the supervisor has nothing.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.errors import ProtocolError
 from relay_supervisor.wire.framing import Buffer, FrameReader, WriteQueue, prefix
+from relay_supervisor.wire.ledger import Ledger
+from relay_worker.ledger import UNREAD
 from relay_worker.loop import READ, WRITE, Loop
 
 READ_BYTES: Final = 64 << 10
@@ -41,6 +45,7 @@ class Pipe:
         on_frame: OnFrame,
         on_end: Callable[[str], None],
         on_full: Callable[[bool], None],
+        ledger: Ledger = UNREAD,
     ) -> None:
         self.on_frame = on_frame
         self._on_end = on_end
@@ -51,6 +56,9 @@ class Pipe:
         self._reader = FrameReader()
         self._read_bytes = READ_BYTES
         self._queue = WriteQueue()
+        self._ledger = ledger
+        self._written = 0  # bytes so far, in all
+        self._replies: deque[tuple[int, int]] = deque()  # where each ends, and its call
         self._flush_due = False
         self._waiting = False
         self._ended = False
@@ -62,6 +70,8 @@ class Pipe:
     def send(self, message: v1.Message, *payload: Buffer) -> None:
         """Queue *message* and its payload, given as the buffers it consists of."""
         self.send_header(v1.encode(message), *payload)
+        if type(message) is v1.Reply:
+            self._replies.append((self._written + self._queue.size, message.call))
 
     def send_header(self, header: bytes, *payload: Buffer) -> None:
         """Queue a frame whose header is encoded already."""
@@ -76,10 +86,9 @@ class Pipe:
             self._flush_due = True
             self._loop.at_turn_end(self._flush)
 
-    def flush_blocking(self) -> None:
-        """Write what is queued before the worker exits; the supervisor reads to the end."""
+    def flush_last(self) -> None:
+        """Write what is queued before the worker exits, as far as the supervisor takes it now."""
         try:
-            os.set_blocking(self._out, True)
             self._queue.flush(self._out)
         except OSError:
             pass  # nobody is there to read it
@@ -109,13 +118,17 @@ class Pipe:
         self._weigh()
 
     def _write(self) -> None:
-        queue = self._queue
+        queue, replies = self._queue, self._replies
+        waiting = queue.size
         try:
             queue.flush(self._out)
         except OSError as error:
             queue.clear()
             self._end(f"the supervisor does not read any more: {error.strerror}")
             return
+        self._written += waiting - queue.size
+        while replies and replies[0][0] <= self._written:
+            self._ledger.release(replies.popleft()[1])
         if queue.size:
             self._waiting = True
             self._loop.watch(self._out, WRITE, self._writable, self._broken)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from relay_supervisor.wire import handshake, v1
+from relay_supervisor.wire.ledger import Ledger
 from relay_worker import builtin_tools
 from relay_worker.backends.base import Backend, State
 from relay_worker.backends.client import client_of
@@ -43,6 +44,7 @@ class Base(msgspec.Struct, frozen=True):
     life: Life
     log: Log
     hello: handshake.Hello
+    ledger: Ledger
 
 
 class Service:
@@ -130,6 +132,7 @@ class Service:
             next_token=lambda: next(tokens),
             generation=base.hello.generation,
             policy=policy_of(self._settings.config.relay),
+            ledger=base.ledger,
         )
         backends = {}
         for name, spec in self._settings.config.backends.items():

@@ -5,9 +5,9 @@ pipe has been read to the end. Each store is one aligned 8-byte word, so a kill 
 or the new one, never half of it.
 
 A slot is four words: the call number, its stage, and two to spare. The stage is stored before the
-number when a slot is taken, and a slot is let go by its number alone, so a slot with a number always
-has the stage of that call. The first slot is the header; its first word counts the calls under way
-that found no slot.
+number when a slot is taken, and a slot is let go by its number alone, so a slot with a number
+always has the stage of that call. The first slot is the header; its first word counts the calls
+under way that found no slot.
 """
 
 import enum

@@ -87,6 +87,7 @@ class Connection:
             on_oversized=self._oversized,
             on_stderr=self._stderr,
             on_end=on_broken,
+            ledger=surroundings.ledger,
         )
 
     def start(self) -> None:
@@ -97,9 +98,9 @@ class Connection:
         """Send a request; False where the backend does not read what was sent before."""
         self.last_used = self._loop.now
         if len(params) <= SMALL_BYTES:  # one small buffer costs less than several
-            sent = self._transport.write(frames.call_frame(call, method, params))
+            sent = self._transport.write(frames.call_frame(call, method, params), call=call)
         else:
-            sent = self._transport.write(*frames.call_pieces(call, method, params))
+            sent = self._transport.write(*frames.call_pieces(call, method, params), call=call)
         if not sent:
             return False
         self.in_flight.add(call)

@@ -8,7 +8,10 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from relay_supervisor.wire.framing import Buffer, LineReader, WriteQueue
+from relay_supervisor.wire.framing import Buffer, LineReader
+from relay_supervisor.wire.ledger import Ledger
+from relay_worker.backends.outbox import Outbox
+from relay_worker.ledger import UNREAD
 from relay_worker.loop import READ, WRITE, Loop
 
 READ_BYTES: Final = 64 << 10
@@ -45,6 +48,7 @@ class Transport:
         on_oversized: Callable[[bytes, bytes], None],
         on_stderr: Callable[[bytes], None],
         on_end: Callable[[str], None],
+        ledger: Ledger = UNREAD,
     ) -> None:
         self._loop = loop
         self._stdin, self._stdout, self._stderr = fds
@@ -57,7 +61,7 @@ class Transport:
         self._head = b""
         self._skipped_head = b""
         self._read_bytes = READ_BYTES
-        self._queue = WriteQueue()
+        self._queue = Outbox(ledger)
         self._flush_due = False
         self._waiting = False
         self._open = True
@@ -68,8 +72,10 @@ class Transport:
         loop.watch(self._stdout, READ, self._readable, self._failed)
         loop.watch(self._stderr, READ, self._stderr_readable, self._failed)
 
-    def write(self, *frame: Buffer) -> bool:
-        """Queue a frame for the end of the turn; False where too much is waiting already."""
+    def write(self, *frame: Buffer, call: int = 0) -> bool:
+        """Queue a frame, that of a call by its number, for the end of the turn; False where too
+        much is waiting already.
+        """
         if not self._input_open:
             return True  # in vain, like all that is on its way when a process ends
         queue = self._queue
@@ -79,7 +85,7 @@ class Transport:
                 size += len(buffer)
             if queue.size + size > OUT_BYTES_MAX:
                 return False
-        queue.append(*frame)
+        queue.append(call, *frame)
         if not self._flush_due:
             self._flush_due = True
             self._loop.at_turn_end(self._flush)

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import msgspec
 
 from relay_supervisor.wire import v1
+from relay_supervisor.wire.ledger import Ledger
 from relay_worker.backends.descriptors import Descriptors
+from relay_worker.ledger import UNREAD
 from relay_worker.life import Life
 from relay_worker.log import Log
 from relay_worker.loop import Loop
@@ -51,3 +53,4 @@ class Surroundings(msgspec.Struct, frozen=True):
     next_token: Callable[[], int]
     generation: int
     policy: Policy
+    ledger: Ledger = UNREAD

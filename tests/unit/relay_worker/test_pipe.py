@@ -131,9 +131,9 @@ def test_a_broken_prefix_is_an_end(ends: Ends) -> None:
 
 def test_what_is_queued_is_written_before_an_exit(ends: Ends) -> None:
     ends.pipe.send(v1.Pong(7))
-    ends.pipe.flush_blocking()
+    ends.pipe.flush_last()
     header: Any = FrameReader().feed(ends.read())[0][0]
     assert v1.decode_to_supervisor(header) == v1.Pong(7)
     ends.close(ends.from_worker)
     ends.pipe.send(v1.Pong(8))
-    ends.pipe.flush_blocking()
+    ends.pipe.flush_last()
