@@ -21,6 +21,7 @@ from relay_supervisor.adapters.control_socket import ControlSocket
 from relay_supervisor.adapters.logbook import Logbook
 from relay_supervisor.adapters.loop import Loop
 from relay_supervisor.adapters.signals import Signals
+from relay_supervisor.adapters.start_files import read_config, read_snapshots
 from relay_supervisor.adapters.worker_pipe import WorkerPipe
 from relay_supervisor.core import effects, events
 from relay_supervisor.core.relay import Relay
@@ -34,10 +35,6 @@ OVERSLEPT_SECONDS: Final = 1.0
 
 LAST_WRITE_SECONDS_MAX: Final = 0.1
 """At the end the client gets this long to read what is still queued for it."""
-
-CONFIG_BYTES_MAX: Final = 1 << 20
-SNAPSHOTS_MAX: Final = 8
-"""Cache files of one configuration that are looked at: one for each kind of client."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -53,7 +50,7 @@ class Supervisor:
         self._events: deque[events.AnyEvent] = deque()
         self._status: int | None = None
         instance = os.urandom(4).hex()
-        snapshot = _read_config(config)
+        snapshot = read_config(config.config_path)
         base = cache.key(snapshot or b"", config.project.encode(errors="surrogateescape"))
         cache_dir = os.path.join(config.state_dir, "cache")
         identity = Identity(
@@ -72,7 +69,7 @@ class Supervisor:
         )
         self._relay = Relay(
             identity,
-            _read_snapshots(cache_dir, base),
+            read_snapshots(cache_dir, base),
             lambda variant: os.path.join(cache_dir, f"{base}.{variant}.cache"),
             int.from_bytes(os.urandom(8), "big") | 1,
         )
@@ -248,29 +245,6 @@ def run() -> NoReturn:
     status = Supervisor(config).run()
     # Not sys.exit: nothing registered by anybody may delay the end.
     os._exit(status)
-
-
-def _read_config(config: settings.Settings) -> bytes | None:
-    """Return the configuration's bytes as they are now; the worker says what is wrong with them."""
-    try:
-        with open(config.config_path, "rb") as file:
-            return file.read(CONFIG_BYTES_MAX + 1)
-    except OSError:
-        return None
-
-
-def _read_snapshots(cache_dir: str, base: str) -> dict[str, bytes]:
-    """Return the cache files of this configuration by the variant in their names."""
-    found: dict[str, bytes] = {}
-    try:
-        names = [name for name in os.listdir(cache_dir) if name.startswith(f"{base}.")]
-        for name in sorted(names)[:SNAPSHOTS_MAX]:
-            _, variant, _ = name.split(".", 2)
-            with open(os.path.join(cache_dir, name), "rb") as file:
-                found[variant] = file.read(cache.FILE_BYTES_MAX)
-    except (OSError, ValueError):
-        return found  # as good as no cache
-    return found
 
 
 def _earlier(one: float | None, other: float | None) -> float | None:
