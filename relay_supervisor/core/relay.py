@@ -149,8 +149,8 @@ class Relay:
         data = self._snapshots.get(self._variant)
         if registry.body is None and data and (snapshot := cache.load(data)) is not None:
             registry.recall(snapshot)
-        wait = self.shared.state.limits.first_list_wait_seconds
-        self.shared.timers.set("first lists", now + wait)
+        peer.met = now
+        self._await_first_lists()
         if (active := self.shared.workers.active()) is not None:
             self._introduce(active)
 
@@ -167,6 +167,10 @@ class Relay:
         worker(generation.number, session, peer.params)
         if uris := self.client.subscriptions():
             worker(generation.number, v1.Subscriptions(uris))
+
+    def _await_first_lists(self) -> None:
+        wait = self.shared.state.limits.first_list_wait_seconds
+        self.shared.timers.set("first lists", self.shared.state.peer.met + wait)
 
     def _first_lists_waited(self) -> None:
         self.shared.registry.servable = True
@@ -206,6 +210,8 @@ class Relay:
         state.limits = message.limits
         state.problems = message.problems
         out.put(LimitLines(message.limits.frame_bytes_max))
+        if "first lists" in self.shared.timers.at:
+            self._await_first_lists()  # until now with the limit that is the default
         for problem in message.problems:
             out.log("warning", f"configuration: {problem}")
         self.backends.configured(message.backends)
