@@ -220,7 +220,7 @@ def test_a_failed_backend_whose_lists_are_unknown_is_tried_for_its_prefix(stage:
     assert stage.two.told == ["want"] and stage.sent == []
     stage.two.state = State.FAILED
     stage.router.look_again()
-    assert stage.answers()[7]["error"]["code"] == -32602
+    assert stage.answers()[7]["result"]["content"][0]["text"] == "trouble with two"
 
 
 def test_a_catalogue_that_rests_is_brought_up_to_date_for_an_unknown_name(stage: Stage) -> None:
@@ -260,7 +260,7 @@ def test_calls_that_died_with_their_backend_are_answered(stage: Stage) -> None:
     assert "'one' died" in text and "status 3" in text and "may have run" in text
     assert answers[8]["error"]["code"] == -32000
     stage.tool(9)
-    stage.router.oversized(stage.one, 9)
+    stage.router.unusable(stage.one, 9, "is over frame_bytes_max")
     assert "frame_bytes_max" in stage.answers()[9]["result"]["content"][0]["text"]
 
 
