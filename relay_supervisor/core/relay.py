@@ -149,7 +149,7 @@ class Relay:
         data = self._snapshots.get(self._variant)
         if registry.body is None and data and (snapshot := cache.load(data)) is not None:
             registry.recall(snapshot)
-        peer.met = now
+        peer.met = peer.met or now  # a second handshake makes nobody wait longer
         self._await_first_lists()
         if (active := self.shared.workers.active()) is not None:
             self._introduce(active)
@@ -188,6 +188,9 @@ class Relay:
 
     def _worker_spawned(self, event: events.WorkerSpawned, now: float) -> None:
         self.shared.processes.add(event.pid, event.generation)
+        if self.ending.pace is not None:
+            self.shared.processes.end(event.pid, self.ending.pace, now)
+            return
         self.shared.workers.spawned(event.generation, event.pid, now)
 
     def _worker_frame(self, event: events.WorkerFrame, now: float) -> None:
