@@ -22,6 +22,7 @@ from relay_supervisor.adapters.control_socket import ControlSocket
 from relay_supervisor.adapters.logbook import Logbook
 from relay_supervisor.adapters.loop import Loop
 from relay_supervisor.adapters.signals import Signals
+from relay_supervisor.adapters.start_files import read_config, read_current_release, read_snapshots
 from relay_supervisor.adapters.worker_pipe import WorkerPipe
 from relay_supervisor.core import effects, events
 from relay_supervisor.core.generation import Source
@@ -37,13 +38,8 @@ OVERSLEPT_SECONDS: Final = 1.0
 LAST_WRITE_SECONDS_MAX: Final = 0.1
 """At the end the client gets this long to read what is still queued for it."""
 
-NAME_BYTES_MAX: Final = 255
-CONFIG_BYTES_MAX: Final = 1 << 20
 JOURNAL_LINES_MAX: Final = 1000
 """Events kept for the journal while no worker is up; older ones are lost."""
-
-SNAPSHOTS_MAX: Final = 8
-"""Cache files of one configuration that are looked at: one for each kind of client."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -61,7 +57,7 @@ class Supervisor:
         self._events: deque[events.AnyEvent] = deque()
         self._status: int | None = None
         instance = self._instance = os.urandom(4).hex()
-        snapshot = _read_config(config)
+        snapshot = read_config(config.config_path)
         base = cache.key(snapshot or b"", config.project.encode(errors="surrogateescape"))
         cache_dir = os.path.join(config.state_dir, "cache")
         identity = Identity(
@@ -78,10 +74,10 @@ class Supervisor:
         )
         self._relay = Relay(
             identity,
-            _read_snapshots(cache_dir, base),
+            read_snapshots(cache_dir, base),
             lambda variant: os.path.join(cache_dir, f"{base}.{variant}.cache"),
             int.from_bytes(os.urandom(8), "big") | 1,
-            Source(*_current_release(config.state_dir), config=snapshot),
+            Source(*_release(config.state_dir), config=snapshot),
         )
         self._carry_out = self._effect_table()
         self._signals = Signals(
@@ -276,43 +272,11 @@ def run() -> NoReturn:
     os._exit(status)
 
 
-def _read_config(config: settings.Settings) -> bytes | None:
-    """Return the configuration's bytes as they are now; the worker says what is wrong with them."""
-    try:
-        with open(config.config_path, "rb") as file:
-            return file.read(CONFIG_BYTES_MAX + 1)
-    except OSError:
-        return None
-
-
-def _current_release(state_dir: str) -> tuple[str, str]:
-    """Return interpreter and name of the release that a new relay starts with: the one all relays
-    have committed, else the environment this process itself runs in.
+def _release(state_dir: str) -> tuple[str, str]:
+    """Return interpreter and name of the release a new relay starts with: the one that all relays
+    have committed, else the environment this process itself runs in, which has no name.
     """
-    releases = os.path.join(state_dir, "releases")
-    try:
-        with open(os.path.join(releases, "current"), encoding="utf-8") as file:
-            name = file.read(NAME_BYTES_MAX).strip()
-    except (OSError, ValueError):
-        return sys.executable, ""
-    python = os.path.join(releases, name, "bin", "python")
-    if not name or "/" in name or not os.path.exists(os.path.join(releases, name, "release.json")):
-        return sys.executable, ""
-    return python, name
-
-
-def _read_snapshots(cache_dir: str, base: str) -> dict[str, bytes]:
-    """Return the cache files of this configuration by the variant in their names."""
-    found: dict[str, bytes] = {}
-    try:
-        names = [name for name in os.listdir(cache_dir) if name.startswith(f"{base}.")]
-        for name in sorted(names)[:SNAPSHOTS_MAX]:
-            _, variant, _ = name.split(".", 2)
-            with open(os.path.join(cache_dir, name), "rb") as file:
-                found[variant] = file.read(cache.FILE_BYTES_MAX)
-    except (OSError, ValueError):
-        return found  # as good as no cache
-    return found
+    return read_current_release(os.path.join(state_dir, "releases")) or (sys.executable, "")
 
 
 def _earlier(one: float | None, other: float | None) -> float | None:

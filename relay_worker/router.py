@@ -167,14 +167,11 @@ class Router:
                     "The call may have run, wholly or in part.",
                 )
 
-    def oversized(self, backend: Backend, call: int) -> None:
-        """Answer a call whose reply was too long."""
+    def unusable(self, backend: Backend, call: int, fault: str) -> None:
+        """Answer a call whose reply cannot be passed on."""
         if flight := self._flights.pop(call, None):
-            self._fail(
-                flight.message,
-                f"The answer of backend '{backend.name}' is over the limit of one message "
-                "(frame_bytes_max in the relay's configuration). The call has run.",
-            )
+            text = f"The answer of backend '{backend.name}' {fault}. The call has run."
+            self._fail(flight.message, text)
 
     # ---- answers ----------------------------------------------------------------------------
 
@@ -233,10 +230,9 @@ class Router:
                 self._transmit(message, waiting.params, backend, target)
                 return True
             return self._start_for(waiting, backend)
-        if isinstance(target, Undecided) and self._await_names(waiting, target):
-            return False
-        refusal = target.refusal if isinstance(target, Undecided) else target
-        self._refuse(message, refusal)
+        if isinstance(target, Undecided):
+            return self._await_name(waiting, target)
+        self._refuse(message, target)
         return True
 
     def _transmit(self, message: v1.Call, params: bytes, backend: Backend, to: Target) -> None:
@@ -263,28 +259,18 @@ class Router:
         self._set_deadline(waiting, backend.start_timeout_seconds)
         return False
 
-    def _await_names(self, waiting: Waiting, target: Undecided) -> bool:
-        """Return whether a name nobody has may still be learned; starts its owner if need be."""
+    def _await_name(self, waiting: Waiting, target: Undecided) -> bool:
+        """Let a call wait whose name may still be learned; True where it is answered."""
         owner = self.backends.get(target.owner or "")
         if owner is not None and owner.lists is None:
-            if not self._start_for_names(waiting, owner):
-                return False
-            awaited = [owner]
-        elif owner is not None:
-            return False
-        else:
-            awaited = [backend for backend in self.backends.values() if backend.learning]
-        if awaited:
-            seconds = max(backend.start_timeout_seconds for backend in awaited)
-            self._set_deadline(waiting, seconds)
-        return bool(awaited)
-
-    def _start_for_names(self, waiting: Waiting, owner: Backend) -> bool:
-        if owner.state is State.FAILED and waiting.wanted == owner.name:
-            return False
-        waiting.wanted = owner.name
-        owner.want()
-        return owner.state not in {State.FAILED, State.DISABLED}
+            return self._start_for(waiting, owner)
+        awaited = [backend for backend in self.backends.values() if backend.learning]
+        if owner is not None or not awaited:
+            self._refuse(waiting.message, target.refusal)
+            return True
+        seconds = max(backend.start_timeout_seconds for backend in awaited)
+        self._set_deadline(waiting, seconds)
+        return False
 
     def _set_deadline(self, waiting: Waiting, seconds: float) -> None:
         if waiting.timer is None:

@@ -24,6 +24,8 @@ SUPERSET: Final = {
 }
 """Declared while nothing is known: capabilities cannot be added after initialize."""
 
+EMPTY: Final = b"[]"
+
 CHANGED: Final = {
     Kind.TOOLS: "notifications/tools/list_changed",
     Kind.PROMPTS: "notifications/prompts/list_changed",
@@ -86,18 +88,18 @@ class Registry(msgspec.Struct):
 
     def unseen(self) -> list[Kind]:
         """Return the lists the client was sent and that have changed since."""
-        return [kind for kind, page in self.seen.items() if page != self.pages.get(kind)]
+        return [kind for kind, page in self.seen.items() if page != self.pages.get(kind, EMPTY)]
 
     def announce(self) -> list[Kind]:
         """Return the lists to tell the client of; they then count as seen."""
         kinds = self.unseen()
         for kind in kinds:
-            self.seen[kind] = self.pages[kind]
+            self.seen[kind] = self.pages.get(kind, EMPTY)
         return kinds
 
     def page(self, kind: Kind, era: int) -> bytes:
         """Return the members of the response to a list request."""
-        text = self.seen[kind] = self.pages.get(kind, b"[]")
+        text = self.seen[kind] = self.pages.get(kind, EMPTY)
         if (members := self.rendered.get((kind, era))) is not None:
             return members
         if era == v1.LEGACY:

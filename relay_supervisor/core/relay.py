@@ -180,8 +180,8 @@ class Relay:
         data = self._snapshots.get(self._variant)
         if registry.body is None and data and (snapshot := cache.load(data)) is not None:
             registry.recall(snapshot)
-        wait = self.shared.state.limits.first_list_wait_seconds
-        self.shared.timers.set("first lists", now + wait)
+        peer.met = peer.met or now  # a second handshake makes nobody wait longer
+        self._await_first_lists()
         for generation in self.shared.workers.state.generations.values():
             if generation.offer.configured and generation.state not in GONE:
                 self._introduce(generation)
@@ -199,6 +199,10 @@ class Relay:
         worker(generation.number, session, peer.params)
         if uris := self.client.subscriptions():
             worker(generation.number, v1.Subscriptions(uris))
+
+    def _await_first_lists(self) -> None:
+        wait = self.shared.state.limits.first_list_wait_seconds
+        self.shared.timers.set("first lists", self.shared.state.peer.met + wait)
 
     def _first_lists_waited(self) -> None:
         self.shared.registry.servable = True
@@ -220,6 +224,9 @@ class Relay:
 
     def _worker_spawned(self, event: events.WorkerSpawned, now: float) -> None:
         self.shared.processes.add(event.pid, event.generation)
+        if self.ending.pace is not None:
+            self.shared.processes.end(event.pid, self.ending.pace, now)
+            return
         self.shared.workers.spawned(event.generation, event.pid, now)
 
     def _worker_frame(self, event: events.WorkerFrame, now: float) -> None:
@@ -274,6 +281,8 @@ class Relay:
         offer, shared = generation.offer, self.shared
         shared.state.limits, shared.state.problems = offer.limits, offer.problems
         shared.out.put(LimitLines(offer.limits.frame_bytes_max))
+        if "first lists" in shared.timers.at:
+            self._await_first_lists()  # until now with the limit that is the default
         self.backends.serve(generation)
         shared.registry.instructions = offer.instructions
         for lists in offer.lists:

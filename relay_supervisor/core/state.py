@@ -100,6 +100,8 @@ class Peer(msgspec.Struct):
     log_level: str | None = None
     uris: list[str] = []
     listens: dict[Id, Listen] = {}
+    met: float = 0.0
+    """When the client was first heard of: the first lists are waited for from then on."""
 
 
 class Backend(msgspec.Struct):

@@ -116,8 +116,8 @@ class Host(Protocol):
     def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
         """It is gone: these calls were sent to it and never will be answered."""
 
-    def oversized(self, backend: Backend, call: int) -> None:
-        """The reply to *call* was over `frame_bytes_max` and had to be skipped."""
+    def unusable(self, backend: Backend, call: int, fault: str) -> None:
+        """The reply to *call* had to be skipped; *fault* says what is wrong with it."""
 
 
 class Watcher(Protocol):

@@ -26,7 +26,7 @@ from relay_worker.backends.effects import (
     Withdrew,
 )
 from relay_worker.backends.session import Phase, Session
-from relay_worker.backends.stdio import Transport
+from relay_worker.backends.stdio import HINT_BYTES, Transport
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.lists import RawLists
 from relay_worker.loop import Timer
@@ -38,6 +38,9 @@ STDERR_TAIL_CHARS_MAX: Final = 400
 
 SMALL_BYTES: Final = 4 << 10
 """Params over this size are written without being copied once more."""
+
+OVERSIZED: Final = "is over the limit of one message (frame_bytes_max)"
+UNREADABLE: Final = "cannot be read (it is broken, or nested too deeply)"
 
 _ID: Final = re.compile(rb'"id"[ \t]*:[ \t]*"?(\d{1,16})\b')
 
@@ -164,6 +167,8 @@ class Connection:
         cleaned = clean_line(line)
         if cleaned.skipped:
             self._skipped(cleaned.skipped)
+            if not cleaned.frames:
+                self._unreadable(line[:HINT_BYTES], line[-HINT_BYTES:])
         for text, envelope in cleaned.frames:
             raw_id = envelope.get("id")
             if raw_id is not None and "method" not in envelope:
@@ -204,17 +209,30 @@ class Connection:
         self._watcher.changed(self._backend)
 
     def _oversized(self, head: bytes, tail: bytes) -> None:
-        """Answer the call whose reply was too long, if there is no doubt which one it was."""
         self._skipped(1)
-        named = {int(number) for number in _ID.findall(head) + _ID.findall(tail)} & self.in_flight
+        named = self._named(head, tail)
         if not named and len(self.in_flight) == 1:
             named = set(self.in_flight)
-        if len(named) == 1:
-            call = named.pop()
-            self.in_flight.discard(call)
-            self._host.oversized(self._backend, call)
-        else:
+        if not self._give_up(named, OVERSIZED):
             self._log.error("oversized line of a backend skipped", backend=self._backend.name)
+
+    def _unreadable(self, head: bytes, tail: bytes) -> None:
+        """A line was skipped: if it is what is left of a reply, its call waits for nothing."""
+        if b'"jsonrpc"' in head + tail and b'"method"' not in head:
+            self._give_up(self._named(head, tail), UNREADABLE)
+
+    def _named(self, head: bytes, tail: bytes) -> set[int]:
+        """Return the calls under way that both ends of a line name; some servers write ids last."""
+        return {int(number) for number in _ID.findall(head) + _ID.findall(tail)} & self.in_flight
+
+    def _give_up(self, calls: set[int], fault: str) -> bool:
+        """Answer the call whose reply cannot be passed on, if there is no doubt which one it is."""
+        if len(calls) != 1:
+            return False
+        (call,) = calls
+        self.in_flight.discard(call)
+        self._host.unusable(self._backend, call, fault)
+        return True
 
     def _stderr(self, chunk: bytes) -> None:
         chunk = self._log.redact_bytes(chunk)

@@ -83,14 +83,15 @@ def worker_pid(relay: Relay) -> int:
 
 @contextlib.contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """SIGSTOP a process for the time of the block, then SIGCONT."""
+    """SIGSTOP a process for the time of the block, then SIGCONT if it still lives."""
     process = psutil.Process(pid)
     process.suspend()
     wait_until(lambda: process.status() == psutil.STATUS_STOPPED, 5.0, "the process to stand still")
     try:
         yield
     finally:
-        process.resume()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 def seconds_until_gone(

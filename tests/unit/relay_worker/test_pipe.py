@@ -107,6 +107,14 @@ def test_it_says_when_too_much_waits_and_when_there_is_room_again(ends: Ends) ->
     assert ends.fullness == [True, False] and not ends.pipe.full
 
 
+def test_what_comes_while_the_pipe_waits_counts_too(ends: Ends) -> None:
+    for turn in range(12):
+        assert ends.pipe.full == (turn > 8)
+        ends.pipe.send(v1.Reply(1, 0), b"x" * (1 << 20))
+        ends.loop.turn(0)
+    assert ends.fullness == [True]
+
+
 def test_the_end_is_told_once(ends: Ends) -> None:
     ends.close(ends.to_worker)
     ends.loop.turn(0)

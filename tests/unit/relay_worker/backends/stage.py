@@ -212,8 +212,8 @@ class Stage:
     def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
         self.told.append(("lost", calls, reason))
 
-    def oversized(self, backend: Backend, call: int) -> None:
-        self.told.append(("oversized", call))
+    def unusable(self, backend: Backend, call: int, fault: str) -> None:
+        self.told.append(("unusable", call))
 
     def learned(self, backend: Backend) -> None:
         self.learned_times += 1

@@ -369,9 +369,9 @@ def test_an_oversized_reply_is_told_by_its_id_or_by_there_being_one_call(stage: 
     process.say_in_pieces(one.turn, id=8, result=[junk] * 5)
     process.say_in_pieces(one.turn, result=[junk] * 5, id=7)
     process.say_in_pieces(one.turn, id="other", result=[junk] * 5)
-    assert [told for told in one.told if told[0] == "oversized"] == [
-        ("oversized", 8),
-        ("oversized", 7),
-        ("oversized", 9),
+    assert [told for told in one.told if told[0] == "unusable"] == [
+        ("unusable", 8),
+        ("unusable", 7),
+        ("unusable", 9),
     ]
     assert one.backend.skipped_lines == 3

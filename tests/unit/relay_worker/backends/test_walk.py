@@ -93,7 +93,7 @@ class Walk:
     def ends(self) -> list[int]:
         ends = list(self.cancelled)
         for told in self.stage.told:
-            if told[0] in {"replied", "oversized"}:
+            if told[0] in {"replied", "unusable"}:
                 ends.append(told[1])
             elif told[0] == "lost":
                 ends += told[1]
