@@ -1,4 +1,4 @@
-"""The files the supervisor reads, once, at its start: the configuration, the caches of it, and which
+"""The files the supervisor reads, once, at its start: the configuration, its caches, and which
 release is current.
 
 Never anything but regular files of a bounded size: to open a named pipe is to wait for its writer.

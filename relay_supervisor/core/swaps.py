@@ -120,7 +120,8 @@ class Swaps:
             return self.roll_back("asked for by relayctl rollback", now)
         if self.warming is not None:
             self.warming.watchers.append(connection)
-            return self._abandon_candidate("asked for by relayctl rollback", now)
+            reason = "asked for by relayctl rollback"
+            return self._abandon_candidate(reason, now, Outcome.ROLLED_BACK)
         if not self._recovery.state.previous:
             text = "no earlier version was committed in this session; nothing was changed"
             return self._deny(connection, "nothing", text)
@@ -218,10 +219,12 @@ class Swaps:
             text += ": " + "; ".join(verdict.refusals)
         self._abandon_candidate(text, now)
 
-    def _abandon_candidate(self, reason: str, now: float) -> None:
+    def _abandon_candidate(
+        self, reason: str, now: float, outcome: Outcome = Outcome.FAILED
+    ) -> None:
         swap = self.warming
         assert swap is not None
-        self._end(swap, Outcome.FAILED, reason, now)
+        self._end(swap, outcome, reason, now)
         if swap.new is not None:
             self._give_up(swap.new, reason, now)
         if self._shared.workers.active() is None:
@@ -359,7 +362,8 @@ class Swaps:
             f"swap {swap.number}: {outcome.value}" + (f": {reason}" if reason else ""),
         )
         self._shared.out.journal("swap_ended", **self.record(swap))
-        for connection in swap.watchers:
+        never_served = not any(name == "active" for name, _ in swap.phases)
+        for connection in swap.watchers + (swap.no_wait if never_served else []):
             self._answer(connection, swap, outcome, now)
 
     def record(self, swap: Swap) -> dict[str, object]:
