@@ -215,7 +215,7 @@ class Client:
             text = f"level must be one of {', '.join(LOG_LEVELS)}"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
         self._state.peer.log_level = level
-        self._shared.tell_active(v1.SetLevel(level))
+        self._shared.tell_workers(v1.SetLevel(level))
         return self._open.answer(request, mcp.result({}))
 
     def _list(self, request: ClientRequest, read: Envelope, now: float) -> None:
@@ -295,7 +295,7 @@ class Client:
             self.tell_subscriptions()
 
     def _for_backends(self, message: mcp.Notification) -> None:
-        self._shared.tell_active(v1.ClientNotification(message.method), bytes(message.params))
+        self._shared.tell_workers(v1.ClientNotification(message.method), bytes(message.params))
 
     # ---- telling the client -------------------------------------------------------------------
 
@@ -342,7 +342,7 @@ class Client:
 
     def tell_subscriptions(self) -> None:
         """Give the worker the set of all URIs the client wants to hear of."""
-        self._shared.tell_active(v1.Subscriptions(self.subscriptions()))
+        self._shared.tell_workers(v1.Subscriptions(self.subscriptions()))
 
     def subscriptions(self) -> list[str]:
         """Return all URIs the client wants to hear of, in either era."""

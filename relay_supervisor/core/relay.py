@@ -290,9 +290,6 @@ class Relay:
         self.client.greet_waiting()
         if offer.catalogue is not None:
             self._show_catalogue(offer.catalogue, offer.body, now, replace=True)
-        shared.tell_active(v1.Subscriptions(self.client.subscriptions()))
-        if shared.state.peer.log_level is not None:
-            shared.tell_active(v1.SetLevel(shared.state.peer.log_level))
         self.recovery.serving(now)
         self.calls.release(now)
 

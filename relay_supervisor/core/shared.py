@@ -1,5 +1,6 @@
 """What all rooms of the core share: the plain state, the deadlines, the way out, the catalogue."""
 
+from relay_supervisor.core.generation import GONE
 from relay_supervisor.core.outbox import Outbox
 from relay_supervisor.core.processes import Processes
 from relay_supervisor.core.registry import Registry
@@ -22,7 +23,10 @@ class Shared:
         self.processes = Processes({}, self.timers, self.out)
         self.workers = Workers(identity, WorkersState(entropy=seed), self.timers, self.out)
 
-    def tell_active(self, message: v1.Message, payload: bytes = b"") -> None:
-        """Send a message to the active generation; a later one will get it replayed."""
-        if (active := self.workers.state.active) is not None:
-            self.out.worker(active, message, payload)
+    def tell_workers(self, message: v1.Message, payload: bytes = b"") -> None:
+        """Send every generation that knows the client what has changed about it. A later one gets
+        it replayed.
+        """
+        for generation in self.workers.state.generations.values():
+            if generation.offer.configured and generation.state not in GONE:
+                self.out.worker(generation.number, message, payload)

@@ -317,7 +317,7 @@ class Swaps:
         shared.workers.promote(old)
         self._serve(old, now)
         if failed is not None:
-            shared.tell_active(v1.Refuse(*pair, reason))
+            shared.out.worker(old.number, v1.Refuse(*pair, reason))
         self._end(swap, Outcome.ROLLED_BACK, reason, now)
         if kill and failed is not None:
             self._give_up(failed.number, reason, now)
