@@ -4,6 +4,8 @@ Add-only. Everything but id and health has a default, as the relay may be older 
 Times are in seconds (`_s`) or milliseconds (`_ms`), memory is resident, in bytes.
 """
 
+from typing import Any
+
 import msgspec
 
 
@@ -86,8 +88,20 @@ class Backend(msgspec.Struct, frozen=True):
     rss_bytes: int | None = None
 
 
+class LastSwap(msgspec.Struct, frozen=True):
+    """How the last swap of this relay ended; `from` and `to` say which versions."""
+
+    outcome: str = "?"
+    from_: str | dict[str, Any] | None = msgspec.field(default=None, name="from")
+    to: str | dict[str, Any] | None = None
+    seconds: float | None = None
+    at: str | None = None
+
+
 class Instance(msgspec.Struct, frozen=True):
-    """One running relay. `health` is ok, starting or degraded."""
+    """One running relay. `health` is ok, starting or degraded; `config_path` is null where it has
+    no configuration file.
+    """
 
     id: str
     health: str
@@ -98,3 +112,5 @@ class Instance(msgspec.Struct, frozen=True):
     registry: Registry = Registry()
     backends: list[Backend] = []
     problems: list[str] = []
+    last_swap: LastSwap | None = None
+    config_path: str | msgspec.UnsetType | None = msgspec.UNSET

@@ -21,7 +21,7 @@ FOLLOW_SECONDS: Final = 0.2
 _SUFFIX: Final = ".log"
 
 
-@click.command()
+@click.command(short_help="Show what the relay, or BACKEND, has logged.")
 @click.argument("backend", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written, until Ctrl-C.")
 @click.option(

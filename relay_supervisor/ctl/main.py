@@ -7,8 +7,13 @@ import click
 
 from relay_supervisor import __version__
 from relay_supervisor.ctl.config import config
+from relay_supervisor.ctl.history import history
 from relay_supervisor.ctl.logs import logs
+from relay_supervisor.ctl.release import release, releases
+from relay_supervisor.ctl.report import report
+from relay_supervisor.ctl.rollback import rollback
 from relay_supervisor.ctl.status import status
+from relay_supervisor.ctl.swap import swap
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,10 +29,11 @@ def relayctl() -> None:
       relayctl status            are my relays and their backends well?
       relayctl config check      is my relay.yaml right?
       relayctl logs -f NAME      what does the backend NAME write to stderr?
+      relayctl swap              take up changed code and configuration, without a restart
     """
 
 
-for _command in (status, config, logs):
+for _command in (status, swap, rollback, history, report, releases, release, config, logs):
     relayctl.add_command(_command)
 
 

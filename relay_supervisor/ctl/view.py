@@ -21,12 +21,14 @@ DEGRADED: Final = 4
 
 class View(msgspec.Struct, frozen=True):
     """`instances` are the relays' JSON objects, of `Instance`'s shape; `unreachable` holds
-    `{"id", "reason"}`; `nothing` says to people why there is neither.
+    `{"id", "reason"}`; `nothing` says to people why there is neither. `sockets` are the names of
+    the instances' sockets, in their order.
     """
 
     instances: list[dict[str, Any]]
     unreachable: list[dict[str, str]]
     nothing: str
+    sockets: list[str] = []
 
     def exit_code(self) -> int:
         """0 all is well, 3 no relay was reached, 4 one is degraded or does not answer."""
@@ -41,6 +43,20 @@ class View(msgspec.Struct, frozen=True):
 
 
 def look(directory: str, wanted: str | None) -> View:
+    """Ask as `ask` does, and fill in the memory figures.
+
+    Raises:
+        click.ClickException: the directory is not safely ours, or *wanted* fits several.
+    """
+    view = ask(directory, wanted)
+    if view.instances:
+        from relay_supervisor.ctl import memory  # noqa: PLC0415 - psutil is slow to import
+
+        memory.fill(view.instances)
+    return view
+
+
+def ask(directory: str, wanted: str | None) -> View:
     """Ask all relays of the runtime directory, or the one whose id begins with *wanted*.
 
     Raises:
@@ -57,17 +73,14 @@ def look(directory: str, wanted: str | None) -> View:
     if wanted is not None and paths:
         nothing = f"No relay's id begins with {wanted}; running are: {', '.join(map(_id, paths))}"
         paths = _chosen(paths, wanted)
-    instances, unreachable = [], []
+    instances, unreachable, sockets = [], [], []
     for answer in client.ask_all(paths, Request("status"), client.ANSWER_SECONDS_MAX):
         try:
             instances.append(_instance(answer))
+            sockets.append(answer.id)
         except ValueError as error:
             unreachable.append({"id": answer.id, "reason": str(error)})
-    if instances:
-        from relay_supervisor.ctl import memory  # noqa: PLC0415 - psutil is slow to import
-
-        memory.fill(instances)
-    return View(instances, unreachable, nothing)
+    return View(instances, unreachable, nothing, sockets)
 
 
 def _id(path: str) -> str:

@@ -36,6 +36,13 @@ def duration(seconds: float) -> str:
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
 
 
+def seconds(value: float) -> str:
+    """Return a short time span as `0.42 s` or `12.3 s`, a longer one as `duration` does."""
+    if value < 10:
+        return f"{max(0.0, value):.2f} s"
+    return f"{value:.1f} s" if value < _MINUTE else duration(value)
+
+
 def memory(size: int | None) -> str:
     """Return bytes as `11.2 MiB`, and nothing for what is not known."""
     if size is None:

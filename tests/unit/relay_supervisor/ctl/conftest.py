@@ -13,3 +13,12 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="rl-") as folder:
         monkeypatch.setenv("RELAY_RUNTIME_DIR", folder)
         yield Path(folder)
+
+
+@pytest.fixture
+def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A state directory that relayctl uses, not made yet, and no configuration file."""
+    folder = tmp_path / "state"
+    monkeypatch.setenv("RELAY_STATE_DIR", str(folder))
+    monkeypatch.setenv("RELAY_CONFIG", str(tmp_path / "relay.yaml"))
+    return folder

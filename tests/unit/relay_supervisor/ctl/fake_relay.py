@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import msgspec
 from relay_supervisor.adapters.control_socket import ControlSocket
 from relay_supervisor.adapters.loop import READ, Loop
 from relay_supervisor.socket_files import STALE_SECONDS_MIN, socket_path
-from relay_supervisor.wire.control_v1 import Failure, Reply, decode_request, encode
+from relay_supervisor.wire.control_v1 import Failure, Reply, Request, decode_request, encode
 
 GOLDEN = Path(__file__).parent / "golden"
 THREAD_SECONDS = 5.0
@@ -30,12 +30,58 @@ def golden_status(name: str = "busy", **changes: Any) -> dict[str, Any]:
     return {**copy.deepcopy(status), **changes}
 
 
-class FakeRelay:
-    """Answers `status` with *status*, and refuses every other operation."""
+Script = Callable[[Request], Sequence[Reply]]
 
-    def __init__(self, directory: Path, instance: str, status: object) -> None:
+
+def line(result: object, *, done: bool = False) -> Reply:
+    """One line of an answer."""
+    return Reply(done=done, result=msgspec.Raw(json.dumps(result).encode()))
+
+
+def refusal(code: str, message: str) -> Reply:
+    """The answer to what cannot be done."""
+    return Reply(done=True, error=Failure(code, message))
+
+
+def version(generation: int, build: str = "0.1.0+aaaa", release: str = "") -> dict[str, Any]:
+    """A version as relays tell it."""
+    return {"generation": generation, "build": build, "release": release}
+
+
+def swapped(outcome: str = "committed", **changes: Any) -> Reply:
+    """The final answer to a swap from generation 1 to 2."""
+    old, new = version(1), version(2, "0.2.0+bbbb")
+    result = {
+        "id": "a-1",
+        "outcome": outcome,
+        "reason": "",
+        "from": old,
+        "to": new,
+        "seconds": 1.5,
+        "serving": new if outcome in ("committed", "probation") else old,
+        "tools": {"kept": 3, "added": [], "lost": []},
+        "calls_at_cut_over": 0,
+    }
+    return line({**result, **changes}, done=True)
+
+
+PHASES = [
+    line({"phase": name, "seconds": number / 10, "text": ""})
+    for number, name in enumerate(("spawning", "handshaking", "warming", "ready", "active"))
+]
+
+
+class FakeRelay:
+    """Answers `status` with *status*, other operations as *scripts* say, and refuses the rest. A
+    script without a last line leaves its connection open.
+    """
+
+    def __init__(
+        self, directory: Path, instance: str, status: object, **scripts: Script | Sequence[Reply]
+    ) -> None:
         self.requests: list[bytes] = []
-        self._answer = msgspec.Raw(json.dumps(status).encode())
+        self.status = status
+        self._scripts = scripts
         self._loop = Loop()
         self._running = True
         self._ours, self._theirs = socket.socketpair()
@@ -52,14 +98,23 @@ class FakeRelay:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def _on_request(self, number: int, line: bytes) -> None:
-        self.requests.append(line)
-        request = decode_request(line)
-        if isinstance(request, Failure) or request.op != "status":
-            reply = Reply(done=True, error=Failure("unknown_op", "this relay cannot do that"))
-        else:
-            reply = Reply(done=True, result=self._answer)
-        self.socket.reply(number, encode(reply), done=True)
+    def _on_request(self, number: int, text: bytes) -> None:
+        self.requests.append(text)
+        request = decode_request(text)
+        assert isinstance(request, Request)
+        for reply in self._answer(request):
+            self.socket.reply(number, encode(reply), done=reply.done)
+
+    def _answer(self, request: Request) -> Sequence[Reply]:
+        if request.op == "status":
+            return [line(self.status, done=True)]
+        script = self._scripts.get(request.op, [refusal("unknown_op", "this relay cannot do that")])
+        return script(request) if callable(script) else script
+
+    def asked(self, op: str) -> list[Request]:
+        """The requests for this operation so far."""
+        requests = [decode_request(text) for text in self.requests]
+        return [one for one in requests if isinstance(one, Request) and one.op == op]
 
     def _on_stop(self, events: int) -> None:
         self._running = False

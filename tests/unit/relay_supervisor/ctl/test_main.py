@@ -9,7 +9,10 @@ from click.testing import CliRunner
 from relay_supervisor import __version__
 from relay_supervisor.ctl.main import relayctl
 
-COMMANDS = {"status", "config", "logs"}
+COMMANDS = {
+    *("status", "config", "logs"),
+    *("swap", "rollback", "history", "report", "releases", "release"),
+}
 
 
 def start(*args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -49,7 +52,7 @@ def test_without_a_command_it_shows_the_help_and_counts_as_a_wrong_command_line(
 
 
 def test_what_is_slow_to_import_is_not_imported_for_every_command() -> None:
-    slow = "rich", "psutil", "mcp", "asyncio"
+    slow = "rich", "psutil", "mcp", "asyncio", "portalocker"
     code = "import sys, relay_supervisor.ctl.main; print(*sys.modules)"
     assert not set(slow) & set(start("-c", code).stdout.split())
 

@@ -1,0 +1,111 @@
+"""Backups of configurations, made before every swap, and how one is put back.
+
+    <state directory>/backups/<UTC time>-<digest of the content>-<key of the path>.yaml
+
+Relays may have different configurations; the key keeps each one's backups apart. A backup is the
+file byte for byte, secrets and all, so it is for its owner's eyes only.
+"""
+
+import datetime
+import hashlib
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Final
+
+from relay_supervisor.ctl.durable import PRIVATE, locked, make_private, replace
+from relay_worker.config.parse import CONFIG_BYTES_MAX
+
+BACKUPS_MAX: Final = 100
+"""Backups kept, of all configurations together; the oldest go first."""
+
+_NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{16}-([0-9a-f]{8})\.yaml")
+
+
+class Backups:
+    """The backups in a state directory."""
+
+    def __init__(self, state_dir: str | Path) -> None:
+        self.directory = Path(state_dir) / "backups"
+
+    def make(self, config: Path) -> Path | None:
+        """Back up the file at *config*; None where there is none. One that is the same as the
+        newest backup of it is not made again: that is returned.
+
+        Raises:
+            OSError: the file cannot be read, or the backup cannot be written.
+        """
+        content = _read(config)
+        if content is None:
+            return None
+        make_private(self.directory)
+        with locked(self.directory):
+            made = self.of(config)
+            if made and made[-1].read_bytes() == content:
+                return made[-1]
+            digest = hashlib.sha256(content).hexdigest()[:16]
+            time = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+            path = self.directory / f"{time}-{digest}-{_key(config)}.yaml"
+            replace(path, content)
+            self._prune()
+        return path
+
+    def of(self, config: Path) -> list[Path]:
+        """Return the backups of the file at *config*, the oldest first."""
+        key = _key(config)
+        return [path for path in self._all() if _NAME.fullmatch(path.name)[1] == key]  # type: ignore[index]
+
+    def restore(self, config: Path) -> Path:
+        """Put the newest backup that differs from what is at *config* in its place, and keep that
+        as a backup; return the backup that was put back.
+
+        Raises:
+            FileNotFoundError: there is no such backup.
+            OSError: a file cannot be read or written; *config* is as it was.
+        """
+        target = Path(os.path.realpath(config))  # a link stays one
+        with locked(target.parent):
+            present = _read(target)
+            for backup in reversed(self.of(config)):
+                if (content := backup.read_bytes()) != present:
+                    break
+            else:
+                raise FileNotFoundError(f"no backup in {self.directory} differs from {config}")
+            mode = PRIVATE if present is None else stat.S_IMODE(target.stat().st_mode)
+            self.make(config)
+            replace(target, content, mode)
+        return backup
+
+    def _all(self) -> list[Path]:
+        """Return all backups, the oldest first, as their names begin with the time."""
+        if not self.directory.is_dir():
+            return []
+        return sorted(path for path in self.directory.iterdir() if _NAME.fullmatch(path.name))
+
+    def _prune(self) -> None:
+        for path in self._all()[:-BACKUPS_MAX]:
+            path.unlink(missing_ok=True)
+
+
+def _key(config: Path) -> str:
+    return hashlib.sha256(os.fsencode(os.path.realpath(config))).hexdigest()[:8]
+
+
+def _read(path: Path) -> bytes | None:
+    """Return the content of a configuration, None where there is no file.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is larger than a configuration may be.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a named pipe never blocks
+    except FileNotFoundError:
+        return None
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(f"{path} is no regular file")
+        content = file.read(CONFIG_BYTES_MAX + 1)
+    if len(content) > CONFIG_BYTES_MAX:
+        raise OSError(f"{path} is larger than a configuration may be ({CONFIG_BYTES_MAX} bytes)")
+    return content

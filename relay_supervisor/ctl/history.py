@@ -1,0 +1,134 @@
+"""`relayctl history`: what the relays have been through, a line for each event."""
+
+import datetime
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import click
+import msgspec
+
+from relay_supervisor.ctl import journal
+from relay_supervisor.ctl.journal import Entry, Journal
+from relay_supervisor.ctl.outcome import OUTCOMES, Version
+from relay_supervisor.ctl.surroundings import settings
+from relay_supervisor.ctl.words import clean, count, seconds
+
+EVENTS: Final = 20
+"""Shown where nothing else is asked for."""
+
+PHASE: Final = "swap_phase"
+
+
+@click.command(short_help="Show swaps, crashes and recoveries of the relays.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+@click.option(
+    "-n",
+    "--events",
+    type=click.IntRange(min=0),
+    default=EVENTS,
+    show_default=True,
+    help="How many of the last events to show.",
+)
+def history(*, as_json: bool, events: int) -> None:
+    """Show what the relays have been through: swaps, crashes, recoveries.
+
+    The last event comes last. Relays that have ended are in it too. `relayctl report ID` tells
+    more of a swap.
+    """
+    found = journal.read(settings().state_dir)
+    if as_json:
+        entries = [msgspec.Raw(entry.raw.encode()) for entry in _last(found.entries, events)]
+        whole = {"entries": entries, "skipped_lines": found.skipped}
+        click.echo(msgspec.json.encode(whole))
+        return
+    lines = [_line(entry) for entry in _last(_telling(found), events)]
+    if not lines:
+        click.echo(f"Nothing is recorded yet in {found.path}.")
+    for line in lines:
+        click.echo(line)
+    if found.skipped:
+        click.echo(f"{count(found.skipped, 'line')} of the journal made no sense.", err=True)
+
+
+def _telling(found: Journal) -> list[Entry]:
+    """Leave out the phases of swaps, but for the last one of a swap that has not ended."""
+    unended = {id(swap.entries[-1]) for swap in found.swaps() if swap.ended is None}
+    return [entry for entry in found.entries if entry.event != PHASE or id(entry) in unended]
+
+
+def _last(entries: list[Entry], number: int) -> list[Entry]:
+    return entries[-number:] if number else []
+
+
+def _line(entry: Entry) -> str:
+    tell = _TELLING.get(entry.event, _anything)
+    return clean(f"{local_time(entry.at)}  {entry.instance:<8}  {tell(entry)}")
+
+
+def local_time(at: str) -> str:
+    """Return an RFC 3339 time as the clock on the wall has it."""
+    try:
+        time = datetime.datetime.fromisoformat(at)
+        return time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError):
+        return f"{at:<19}"
+
+
+def version_words(value: object) -> str:
+    """Return a version of the journal, an object or a text, as words."""
+    if isinstance(value, str) and value:
+        return value
+    try:
+        found = msgspec.convert(value, Version)
+    except msgspec.ValidationError:
+        return "nothing"
+    return found.words() if value else "nothing"
+
+
+def fields_words(fields: Mapping[str, Any]) -> str:
+    """Return fields that nobody knows better as `name value, name value`."""
+    texts = (f"{name} {value_words(value)}" for name, value in fields.items())
+    return ", ".join(texts)
+
+
+def value_words(value: object) -> str:
+    """Return a value of the journal as text: JSON, but for a text."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _swap_ended(entry: Entry) -> str:
+    outcome = entry.get("outcome", str, "?")
+    before, after = (version_words(entry.fields.get(name)) for name in ("from", "to"))
+    words = OUTCOMES.get(outcome, outcome)
+    took = seconds(entry.get("seconds", float, 0.0))
+    text = f"swap {entry.swap} {words} after {took}: {before} to {after}"
+    reason = entry.get("reason", str, "")
+    return f"{text}: {reason}" if reason else text
+
+
+def _swap_phase(entry: Entry) -> str:
+    return f"swap {entry.swap} is {entry.get('phase', str, '?')}, its end is not recorded"
+
+
+def _worker_died(entry: Entry) -> str:
+    rest = {name: value for name, value in entry.fields.items() if name not in _TOLD}
+    calls = fields_words(entry.get("calls", dict[str, Any], {}))
+    text = f"worker of generation {entry.fields.get('generation', '?')} died"
+    text += f" ({entry.get('how', str, 'for no known reason')})"
+    text += f"; its calls: {calls}" if calls else ""
+    return f"{text}; {fields_words(rest)}" if rest else text
+
+
+_TOLD: Final = ("generation", "how", "calls")
+
+
+def _anything(entry: Entry) -> str:
+    name = entry.event.replace("_", " ")
+    return f"{name}: {fields_words(entry.fields)}" if entry.fields else name
+
+
+_TELLING: Final[Mapping[str, Callable[[Entry], str]]] = {
+    "swap_ended": _swap_ended,
+    PHASE: _swap_phase,
+    "worker_died": _worker_died,
+}

@@ -1,0 +1,104 @@
+"""What a relay says about a swap: the shapes, read leniently, and how they are put into words.
+
+Add-only, as a relay may be older or newer than relayctl. Seconds are wall-clock durations.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from relay_supervisor.ctl.words import clean, count, seconds
+
+NOBODY: Final = "no worker serves at the moment"
+
+
+class Version(msgspec.Struct, frozen=True):
+    """Which code runs: `release` is a name under `releases/`, or empty for the environment the
+    relay itself is installed in; `build` is the code's version and digest.
+    """
+
+    generation: int | None = None
+    release: str = ""
+    build: str = ""
+
+    def words(self) -> str:
+        """`0.2.0+1a2b3c4d (release 0.2.0-4f5e6d7, generation 3)`."""
+        within = [f"release {self.release}"] if self.release and self.release != self.build else []
+        if self.generation is not None:
+            within.append(f"generation {self.generation}")
+        name = self.build or self.release or "a worker"
+        return clean(f"{name} ({', '.join(within)})" if within else name)
+
+
+class Tools(msgspec.Struct, frozen=True):
+    """How the tools the client sees have changed."""
+
+    kept: int = 0
+    added: list[str] = []
+    lost: list[str] = []
+
+    def words(self) -> str:
+        """`97 tools kept, 2 added (a, b), 1 lost (c)`; nothing is said of what there is none of."""
+        parts = [f"{count(self.kept, 'tool')} kept"]
+        for names, verb in ((self.added, "added"), (self.lost, "lost")):
+            if names:
+                parts.append(f"{len(names)} {verb} ({clean(', '.join(names))})")
+        return ", ".join(parts)
+
+
+class Result(msgspec.Struct, frozen=True):
+    """The final answer to `swap` or `rollback`."""
+
+    outcome: str
+    id: str = ""
+    reason: str = ""
+    from_: Version | None = msgspec.field(default=None, name="from")
+    to: Version | None = None
+    seconds: float = 0.0
+    serving: Version | None = None
+    tools: Tools | None = None
+    calls_at_cut_over: int = 0
+
+    def words(self) -> str:
+        """One sentence or two, without what serves now."""
+        text = f"{OUTCOMES.get(self.outcome, clean(self.outcome))} after {seconds(self.seconds)}"
+        if self.reason:
+            text += f": {clean(self.reason).rstrip('.')}"
+        facts = []
+        if self.tools is not None:
+            facts.append(self.tools.words())
+        if self.calls_at_cut_over:
+            facts.append(f"{count(self.calls_at_cut_over, 'call')} under way at the cut-over")
+        return ". ".join([text, *facts]) + "."
+
+
+OUTCOMES: Final = {
+    "committed": "committed",
+    "probation": "swapped, on probation,",
+    "rolled_back": "rolled back",
+    "failed": "failed",
+}
+
+
+class Phase(msgspec.Struct, frozen=True):
+    """One line of progress: the phase that has begun, *seconds* after the swap did."""
+
+    phase: str = "?"
+    seconds: float = 0.0
+    text: str = ""
+
+    def words(self) -> str:
+        """`warming  0.12 s  generation 4`."""
+        return clean(f"{self.phase:<12} {seconds(self.seconds):>7}  {self.text}")
+
+
+def read(raw: bytes, shape: type[Any]) -> Any:
+    """Return the JSON text *raw* as *shape*.
+
+    Raises:
+        ValueError: it has not that shape.
+    """
+    try:
+        return msgspec.json.decode(raw, type=shape)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(f"its answer has not the shape agreed on: {error}") from error

@@ -1,0 +1,202 @@
+"""A swap as Markdown. Pure text: what it is given goes in, nothing is looked up elsewhere.
+
+Names, reasons and outputs come from backends and from people's code, so all of it is escaped.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from relay_supervisor.ctl.history import fields_words, local_time, value_words, version_words
+from relay_supervisor.ctl.journal import Entry, Swap
+from relay_supervisor.ctl.outcome import OUTCOMES, Tools, Version
+from relay_supervisor.ctl.releases import Releases
+from relay_supervisor.ctl.words import clean, seconds
+
+LINES_MAX: Final = 200
+"""Of the journal, quoted at the end."""
+
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
+_KNOWN: Final = {
+    *("swap", "outcome", "reason", "from", "to", "seconds", "phases"),
+    *("tools", "calls", "checks", "backup", "problems"),
+}
+
+
+class Check(msgspec.Struct, frozen=True):
+    """How one of the configured checks went, and when: before or after the cut-over."""
+
+    tool: str
+    ok: bool
+    seconds: float = 0.0
+    detail: str = ""
+    when: str = ""
+
+
+def write(swap: Swap, journal: Path, releases: Releases) -> str:
+    """Return the report."""
+    end = swap.ended or _unended(swap)
+    parts = [
+        [f"# Swap {plain(swap.id)}: {_outcome(swap, end)}"],
+        _summary(swap, end),
+        _section("Timeline", _timeline(end)),
+        _section("Tools", _tools(end)),
+        _section("Calls in flight", _calls(swap, end)),
+        _section("Checks", _checks(end)),
+        _section("Problems", _problems(swap, end)),
+        _section("Rollback", _rollback(end)),
+        _section("Artefacts", _artefacts(end, journal, releases)),
+        _section("Journal", _quoted(swap)),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def plain(text: object) -> str:
+    """Return *text* such that Markdown shows it as it is, on one line."""
+    return _SPECIAL.sub(r"\\\1", clean(str(text)))
+
+
+def code(text: object) -> str:
+    """Return *text* as code, whatever backticks are in it."""
+    shown = clean(str(text))
+    ticks = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
+    pad = " " if shown.startswith("`") or shown.endswith("`") else ""
+    # A pipe ends a table's cell even within code.
+    return f"{ticks}{pad}{shown}{pad}{ticks}".replace("|", "\\|")
+
+
+def _unended(swap: Swap) -> Entry:
+    """Make the end that the journal has not got, of the phases it has."""
+    phases = [
+        (entry.get("phase", str, "?"), entry.get("seconds", float, 0.0))
+        for entry in swap.entries
+        if entry.event == "swap_phase"
+    ]
+    last = swap.entries[-1]
+    fields = {"phases": phases, "seconds": phases[-1][1] if phases else 0.0}
+    return Entry(last.at, last.instance, "swap_ended", fields, "")
+
+
+def _outcome(swap: Swap, end: Entry) -> str:
+    if swap.ended is None:
+        return "its end is not recorded"
+    outcome = end.get("outcome", str, "?")
+    return {"probation": "on probation"}.get(outcome) or plain(OUTCOMES.get(outcome, outcome))
+
+
+def _summary(swap: Swap, end: Entry) -> list[str]:
+    facts = {
+        "Relay": plain(end.instance),
+        "Began": plain(local_time(swap.entries[0].at)),
+        "Ended" if swap.ended else "Last heard of": plain(local_time(end.at)),
+        "Took": seconds(end.get("seconds", float, 0.0)),
+        "From": plain(version_words(end.fields.get("from"))),
+        "To": plain(version_words(end.fields.get("to"))),
+    }
+    if reason := end.get("reason", str, ""):
+        facts["Reason"] = plain(reason)
+    rest = {name: value for name, value in end.fields.items() if name not in _KNOWN}
+    if rest:
+        facts["Also recorded"] = plain(fields_words(rest))
+    return [f"- {name}: {value}" for name, value in facts.items()]
+
+
+def _timeline(end: Entry) -> list[str]:
+    """A phase lasts until the next one begins, and the last one is the end itself."""
+    phases = end.get("phases", list[tuple[str, float]], [])
+    if not phases:
+        return []
+    rows = ["| phase | began after | took |", "|---|--:|--:|"]
+    for (name, began), (_, until) in pairwise(phases):
+        rows.append(f"| {plain(name)} | {seconds(began)} | {seconds(until - began)} |")
+    name, began = phases[-1]
+    return [*rows, f"| {plain(name)} | {seconds(began)} | |"]
+
+
+def _tools(end: Entry) -> list[str]:
+    tools = end.get("tools", Tools, Tools())
+    lines = [f"- kept: {tools.kept}"]
+    for verb, names in (("added", tools.added), ("lost", tools.lost)):
+        listed = f": {', '.join(map(code, names))}" if names else ""
+        lines.append(f"- {verb}: {len(names)}{listed}")
+    return lines
+
+
+def _calls(swap: Swap, end: Entry) -> list[str]:
+    facts = {
+        name.replace("_", " "): value_words(value)
+        for name, value in end.get("calls", dict[str, Any], {}).items()
+    }
+    for entry in swap.drained:
+        facts["the old worker drained"] = fields_words(entry.fields)
+    return [f"- {plain(name)}: {plain(value)}" for name, value in facts.items()]
+
+
+def _checks(end: Entry) -> list[str]:
+    rows = ["| check | passed | took | when | |", "|---|---|--:|---|---|"]
+    for value in end.get("checks", list[Any], []):
+        try:
+            check = msgspec.convert(value, Check)
+        except msgspec.ValidationError:
+            rows.append(f"| {code(value)} | ? | | | |")
+            continue
+        passed = "yes" if check.ok else "**no**"
+        details = f"{plain(check.when)} | {plain(check.detail)}"
+        rows.append(f"| {code(check.tool)} | {passed} | {seconds(check.seconds)} | {details} |")
+    return rows if len(rows) > 2 else []
+
+
+def _problems(swap: Swap, end: Entry) -> list[str]:
+    lines = [f"- {plain(text)}" for text in end.get("problems", list[str], [])]
+    if swap.ended is None:
+        lines.append("- The journal has no end of this swap: the relay ended, or was killed.")
+    for entry in swap.meanwhile:
+        told = f"{entry.event.replace('_', ' ')}: {fields_words(entry.fields)}"
+        lines.append(f"- {plain(local_time(entry.at))}: {plain(told)}")
+    return lines
+
+
+def _rollback(end: Entry) -> list[str]:
+    if end.get("outcome", str, "") != "rolled_back":
+        return []
+    back = plain(version_words(end.fields.get("from")))
+    why = plain(end.get("reason", str, "for no recorded reason"))
+    return [
+        f"The calls went back to {back}: {why}.",
+        "",
+        "That pair of code and configuration is refused from now on, unless `--force` takes it.",
+    ]
+
+
+def _artefacts(end: Entry, journal: Path, releases: Releases) -> list[str]:
+    lines = []
+    for name in ("from", "to"):
+        release = end.get(name, Version, Version()).release
+        if release:
+            there = "" if releases.find(release) else " (removed since)"
+            lines.append(f"- release {name}: {code(releases.path(release))}{there}")
+    if backup := end.get("backup", str, ""):
+        there = "" if Path(backup).exists() else " (removed since)"
+        lines.append(f"- configuration: {code(backup)}{there}")
+    return [*lines, f"- journal: {code(journal)}"]
+
+
+def _quoted(swap: Swap) -> list[str]:
+    entries: Sequence[Entry] = swap.entries + swap.meanwhile
+    lines = [clean(entry.raw) for entry in sorted(entries, key=lambda entry: entry.at)]
+    left_out = len(lines) - LINES_MAX
+    fence = "`" * (max((len(run) for run in _backticks(lines)), default=2) + 1)
+    note = [f"{left_out} more lines are in the file.", ""] if left_out > 0 else []
+    return [*note, f"{fence}json", *lines[:LINES_MAX], fence]
+
+
+def _backticks(lines: Iterable[str]) -> list[str]:
+    return ["``", *(run for line in lines for run in re.findall("`+", line))]
+
+
+def _section(title: str, lines: list[str]) -> list[str]:
+    return [f"## {title}", "", *(lines or ["None."])]
