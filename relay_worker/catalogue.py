@@ -13,13 +13,15 @@ import msgspec
 
 from relay_supervisor.wire.cache import Body, Entry, Quarantined, encode_body
 from relay_worker import capabilities, names, uri_templates
-from relay_worker.config.model import Config, RelaySettings, ToolRules
-from relay_worker.items import Kind, Unfit, key_of
+from relay_worker.config.model import BackendSpec, Config, RelaySettings, ToolRules
+from relay_worker.items import Kind, Unfit, is_repeatable, key_of
 from relay_worker.lists import RawLists
 from relay_worker.uri_templates import Template
 
 BUILTIN_BACKEND: Final = "relay"
 """The name under which the relay's own tools are listed and routed; they always have a prefix."""
+
+_BUILTIN_SPEC: Final = BackendSpec(trust_hints=True)
 
 QUARANTINED_MAX: Final = 500
 """Quarantined items that are reported one by one."""
@@ -90,7 +92,7 @@ def build(
     """
     builder = _Builder(config.relay)
     if builtin is not None:
-        builder.add(BUILTIN_BACKEND, builtin, ToolRules(), prefix=True)
+        builder.add(BUILTIN_BACKEND, builtin, _BUILTIN_SPEC, prefix=True)
     for name, spec in config.backends.items():
         if not spec.enabled:
             continue
@@ -100,7 +102,7 @@ def build(
                 "or switch off relay.builtin_tools"
             )
         elif name in lists:
-            builder.add(name, lists[name], spec.tools, prefix=config.relay.prefix)
+            builder.add(name, lists[name], spec, prefix=config.relay.prefix)
         else:
             builder.expect(name, prefix=config.relay.prefix)
     return builder.finish()
@@ -128,8 +130,9 @@ class _Builder:
         self._complete = True
         self.problems: list[str] = []
 
-    def add(self, backend: str, lists: RawLists, rules: ToolRules, *, prefix: bool) -> None:
+    def add(self, backend: str, lists: RawLists, spec: BackendSpec, *, prefix: bool) -> None:
         """Take in what *backend* offers."""
+        rules = spec.tools
         naming = self._naming(backend, prefix=prefix)
         self._declared.append(lists.capabilities)
         if "resources" in capabilities.members(lists.capabilities):
@@ -147,7 +150,7 @@ class _Builder:
             for name, item in tools.items()
             if names.allowed(name, rules.allow, rules.deny)
         }
-        self._add_named(naming, backend, "tools", shown, rules)
+        self._add_named(naming, backend, "tools", shown, rules, trusted=spec.trust_hints)
         prompts = self._fit(backend, "prompts", lists.prompts)
         self._add_named(naming, backend, "prompts", prompts, ToolRules())
         self._add_resources(backend, lists)
@@ -186,6 +189,8 @@ class _Builder:
         kind: Kind,
         items: Mapping[str, bytes],
         rules: ToolRules,
+        *,
+        trusted: bool = False,
     ) -> None:
         routes = self._routes[kind]
         for named in names.assign(naming, backend, items, self._taken[kind], rules.rename):
@@ -200,7 +205,8 @@ class _Builder:
                 )
             routes[named.exposed] = Route(backend, named.original)
             item = _shown(items[named.original], named, rules.describe.get(named.original))
-            self._entries[kind].append(Entry(named.exposed, backend, item))
+            repeatable = trusted and is_repeatable(item)
+            self._entries[kind].append(Entry(named.exposed, backend, item, repeatable))
 
     def _add_resources(self, backend: str, lists: RawLists) -> None:
         kinds: tuple[tuple[Kind, list[bytes]], ...] = (

@@ -1,18 +1,22 @@
 """Files of the state directory: rotating logs and whole files, shared by several relays.
 
 Everything here blocks, so it is for the writer thread only (`persist`). Directories are made
-0700 and files 0600. There are no lock files: who rotates holds a lock on the directory itself.
+0700 and files 0600. There are no lock files: who has to be alone holds a lock on the directory
+itself, which ends with its holder.
 """
 
+import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 LOCK_SECONDS_MAX: Final = 2.0
-"""How long a log that is twice as large as it may be waits for its turn to be rotated."""
+"""How long a lock is waited for where it is needed; all hold it for moments, but one may be stopped
+meanwhile. A log waits so when it is twice as large as it may be.
+"""
 
 ORPHAN_SECONDS: Final = 3600.0
 """A temporary file this old belongs to a process that died while writing it."""
@@ -130,9 +134,8 @@ def _rotate(path: Path, fd: int, files_max: int, patience_seconds: float) -> boo
     """Rename the log that *fd* has open, unless another process just did; False where the lock is
     not to be had.
     """
-    directory_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if not _locked(directory_fd, patience_seconds):
+    with try_locked(path.parent, patience_seconds) as locked:
+        if not locked:
             return False
         try:
             current = os.stat(path)
@@ -141,13 +144,23 @@ def _rotate(path: Path, fd: int, files_max: int, patience_seconds: float) -> boo
         if os.path.samestat(current, os.fstat(fd)):
             _shift(path, files_max)
         return True
+
+
+@contextlib.contextmanager
+def try_locked(directory: Path, seconds_max: float) -> Iterator[bool]:
+    """Hold the lock of *directory*, or not, where somebody else has it for longer: yields which.
+
+    Raises:
+        OSError: the directory cannot be opened.
+    """
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield _lock(fd, time.monotonic() + seconds_max)
     finally:
-        os.close(directory_fd)  # and the lock goes with it
+        os.close(fd)  # and the lock goes with it
 
 
-def _locked(fd: int, patience_seconds: float) -> bool:
-    """Lock the directory *fd*; False where that takes longer: its holder may be stopped."""
-    give_up = time.monotonic() + patience_seconds
+def _lock(fd: int, give_up: float) -> bool:
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

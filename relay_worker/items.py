@@ -140,6 +140,21 @@ def key_of(kind: Kind, item: bytes) -> str:
     return found
 
 
+class _Hinted(msgspec.Struct, frozen=True):
+    annotations: _ToolAnnotations = _ToolAnnotations()
+
+
+_hinted = msgspec.json.Decoder(_Hinted)
+
+
+def is_repeatable(tool: bytes) -> bool:
+    """Return whether a tool, by its own hints, may be called again without doing more than once:
+    it changes nothing, or the same again. *tool* has passed `key_of`.
+    """
+    hints = _hinted.decode(tool).annotations
+    return hints.readOnlyHint or hints.idempotentHint
+
+
 class _Loose(msgspec.Struct, frozen=True):
     """Whatever an item may be known by."""
 

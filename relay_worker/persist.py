@@ -6,6 +6,7 @@ counted and reported once; it never blocks and never ends anything.
     <state directory>/cache/                    one file per configuration and kind of client
     <state directory>/logs/relay.log            all relays of this user, with .1, .2, …
     <state directory>/logs/backends/NAME.log    the stderr of a backend, in all relays
+    <state directory>/journal.jsonl             see `records`, as for refused.json
 
 Relays share the log files: so their number does not grow with the sessions, and one file tells
 what happened in which order. `files` says how that is safe.
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from relay_worker import files
+from relay_worker import files, records
 from relay_worker.names import safe
 
 QUEUE_JOBS_MAX: Final = 4096
@@ -52,6 +53,7 @@ class Writer:
         self._changed = threading.Condition()
         self._logs: dict[Path, list[bytes]] = {}
         self._contents: dict[Path, bytes] = {}
+        self._refusals: dict[str, str] = {}
         self._jobs = 0
         self._bytes = 0
         self._dropped = 0
@@ -82,6 +84,23 @@ class Writer:
         if name != backend:
             name += "_" + hashlib.sha256(backend.encode("utf-8", "replace")).hexdigest()[:8]
         return self._state_dir / "logs" / "backends" / f"{name}.log"
+
+    def journal(self, text: bytes) -> bool:
+        """Append whole lines to the journal; False where they were dropped."""
+        return self._append(self._state_dir / records.JOURNAL, text)
+
+    def refuse(self, build: str, config_digest: str, reason: str) -> bool:
+        """Keep in mind that this pair is refused; False where that was dropped."""
+        pair = f"{build} {config_digest}"
+        with self._changed:
+            if not self._admit(len(reason)):
+                return False
+            if (superseded := self._refusals.pop(pair, None)) is not None:
+                self._jobs -= 1
+                self._bytes -= len(superseded)
+            self._refusals[pair] = reason
+            self._changed.notify_all()
+        return True
 
     def replace(self, path: Path, content: bytes) -> bool:
         """Replace the file at *path* atomically and durably; False where it was dropped. Of several
@@ -132,12 +151,18 @@ class Writer:
                     return
                 logs, self._logs = self._logs, {}
                 contents, self._contents = self._contents, {}
+                refusals, self._refusals = self._refusals, {}
             for path, texts in logs.items():
                 self._attempt(path, len(texts), sum(map(len, texts)), self._append_all(path, texts))
             for path, content in contents.items():
                 self._attempt(path, 1, len(content), self._replace(path, content))
+            if refusals:
+                path, size = self._state_dir / records.REFUSED, sum(map(len, refusals.values()))
+                self._attempt(path, len(refusals), size, self._refuse(refusals))
 
     def _append_all(self, path: Path, texts: list[bytes]) -> Callable[[], None]:
+        if path == self._state_dir / records.JOURNAL:
+            return lambda: records.append_journal(self._state_dir, texts)
         return lambda: files.append_rotating(
             path, texts, file_bytes_max=self._log_bytes_max, files_max=self._log_files_max
         )
@@ -147,6 +172,13 @@ class Writer:
             files.replace_file(path, content)
             if path.parent == self._state_dir / "cache":
                 files.prune(path.parent, CACHE_FILES_MAX)
+
+        return write
+
+    def _refuse(self, refusals: dict[str, str]) -> Callable[[], None]:
+        def write() -> None:
+            if problem := records.refuse(self._state_dir, refusals):
+                self._report(f"{records.REFUSED} was unusable and begins anew: {problem}")
 
         return write
 

@@ -1,10 +1,11 @@
-"""From the configuration to how each stdio backend is run."""
+"""From the configuration to how each stdio backend is run, and to what the supervisor keeps to."""
 
 import os
 from collections.abc import Mapping
 
 import msgspec
 
+from relay_supervisor.wire import v1
 from relay_worker.backends.surroundings import Plan, Policy
 from relay_worker.config.expand import ExpandedSpec
 from relay_worker.config.model import BackendSpec, RelaySettings
@@ -45,6 +46,24 @@ def policy_of(settings: RelaySettings) -> Policy:
         restart_delay_max_seconds=settings.restart_delay_max_seconds,
         restart_reset_seconds=settings.restart_reset_seconds,
         restart_attempts_max=settings.restart_attempts_max,
+    )
+
+
+def limits_of(settings: RelaySettings) -> v1.Limits:
+    """Return the settings that the supervisor keeps to."""
+    return v1.Limits(
+        queue_requests_max=settings.queue_max_requests,
+        queue_bytes_max=settings.queue_bytes_max,
+        queue_wait_seconds=settings.queue_wait_seconds,
+        first_list_wait_seconds=settings.first_list_wait_seconds,
+        frame_bytes_max=settings.frame_bytes_max,
+        retained_bytes_max=settings.retained_bytes_max,
+        requests_in_flight_max=settings.requests_in_flight_max,
+        drain_seconds=settings.drain_seconds,
+        drain_max_seconds=settings.drain_max_seconds,
+        probation_seconds=settings.probation_seconds,
+        probation_calls=settings.probation_calls,
+        ready_seconds_max=settings.ready_seconds_max,
     )
 
 

@@ -27,7 +27,7 @@ class Registry:
     backend's specification; lists learned under another one do not count.
 
     `outdated`: the catalogue does not show all that is known. It rests until `rest_until`, in
-    seconds of the monotonic clock.
+    seconds of the monotonic clock. `lasting`: it may be kept for the next session.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Registry:
     ) -> None:
         self.catalogue: Catalogue | None = None
         self.settled = False
+        self.lasting = True
         self._config = config
         self._hashes = hashes
         self._builtin = builtin
@@ -119,7 +120,8 @@ class Registry:
         if state != self._sent:
             self._sent = state
             self._send(v1.Catalogue(*state), catalogue.payload)
-        if self._unsaved and self._cache_path and (self.settled or catalogue.complete):
+        whole = self.settled or catalogue.complete
+        if self._unsaved and self._cache_path and self.lasting and whole:
             self._unsaved = False
             self._save(self._cache_path, self._snapshot(catalogue))
 

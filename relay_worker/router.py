@@ -47,7 +47,8 @@ class Router:
     """Implements `backends.base.Host`.
 
     `backends` has every enabled backend by name, the relay's own included. `refresh` brings the
-    catalogue up to date, and tells whether it was not.
+    catalogue up to date, and tells whether it was not. Calls of the relay's own have negative
+    numbers; all others are the client's.
     """
 
     def __init__(self, loop: Loop, send: Callable[..., None]) -> None:
@@ -58,6 +59,7 @@ class Router:
         self._send = send
         self._flights: dict[int, Flight] = {}
         self._waiting: dict[int, Waiting] = {}
+        self._own: dict[int, Callable[[int, bytes], None]] = {}
         self._subscriptions = Subscriptions()
 
     # ---- from the supervisor ----------------------------------------------------------------
@@ -68,15 +70,25 @@ class Router:
         if not self._dispatch(waiting):
             self._waiting[message.call] = waiting
 
+    def call_for(self, message: v1.Call, params: bytes, done: Callable[[int, bytes], None]) -> None:
+        """Carry out a call of the relay's own; *done* gets its outcome and members."""
+        self._own[message.call] = done
+        self.call(message, params)
+
+    def waits(self, call: int) -> bool:
+        """Return whether a call still waits for its backend to be ready."""
+        return call in self._waiting
+
     def cancel(self, message: v1.Cancel, params: bytes) -> None:
         """Withdraw a call; it is not answered any more."""
+        self._own.pop(message.call, None)
         waiting = self._waiting.pop(message.call, None)
         if waiting and waiting.timer:
             waiting.timer.cancel()
         flight = self._flights.pop(message.call, None)
         if flight:
             members = frames.decode_object(legacy_params(params)) or {}
-            members["requestId"] = msgspec.Raw(b"%d" % message.call)
+            members["requestId"] = msgspec.Raw(frames.call_id(message.call))
             flight.backend.cancel(message.call, frames.encode(members))
 
     def answer(self, message: v1.ClientAnswer, members: bytes) -> None:
@@ -136,7 +148,7 @@ class Router:
             self._subscriptions.changed(backend, message)
         if len(text) > LARGE_BYTES and len(envelope) == 1 and message.era == v1.LEGACY:
             pieces = (b'"result":', memoryview(envelope["result"]), b"}")
-            self._send(v1.Reply(call, v1.OUTCOME_RESULT), *pieces)
+            self._answer(call, v1.OUTCOME_RESULT, *pieces)
         else:
             self.reply(message, v1.OUTCOME_RESULT, frames.encode(envelope)[1:])
 
@@ -179,7 +191,7 @@ class Router:
         """Answer a call."""
         if message.era == v1.MODERN:
             members = modern_members(bytes(members), message.method)
-        self._send(v1.Reply(message.call, outcome), members)
+        self._answer(message.call, outcome, members)
 
     def finish(self, call: int, members: bytes) -> None:
         """Answer a call that the relay itself has carried out."""
@@ -193,6 +205,12 @@ class Router:
         text = "The relay failed to carry out this call; its log says why."
         members = frames.error_members(frames.INTERNAL_ERROR, text)
         self.reply(message, v1.OUTCOME_RELAY_ERROR, members)
+
+    def _answer(self, call: int, outcome: int, *members: Buffer) -> None:
+        if call >= 0:
+            self._send(v1.Reply(call, outcome), *members)
+        elif done := self._own.pop(call, None):
+            done(outcome, b"".join(members))
 
     def _replied_error(self, flight: Flight, envelope: Envelope) -> None:
         if frames.error_of(envelope) is None:

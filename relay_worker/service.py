@@ -19,6 +19,7 @@ from relay_worker.backends.descriptors import Descriptors
 from relay_worker.backends.supervision import StdioBackend
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.builtin_tools import BuiltinBackend
+from relay_worker.checks import Checks
 from relay_worker.config.expand import spec_hash
 from relay_worker.configuration import Settings
 from relay_worker.instructions import instructions
@@ -26,12 +27,18 @@ from relay_worker.life import Life
 from relay_worker.log import Log
 from relay_worker.loop import Loop
 from relay_worker.persist import Writer
-from relay_worker.plans import plan_of, policy_of
+from relay_worker.plans import limits_of, plan_of, policy_of
+from relay_worker.readiness import Readiness
 from relay_worker.registry import Registry
 from relay_worker.router import Router
 
 CLOSE_SECONDS: Final = 1.0
 """Time to write out cache and logs when the worker ends."""
+
+FIRST: Final = 1
+"""The first generation. Any later one may be a candidate that fails: it leaves the cache alone for
+as long as that can be, or the next session would begin with its lists.
+"""
 
 
 class Base(msgspec.Struct, frozen=True):
@@ -57,7 +64,6 @@ class Service:
         self._settings = settings
         self._router = base.router
         self._connected = False
-        self._ready_sent = False
         self._review_due = False
         self._rebuild_planned = False
         self._changed: dict[str, Backend] = {}
@@ -92,6 +98,8 @@ class Service:
             save=self._writer.replace,
             log=base.log,
         )
+        self._registry.lasting = base.hello.generation == FIRST
+        self._readiness = self._make_readiness()
         self.handlers: Mapping[type[Any], Callable[[Any, bytes], None]] = {
             v1.KnownLists: self._known_lists,
             v1.Session: self._session,
@@ -100,7 +108,12 @@ class Service:
             v1.Exited: self._exited,
             v1.StatusReply: lambda reply, payload: self._builtin.status(reply.token, payload),
             v1.Log: self._log_lines,
+            v1.Journal: self._journal,
+            v1.Refuse: self._refuse,
+            v1.RunChecks: self._readiness.run_checks,
         }
+        if not self._registry.lasting:
+            base.loop.after(relay.ready_seconds_max + relay.probation_seconds, self._outlived)
         self._announce()
 
     def close(self) -> None:
@@ -148,22 +161,38 @@ class Service:
             backends[name] = StdioBackend(plan, around, base.router, self)
         return backends
 
+    def _make_readiness(self) -> Readiness:
+        base, config = self._base, self._settings.config
+        checks = Checks(
+            config.checks,
+            base.router,
+            base.loop,
+            generation=base.hello.generation,
+            seconds_max=config.relay.check_seconds_max,
+            redact=base.log.redact,
+        )
+        return Readiness(
+            checks,
+            base.loop,
+            base.send,
+            hello=base.hello,
+            settings=config.relay,
+            broken=self._settings.broken,
+        )
+
     def _announce(self) -> None:
         """Say what the configuration gave, backends that cannot run at all included."""
-        settings, relay = self._settings, self._settings.config.relay
+        settings = self._settings
+        if settings.snapshot is not None:
+            self._base.send(v1.ConfigRead(), settings.snapshot)
+        kinds = {backend.name: backend.kind for backend in self._backends.values()}
+        kinds = dict.fromkeys(settings.unusable, "stdio") | kinds
         infos = [
-            v1.BackendInfo(backend.name, backend.kind, self._call_timeout(backend.name))
-            for backend in self._backends.values()
-        ] + [v1.BackendInfo(name, "stdio") for name in settings.unusable]
-        limits = v1.Limits(
-            queue_requests_max=relay.queue_max_requests,
-            queue_bytes_max=relay.queue_bytes_max,
-            queue_wait_seconds=relay.queue_wait_seconds,
-            first_list_wait_seconds=relay.first_list_wait_seconds,
-            frame_bytes_max=relay.frame_bytes_max,
-            retained_bytes_max=relay.retained_bytes_max,
-        )
-        configured = v1.Configured(infos, limits, settings.problems)
+            v1.BackendInfo(name, kind, self._call_timeout(name), settings.fingerprints[name])
+            for name, kind in kinds.items()
+        ]
+        limits = limits_of(settings.config.relay)
+        configured = v1.Configured(infos, limits, settings.problems, settings.digest)
         self._base.send(configured, self._instructions.encode())
         for name, reason in settings.unusable.items():
             self._base.send(v1.BackendState(name, State.FAILED.word, last_error=reason))
@@ -204,6 +233,18 @@ class Service:
         if backend := self._stdio.get(message.backend):
             backend.exited(message)
 
+    def _journal(self, _message: v1.Journal, payload: bytes) -> None:
+        self._writer.journal(payload)
+
+    def _refuse(self, message: v1.Refuse, _payload: bytes) -> None:
+        reason = self._base.log.redact(message.reason)
+        self._writer.refuse(message.build, message.config_digest, reason)
+
+    def _outlived(self) -> None:
+        """This worker would be gone by now, had its swap failed."""
+        self._registry.lasting = True
+        self._review_later()
+
     def _log_lines(self, _message: v1.Log, payload: bytes) -> None:
         self._writer.log_relay(payload)
 
@@ -221,7 +262,8 @@ class Service:
                 self._rebuild()
             self._registry.report(self._backends)
             self._router.look_again()
-            self._say_ready()
+            if self._registry.settled:
+                self._readiness.begin()
             self._rebuild_later()
         changed, self._changed = self._changed, {}
         for backend in changed.values():
@@ -258,9 +300,3 @@ class Service:
         if self._states.get(backend.name) != state:
             self._states[backend.name] = state
             self._base.send(state)
-
-    def _say_ready(self) -> None:
-        if self._registry.settled and not self._ready_sent:
-            self._ready_sent = True
-            hello = self._base.hello
-            self._base.send(v1.Ready(hello.generation, hello.nonce))

@@ -3,6 +3,7 @@
 A frame is one line with its newline. `members`, `params` and `call` are the words of `wire.v1`.
 """
 
+import re
 from typing import Final
 
 import msgspec
@@ -19,6 +20,9 @@ RESOURCE_NOT_FOUND: Final = -32002
 
 CALL_DIGITS_MAX: Final = len(str(v1.CALL_MAX))
 
+OWN_ID: Final = b"relay-call-"
+"""The id of a call of the relay's own is this and a number: see `call_id`."""
+
 RELAY_TOKEN: Final = "relay:"
 """Progress tokens of backends start so towards the client: see `token_towards_client`."""
 
@@ -33,6 +37,7 @@ class _Error(msgspec.Struct):
     message: str = ""
 
 
+_OWN_ID: Final = re.compile(rb'"%b([1-9]\d{0,17})"' % OWN_ID)
 _decode_error: Final = msgspec.json.Decoder(_Error).decode
 
 
@@ -56,6 +61,13 @@ def text_of(raw: msgspec.Raw | None) -> str | None:
         return None
 
 
+def call_id(call: int) -> bytes:
+    """Return the JSON text of the id of a call. Those of the relay's own have negative numbers and,
+    towards a backend, strings for ids: the numbers belong to the client's calls.
+    """
+    return b"%d" % call if call > 0 else b'"%b%d"' % (OWN_ID, -call)
+
+
 def call_number(raw: msgspec.Raw) -> int | None:
     """Return the call that an id or progress token of a backend's names, or None.
 
@@ -65,6 +77,8 @@ def call_number(raw: msgspec.Raw) -> int | None:
     text = bytes(raw)
     if text.isdigit() and len(text) <= CALL_DIGITS_MAX:
         number = int(text)
+    elif own := _OWN_ID.fullmatch(text):
+        return -int(own[1])
     else:
         try:
             value = _decode_any(text)
@@ -87,8 +101,8 @@ def request(number: str, method: str, params: bytes) -> bytes:
 
 def call_frame(call: int, method: str, params: bytes) -> bytes:
     """Return the frame of a call."""
-    return b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}\n' % (
-        call,
+    return b'{"jsonrpc":"2.0","id":%b,"method":"%b","params":%b}\n' % (
+        call_id(call),
         method.encode(),
         params,
     )
@@ -96,7 +110,7 @@ def call_frame(call: int, method: str, params: bytes) -> bytes:
 
 def call_pieces(call: int, method: str, params: bytes) -> tuple[bytes, bytes, bytes]:
     """Return the frame of a call as the buffers it consists of."""
-    head = b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":' % (call, method.encode())
+    head = b'{"jsonrpc":"2.0","id":%b,"method":"%b","params":' % (call_id(call), method.encode())
     return head, params, b"}\n"
 
 

@@ -144,6 +144,8 @@ class RelaySettings(msgspec.Struct, frozen=True):
     drain_max_seconds: Seconds = 600.0
     probation_seconds: Seconds = 10.0
     probation_calls: Annotated[int, Meta(ge=0, le=100_000)] = 20
+    ready_seconds_max: PositiveSeconds = 60.0
+    check_seconds_max: PositiveSeconds = 10.0
 
     log_bytes_max: Annotated[int, Meta(ge=4 * KIB, le=GIB)] = 5 * MIB
     log_files_max: Annotated[int, Meta(ge=1, le=100)] = 3

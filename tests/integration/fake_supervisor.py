@@ -5,6 +5,7 @@ It answers `Spawn` and `StopBackend` as the supervisor does, and nothing else by
 
 import array
 import json
+import mmap
 import os
 import queue
 import select
@@ -12,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +25,7 @@ import msgspec
 from relay_supervisor.wire import handshake, v1
 from relay_supervisor.wire.framing import FrameReader, prefix
 from relay_supervisor.wire.handshake import Hello, Welcome
+from relay_supervisor.wire.ledger import LEDGER_BYTES, Ledger, Stage
 
 M = TypeVar("M")
 
@@ -35,7 +38,13 @@ ROOT = Path(__file__).parents[2]
 class FakeSupervisor:
     """One worker and its backends; a context manager that leaves nothing behind."""
 
-    def __init__(self, state_dir: Path, *, versions: tuple[int, ...] = handshake.VERSIONS) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        versions: tuple[int, ...] = handshake.VERSIONS,
+        generation: int = 1,
+    ) -> None:
         self.state_dir = state_dir
         self.inbox: list[tuple[Any, bytes]] = []
         self.children: dict[int, subprocess.Popen[bytes]] = {}
@@ -51,22 +60,25 @@ class FakeSupervisor:
         self._socket, theirs = socket.socketpair()
         fds = (to_worker, self.out, self._in, from_worker, life_read, self.life, theirs.fileno())
         worker_ends = (to_worker, from_worker, theirs.fileno(), life_read)
-        self.stderr_path = state_dir / "worker-stderr"
+        self.ledger_fd = _memory(LEDGER_BYTES)
+        self.stderr_path = state_dir / f"worker-stderr-{generation}"
+        argv = [sys.executable, "-m", "relay_worker", "--fds", ",".join(map(str, worker_ends))]
+        argv += ["--newer", "option", "--ledger", str(self.ledger_fd)]
         with self.stderr_path.open("wb") as stderr:
             self.worker = subprocess.Popen(
-                [sys.executable, "-m", "relay_worker", "--fds", ",".join(map(str, worker_ends))],
+                argv,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,
-                pass_fds=worker_ends,
+                pass_fds=(*worker_ends, self.ledger_fd),
                 start_new_session=True,
             )
         del fds
         for fd in (to_worker, from_worker, life_read):
             os.close(fd)
         theirs.close()
-        self.send_raw(msgspec.msgpack.encode(Hello(versions, "test", 3, "nonce")), b"")
+        self.send_raw(msgspec.msgpack.encode(Hello(versions, "test", generation, "nonce")), b"")
 
     def __enter__(self) -> "FakeSupervisor":
         return self
@@ -80,7 +92,7 @@ class FakeSupervisor:
             except OSError:
                 pass
             child.wait()
-        for fd in (self.out, self._in, self.life):
+        for fd in (self.out, self._in, self.life, self.ledger_fd):
             try:
                 os.close(fd)
             except OSError:
@@ -100,17 +112,20 @@ class FakeSupervisor:
     def configure(self, config: dict[str, Any], *, project: str = "") -> v1.Configured:
         """Handshake and configuration; returns what the worker made of it."""
         self.welcome()
-        message = v1.Configure(
-            config_path="relay.yaml",
-            project=project or str(self.state_dir),
-            state_dir=str(self.state_dir),
-            instance="test-instance",
-            log_level="debug",
-            log_format="text",
-            has_snapshot=True,
-        )
-        self.send(message, json.dumps(config).encode())
+        self.send_configure(json.dumps(config).encode(), project=project)
         return self.expect(v1.Configured)[0]
+
+    def send_configure(self, snapshot: bytes | None, *, project: str = "", **more: Any) -> None:
+        message = {
+            "config_path": "relay.yaml",
+            "project": project or str(self.state_dir),
+            "state_dir": str(self.state_dir),
+            "instance": "test-instance",
+            "log_level": "debug",
+            "log_format": "text",
+            "has_snapshot": snapshot is not None,
+        }
+        self.send(v1.Configure(**{**message, **more}), snapshot or b"")
 
     def welcome(self) -> Welcome:
         header = self._frame(time.monotonic() + WAIT_SECONDS)[0]
@@ -176,6 +191,15 @@ class FakeSupervisor:
         """Return the structured content of a tool's result."""
         content: dict[str, Any] = self.reply(number)["result"]["structuredContent"]
         return content
+
+    def stages(self) -> dict[int, Stage]:
+        """What the ledger says of each call."""
+        with mmap.mmap(self.ledger_fd, LEDGER_BYTES) as memory, memoryview(memory) as view:
+            ledger = Ledger(view)
+            found = ledger.read()
+            assert ledger.complete
+            ledger.close()
+        return found
 
     def retire(self) -> int:
         """Tell the worker to end; returns its exit status."""
@@ -257,3 +281,10 @@ class FakeSupervisor:
 
     def log(self) -> str:
         return self.stderr_path.read_text(errors="replace")
+
+
+def _memory(size: int) -> int:
+    """A descriptor of so much zeroed memory."""
+    with tempfile.TemporaryFile() as file:
+        file.truncate(size)
+        return os.dup(file.fileno())

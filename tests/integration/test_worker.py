@@ -231,7 +231,7 @@ def test_lists_of_another_specification_do_not_count(supervisor: FakeSupervisor)
 
 def test_the_worker_says_ready_with_generation_and_nonce(supervisor: FakeSupervisor) -> None:
     supervisor.ready(two_backends())
-    assert supervisor.expect(v1.Ready)[0] == v1.Ready(3, "nonce")
+    assert supervisor.expect(v1.Ready)[0] == v1.Ready(1, "nonce")
 
 
 def test_a_changed_list_becomes_a_new_catalogue(supervisor: FakeSupervisor) -> None:
