@@ -7,7 +7,7 @@ import pytest
 
 from relay_supervisor.core import effects, events
 from relay_supervisor.core.generation import LIMIT_SECONDS, Life
-from relay_supervisor.core.workers import (
+from relay_supervisor.core.recovery import (
     BACKOFF_SECONDS_FIRST,
     BACKOFF_SECONDS_MAX,
     STEADY_SECONDS,
