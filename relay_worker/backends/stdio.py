@@ -30,6 +30,10 @@ HINT_BYTES: Final = 256
 """Kept of each end of an oversized line, to find out whose reply it was."""
 
 
+OUTPUT_CLOSED: Final = "it closed its output"
+"""The reason given for the end that every exit begins with."""
+
+
 class Transport:
     """The pipe ends of one process. `on_line` gets each line of stdout, `on_oversized` both ends
     of a line that was too long, `on_stderr` chunks of whole lines, `on_end` a reason, once.
@@ -136,7 +140,7 @@ class Transport:
             return
         if not data:
             self._loop.unwatch(self._stdout)
-            self._on_end("it closed its output")
+            self._on_end(OUTPUT_CLOSED)
             return
         self._read_bytes = READ_BYTES_LARGE if len(data) >= READ_BYTES else READ_BYTES
         self._feed(data)

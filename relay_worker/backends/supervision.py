@@ -16,6 +16,7 @@ from relay_worker.backends.command import CommandError, resolve
 from relay_worker.backends.connection import Connection
 from relay_worker.backends.descriptors import DescriptorError
 from relay_worker.backends.states import STARTING, Event, advance
+from relay_worker.backends.stdio import OUTPUT_CLOSED
 from relay_worker.backends.surroundings import Plan, Surroundings
 from relay_worker.lists import RawLists
 from relay_worker.loop import Timer
@@ -193,7 +194,9 @@ class StdioBackend:
         if self._connection:
             self._connection.close()  # with the last replies it has written
         if not expected:
-            fallen = self.state is State.FALLEN
+            # What followed from the end itself explains nothing; a signal may have been our own.
+            by_itself = self.last_error == OUTPUT_CLOSED and message.status >= 0
+            fallen = self.state is State.FALLEN and not by_itself
             self.last_error = f"{self.last_error}; it {how}" if fallen else f"it {how}"
         self._lose("it was stopped" if expected else self.last_error or how)
         self._around.life.groups.discard(message.pid)

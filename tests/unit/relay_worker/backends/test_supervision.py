@@ -91,7 +91,16 @@ def test_a_death_while_ready(stage: Make) -> None:
     assert one.learned_times == 1, "its lists are the same"
 
 
-def test_an_exit_that_was_announced_by_the_pipe_is_waited_for(stage: Make) -> None:
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (3, "it exited with status 3"),
+        (-15, "it closed its output; it was ended by SIGTERM"),
+    ],
+)
+def test_an_exit_that_was_announced_by_the_pipe_is_waited_for(
+    stage: Make, status: int, reason: str
+) -> None:
     one = stage()
     process = one.connect()
     one.backend.call(7, "tools/call", b"{}")
@@ -99,8 +108,8 @@ def test_an_exit_that_was_announced_by_the_pipe_is_waited_for(stage: Make) -> No
     one.turn()
     assert one.backend.state is State.FALLEN and one.told == []
     assert one.sent[-1] == v1.StopBackend("fix", process.pid)
-    one.exit(3)
-    assert one.told == [("lost", [7], "it closed its output; it exited with status 3")]
+    one.exit(status)
+    assert one.told == [("lost", [7], reason)]
 
 
 def test_calls_are_answered_even_if_the_process_does_not_end(stage: Make) -> None:
