@@ -16,31 +16,14 @@ from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, State
 from relay_worker.catalogue import Catalogue
 from relay_worker.eras import legacy_params, modern_members, same_era_params
-from relay_worker.loop import Loop, Timer
+from relay_worker.flights import AGAIN_BYTES_MAX, Flight, Waiting
+from relay_worker.loop import Loop
 from relay_worker.repair import Envelope
 from relay_worker.routes import Refused, Target, Undecided, find
 from relay_worker.subscriptions import CHANGES, Subscriptions
 
 LARGE_BYTES: Final = 64 << 10
 """Replies over this size are passed on in pieces, without a copy."""
-
-
-class Flight(msgspec.Struct):
-    """A call that was sent to a backend and is not answered yet."""
-
-    message: v1.Call
-    backend: Backend
-
-
-class Waiting(msgspec.Struct):
-    """A call whose backend is not ready, or not known yet. `wanted` names the backend that was
-    started for it.
-    """
-
-    message: v1.Call
-    params: bytes
-    wanted: str | None = None
-    timer: Timer | None = None
 
 
 class Router:
@@ -179,6 +162,20 @@ class Router:
                     "The call may have run, wholly or in part.",
                 )
 
+    def unread(self, backend: Backend, calls: list[int], reason: str) -> None:
+        """Send calls anew that their backend died too early to read."""
+        for call in calls:
+            flight = self._flights.pop(call, None)
+            if flight is None:
+                continue
+            if flight.again is None:
+                text = f"Backend '{backend.name}' died before it read this call: {reason}."
+                self._fail(flight.message, f"{text} The call has not run.")
+                continue
+            waiting = Waiting(flight.message, flight.again, sent_before=True)
+            if not self._dispatch(waiting):
+                self._waiting[call] = waiting
+
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         """Answer a call whose reply cannot be passed on."""
         if flight := self._flights.pop(call, None):
@@ -245,7 +242,7 @@ class Router:
                 self._fail(message, f"Backend '{target.backend}' is not there any more.")
                 return True
             if backend.state is State.READY:
-                self._transmit(message, waiting.params, backend, target)
+                self._transmit(waiting, backend, target)
                 return True
             return self._start_for(waiting, backend)
         if isinstance(target, Undecided):
@@ -253,14 +250,16 @@ class Router:
         self._refuse(message, target)
         return True
 
-    def _transmit(self, message: v1.Call, params: bytes, backend: Backend, to: Target) -> None:
+    def _transmit(self, waiting: Waiting, backend: Backend, to: Target) -> None:
+        message, params = waiting.message, waiting.params
         call = message.call
         adapt = legacy_params if message.era == v1.MODERN else same_era_params
         error = backend.call(
             call, message.method, adapt(to.params or params, progress_token=call, name=to.name)
         )
         if error is None:
-            self._flights[call] = Flight(message, backend)
+            again = None if waiting.sent_before or len(params) > AGAIN_BYTES_MAX else params
+            self._flights[call] = Flight(message, backend, again)
         else:
             self._fail(message, error)
 
@@ -298,7 +297,11 @@ class Router:
         self._waiting.pop(waiting.message.call, None)
         backend = self.backends.get(waiting.wanted or "")
         reason = backend.trouble if backend else "The backends did not start in time."
-        self._fail(waiting.message, reason)
+        self._fail(
+            waiting.message,
+            f"{reason}\nThe call has waited for it as long as a start may "
+            "take (start_timeout_seconds).",
+        )
 
     def _refuse(self, message: v1.Call, refusal: Refused) -> None:
         members = frames.error_members(refusal.code, refusal.text)

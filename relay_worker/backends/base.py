@@ -116,6 +116,9 @@ class Host(Protocol):
     def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
         """It is gone: these calls were sent to it and never will be answered."""
 
+    def unread(self, backend: Backend, calls: list[int], reason: str) -> None:
+        """It is gone, and has certainly not read these calls, which were sent to it."""
+
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         """The reply to *call* had to be skipped; *fault* says what is wrong with it."""
 

@@ -46,7 +46,8 @@ _ID: Final = re.compile(rb'"id"[ \t]*:[ \t]*"?(\d{1,16})\b')
 
 
 class Connection:
-    """A running process. `on_listed` is called with lists, first when it is ready for calls,
+    """A running process. `in_flight` has the calls it works on, each with the number of bytes that
+    were written to it before. `on_listed` is called with lists, first when it is ready for calls,
     `on_broken` with a reason when it cannot be used any more.
     """
 
@@ -65,7 +66,7 @@ class Connection:
     ) -> None:
         self.pid = pid
         self.skipped_lines = 0
-        self.in_flight: set[int] = set()
+        self.in_flight: dict[int, int] = {}
         self.last_used = surroundings.loop.now
         self._loop = surroundings.loop
         self._log = surroundings.log
@@ -100,19 +101,19 @@ class Connection:
     def call(self, call: int, method: str, params: bytes) -> bool:
         """Send a request; False where the backend does not read what was sent before."""
         self.last_used = self._loop.now
+        start = self._transport.queued_bytes
         if len(params) <= SMALL_BYTES:  # one small buffer costs less than several
             sent = self._transport.write(frames.call_frame(call, method, params), call=call)
         else:
             sent = self._transport.write(*frames.call_pieces(call, method, params), call=call)
         if not sent:
             return False
-        self.in_flight.add(call)
+        self.in_flight[call] = start
         return True
 
     def cancel(self, call: int, params: bytes) -> None:
         """Withdraw a call."""
-        if call in self.in_flight:
-            self.in_flight.discard(call)
+        if self.in_flight.pop(call, None) is not None:
             self.write(frames.notification("notifications/cancelled", params))
 
     def write(self, frame: bytes) -> None:
@@ -136,6 +137,16 @@ class Connection:
         self._transport.close()
         if self._list_timer:
             self._list_timer.cancel()
+
+    def take_lost(self) -> tuple[list[int], list[int]]:
+        """Return the calls that are lost with the process, and take them off the list: those it
+        may have read, and those it has certainly not.
+        """
+        taken = self._transport.taken_bytes
+        read = [call for call, start in self.in_flight.items() if start < taken]
+        unread = [call for call, start in self.in_flight.items() if start >= taken]
+        self.in_flight.clear()
+        return read, unread
 
     def stderr_tail(self) -> str:
         """Return the last lines of its stderr, redacted."""
@@ -194,8 +205,7 @@ class Connection:
         self.apply(self.session.give_up_listing())
 
     def _replied(self, call: int, text: bytes, envelope: dict[str, msgspec.Raw]) -> None:
-        if call in self.in_flight:  # otherwise cancelled, or a second answer
-            self.in_flight.discard(call)
+        if self.in_flight.pop(call, None) is not None:  # else cancelled, or a second answer
             self.last_used = self._loop.now
             self._host.replied(self._backend, call, text, envelope)
 
@@ -223,14 +233,15 @@ class Connection:
 
     def _named(self, head: bytes, tail: bytes) -> set[int]:
         """Return the calls under way that both ends of a line name; some servers write ids last."""
-        return {int(number) for number in _ID.findall(head) + _ID.findall(tail)} & self.in_flight
+        numbers = _ID.findall(head) + _ID.findall(tail)
+        return {int(number) for number in numbers} & self.in_flight.keys()
 
     def _give_up(self, calls: set[int], fault: str) -> bool:
         """Answer the call whose reply cannot be passed on, if there is no doubt which one it is."""
         if len(calls) != 1:
             return False
         (call,) = calls
-        self.in_flight.discard(call)
+        del self.in_flight[call]
         self._host.unusable(self._backend, call, fault)
         return True
 

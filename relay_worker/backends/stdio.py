@@ -4,7 +4,11 @@ Reads when there is something to read, writes at the end of a loop turn, holds a
 bytes, and never blocks. It closes its own descriptors; the process belongs to the supervisor.
 """
 
+import fcntl
 import os
+import select
+import struct
+import termios
 from collections.abc import Callable
 from typing import Final
 
@@ -33,9 +37,18 @@ HINT_BYTES: Final = 256
 """Kept of each end of an oversized line, to find out whose reply it was."""
 
 
+_INT: Final = struct.Struct("i")
+
+OUTPUT_CLOSED: Final = "it closed its output"
+"""The reason given for the end that every exit begins with."""
+
+
 class Transport:
     """The pipe ends of one process. `on_line` gets each line of stdout, `on_oversized` both ends
     of a line that was too long, `on_stderr` chunks of whole lines, `on_end` a reason, once.
+
+    `queued_bytes` counts all that was ever written here; `taken_bytes`, once the input is closed,
+    what of it the process may have read.
     """
 
     def __init__(
@@ -66,6 +79,8 @@ class Transport:
         self._waiting = False
         self._open = True
         self._input_open = True
+        self.queued_bytes = 0
+        self.taken_bytes = 0
         self._err_rest = b""
         for fd in fds:
             os.set_blocking(fd, False)
@@ -85,7 +100,9 @@ class Transport:
                 size += len(buffer)
             if queue.size + size > OUT_BYTES_MAX:
                 return False
+        before = queue.size
         queue.append(call, *frame)
+        self.queued_bytes += queue.size - before
         if not self._flush_due:
             self._flush_due = True
             self._loop.at_turn_end(self._flush)
@@ -104,6 +121,8 @@ class Transport:
         """Close its stdin, as a request to end; what it still says is read."""
         if self._input_open:
             self._input_open = False
+            unread = self._queue.size + unread_bytes(self._stdin)
+            self.taken_bytes = self.queued_bytes - unread
             self._queue.clear()
             self._loop.unwatch(self._stdin)
             os.close(self._stdin)
@@ -142,7 +161,7 @@ class Transport:
             return
         if not data:
             self._loop.unwatch(self._stdout)
-            self._on_end("it closed its output")
+            self._on_end(OUTPUT_CLOSED)
             return
         self._read_bytes = READ_BYTES_LARGE if len(data) >= READ_BYTES else READ_BYTES
         self._feed(data)
@@ -217,3 +236,15 @@ class Transport:
 
     def _failed(self, error: Exception) -> None:
         self._on_end(f"the relay failed to read it ({type(error).__name__}: {error})")
+
+
+def unread_bytes(fd: int) -> int:
+    """Return how much of what was written to a pipe nobody will ever read: 0 as long as anybody
+    may, such as a child that inherited the other end.
+    """
+    poll = select.poll()
+    poll.register(fd, 0)
+    if not any(events & select.POLLERR for _, events in poll.poll(0)):
+        return 0
+    answer = fcntl.ioctl(fd, termios.FIONREAD, bytes(_INT.size))
+    return int(_INT.unpack(answer)[0])

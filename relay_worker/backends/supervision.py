@@ -16,6 +16,7 @@ from relay_worker.backends.command import CommandError, resolve
 from relay_worker.backends.connection import Connection
 from relay_worker.backends.descriptors import DescriptorError
 from relay_worker.backends.states import STARTING, Event, advance
+from relay_worker.backends.stdio import OUTPUT_CLOSED
 from relay_worker.backends.surroundings import Plan, Surroundings
 from relay_worker.lists import RawLists
 from relay_worker.loop import Timer
@@ -36,6 +37,7 @@ class StdioBackend:
         self.pid: int | None = None
         self.restarts = 0
         self.last_error: str | None = None
+        self._error: str | None = None
         self._plan = plan
         self._around = around
         self._loop = around.loop
@@ -76,8 +78,8 @@ class StdioBackend:
         if self.state is State.DISABLED:
             return f"Backend '{self.name}' is disabled in the configuration."
         text = f"Backend '{self.name}' is not ready ({self.state.word})"
-        if self._back_off.failures and self.last_error:
-            text += f": {self.last_error}"
+        if self._error:
+            text += f": {self._error}"
         if self._connection and (tail := self._connection.stderr_tail()):
             text += f"\nIts last lines on stderr:\n{tail}"
         return self._around.log.redact(text)
@@ -180,7 +182,7 @@ class StdioBackend:
     def refused(self, message: v1.SpawnRefused) -> None:
         """Its process could not be started."""
         if message.token == self._token:
-            self.last_error = f"it could not be started: {message.reason}"
+            self._note(f"it could not be started: {message.reason}")
             self._advance(Event.REFUSED)
             self._try_later()
 
@@ -193,16 +195,22 @@ class StdioBackend:
         if self._connection:
             self._connection.close()  # with the last replies it has written
         if not expected:
-            fallen = self.state is State.FALLEN
-            self.last_error = f"{self.last_error}; it {how}" if fallen else f"it {how}"
-        self._lose("it was stopped" if expected else self.last_error or how)
+            # What followed from the end itself explains nothing; a signal may have been our own.
+            by_itself = self._error == OUTPUT_CLOSED and message.status >= 0
+            fallen = self.state is State.FALLEN and not by_itself
+            self._note(f"{self._error}; it {how}" if fallen else f"it {how}")
         self._around.life.groups.discard(message.pid)
         self.pid = None
         self._advance(Event.EXITED)
+        self._lose("it was stopped" if expected else self._error or how)
         if not expected:
             self._try_later()
         elif self.lists is None or not (self._plan.lazy or self._plan.idle_stop_seconds):
             self.want()  # it was stopped to meet another client
+
+    def _note(self, error: str) -> None:
+        """Remember what is wrong, until it is ready again, and for `status` longer than that."""
+        self.last_error = self._error = error
 
     def _advance(self, event: Event, *, keep_timer: bool = False) -> None:
         before = self.state
@@ -225,7 +233,7 @@ class StdioBackend:
             argv = [program, *plan.argv[1:]]
             self._around.send(v1.Spawn(self._token, self.name, argv, plan.env, plan.cwd))
         except (CommandError, FrameTooLarge) as error:
-            self.last_error = str(error)
+            self._note(str(error))
             self._back_off.failures += 1
             self._advance(Event.GIVEN_UP)
             return
@@ -234,7 +242,7 @@ class StdioBackend:
     def _start_timed_out(self) -> None:
         seconds = f"{self._plan.start_timeout_seconds:g} s (start_timeout_seconds)"
         if self.state is State.SPAWNING:
-            self.last_error = f"the supervisor did not start it within {seconds}"
+            self._note(f"the supervisor did not start it within {seconds}")
         else:
             self._broke(f"it did not answer initialize and its lists within {seconds}")
 
@@ -247,6 +255,7 @@ class StdioBackend:
             self._watcher.learned(self)
         if self.state is State.READY:
             return
+        self._error = None
         self._advance(Event.CONNECTED)
         self._back_off.ready(self._loop.now)
         if self._plan.idle_stop_seconds:
@@ -273,7 +282,7 @@ class StdioBackend:
     def _broke(self, reason: str) -> None:
         if self.state not in {State.CONNECTING, State.READY}:
             return  # it is being ended already
-        self.last_error = reason
+        self._note(reason)
         self._advance(Event.BROKE)
         # Its exit status belongs into the answers, if it comes soon.
         self._timer = self._loop.after(EXIT_WAIT_SECONDS, lambda: self._lose(reason))
@@ -286,14 +295,14 @@ class StdioBackend:
             self._around.send(v1.StopBackend(self.name, self.pid))
 
     def _lose(self, reason: str) -> None:
-        """Report the calls that will not be answered any more."""
-        if self._connection and self._connection.in_flight:
-            calls = sorted(self._connection.in_flight)
-            self._connection.in_flight.clear()
-            self._host.lost(self, calls, reason)
+        """Report the calls that this process will not answer any more."""
+        if self._connection:
+            read, unread = self._connection.take_lost()
+            self._host.lost(self, read, reason)
+            self._host.unread(self, unread, reason)
 
     def _try_later(self) -> None:
-        self._around.log.warning(f"backend is down: {self.last_error}", backend=self.name)
+        self._around.log.warning(f"backend is down: {self._error}", backend=self.name)
         delay = self._back_off.fell(self._loop.now)
         if delay is None:
             self._advance(Event.GIVEN_UP)

@@ -50,10 +50,10 @@ class Assembled:
         )
 
 
-def assemble(node: Node | None, report: Report) -> Assembled:
+def assemble(node: Mapping | None, report: Report) -> Assembled:
     """Return what is valid in *node*."""
     assembler = _Assembler(report)
-    if node is None or is_null(node):
+    if node is None:
         report.warning(
             Mark(), (), found="an empty configuration", advice="Add backends: with at least one."
         )
@@ -68,11 +68,8 @@ class _Assembler:
         self._decoder = Decoder(report)
         self.result = Assembled()
 
-    def top(self, node: Node) -> None:
+    def top(self, node: Mapping) -> None:
         """Take in the whole file."""
-        if not isinstance(node, Mapping):
-            self._decoder.decode(node, _MAPPING, ())
-            return
         sections = self._sections(node)
         seen: dict[str, Mark] = {}
         for key in BACKEND_KEYS:

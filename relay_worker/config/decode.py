@@ -54,7 +54,7 @@ class Decoder:
         self._report = report
         self._readers: dict[type[inspect.Type], Callable[[Node, Any, KeyPath], object]] = {
             inspect.Metadata: lambda node, kind, path: self.decode(node, kind.type, path),
-            inspect.UnionType: self._optional,
+            inspect.UnionType: lambda node, kind, path: self.decode(node, words.some(kind), path),
             inspect.StructType: self._struct,
             inspect.DictType: self._dict,
             inspect.VarTupleType: self._tuple,
@@ -138,9 +138,6 @@ class Decoder:
         if values is None or INVALID in values.values():
             return INVALID
         return kind.cls(**values)
-
-    def _optional(self, node: Node, kind: inspect.UnionType, path: KeyPath) -> object:
-        return None if is_null(node) else self.decode(node, words.some(kind), path)
 
     def _dict(self, node: Node, kind: inspect.DictType, path: KeyPath) -> object:
         entries = self.entries(node, path, kind)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from relay_worker.config.model import BackendSpec, Kind, LlmSpec
-from relay_worker.config.problems import PROBLEMS_MAX, KeyPath, key_text
+from relay_worker.config.problems import PROBLEMS_MAX, KeyPath, key_text, shown_key
 
 SECRET_CHARS_MIN: Final = 4
 """Shorter values are not hidden in logs: they occur everywhere and protect nothing."""
@@ -97,7 +97,7 @@ def expand(spec: BackendSpec, environ: Mapping[str, str], directory: Path) -> Ex
     """
     filler = _Filler(environ)
     command = filler.text(spec.command, ("command",))
-    if spec.command is not None and command == "":
+    if command == "" and filler.is_filled(("command",)):
         filler.fault(("command",), "an empty text", "Set the variable in it.", "a program")
     args = tuple(filler.fill(arg, ("args", index)) for index, arg in enumerate(spec.args))
     overrides = {name: filler.fill(value, ("env", name)) for name, value in spec.env.items()}
@@ -160,11 +160,14 @@ class _Filler:
         """Return *value* filled in; a variable that cannot be becomes nothing and is noted."""
         return _REFERENCE.sub(lambda match: self._variable(match, path), value)
 
+    def is_filled(self, path: KeyPath) -> bool:
+        """Return whether nothing is wrong so far with the value at *path*."""
+        return all(fault.path != path for fault in self.faults)
+
     def address(self, value: str | None, path: KeyPath) -> str | None:
         """Return a URL filled in."""
         url = self.text(value, path)
-        filled_in = all(fault.path != path for fault in self.faults)
-        if url is not None and filled_in and not _URL.match(url):
+        if url is not None and self.is_filled(path) and not _URL.match(url):
             self.fault(path, "something else", "Write the whole address.", "http://… or https://…")
         return url
 
@@ -185,22 +188,23 @@ class _Filler:
             return ""
         name: str = match["name"]
         default: str | None = match["default"]
+        shown = shown_key(name)
         if match["end"] not in {None, "}"}:
-            found = f"a default of {name} that is not closed before the next ${{ or the end"
+            found = f"a default of {shown} that is not closed before the next ${{ or the end"
             self.fault(path, found, "Write ${VAR:-default}, the default without a variable.")
             return ""
         value = self._environ.get(name, default)
         if value is None:
             self.fault(
                 path,
-                f"the variable {name}, which is not set",
-                f"Set {name} in the client's environment, or write ${{{name}:-default}}.",
+                f"the variable {shown}, which is not set",
+                f"Set {shown} in the client's environment, or write ${{{shown}:-default}}.",
                 name=name,
             )
             return ""
         if not value.isascii() and re.search("[\ud800-\udfff]", value):
             self.fault(
-                path, f"the variable {name}, which is not UTF-8", f"Set {name} anew.", name=name
+                path, f"the variable {shown}, which is not UTF-8", f"Set {shown} anew.", name=name
             )
             return ""
         if name in self._environ:

@@ -38,7 +38,7 @@ class _Parser:
     def document(self) -> Node:
         node = self._node(0)
         if self._peek():
-            raise self._error("text after the end of the JSON value", "Remove it.")
+            raise self._error("the end of the file", "Remove what follows.")
         return node
 
     def _node(self, depth: int) -> Node:
@@ -54,13 +54,13 @@ class _Parser:
         if found := _PLAIN.match(self._text, self._at):
             self._at = found.end()
             return Scalar(found.group(), plain=True, mark=mark)
-        raise self._error("no JSON value", "Put texts in double quotes; leave no comma at the end.")
+        raise self._error("a JSON value", "Put texts in double quotes; leave no comma at the end.")
 
     def _entries(self, depth: int) -> tuple[Entry, ...]:
         entries: list[Entry] = []
         while self._more("}", first=not entries):
             if self._peek() != '"':
-                raise self._error("no key", "Put keys in double quotes; leave no comma at the end.")
+                raise self._error("a key in double quotes", "Leave no comma at the end.")
             mark = self._mark()
             key = self._string()
             self._take(":")
@@ -91,13 +91,16 @@ class _Parser:
         except json.JSONDecodeError:
             text = None
         if token is None or not isinstance(text, str):
-            raise self._error("a broken text", "Close the quotes; write \\ as \\\\, a tab as \\t.")
+            raise self._error(
+                "a text in double quotes",
+                "Close the quotes; write \\ as \\\\, a line break as \\n.",
+            )
         self._at = token.end()
         return text
 
     def _take(self, sign: str) -> None:
         if self._peek() != sign:
-            raise self._error("something else", expected=f"`{sign}`")
+            raise self._error(f"`{sign}`")
         self._at += 1
 
     def _peek(self) -> str:
@@ -115,7 +118,8 @@ class _Parser:
         self._counted = self._at
         return Mark(self._line, self._at - self._line_start + 1)
 
-    def _error(self, found: str, advice: str = "", expected: str = "") -> ParseError:
+    def _error(self, expected: str, advice: str = "") -> ParseError:
+        found = "something else"
         if self._at >= len(self._text):
             found, advice = "the end of the file", "Close what is open: quotes, brackets, braces."
-        return ParseError(self._mark(), f"JSON with {found}" if advice else found, advice, expected)
+        return ParseError(self._mark(), f"{found} (read as JSON)", advice, expected)

@@ -110,7 +110,14 @@ def _leave_out_unexpandable(
 
 
 def _broken(error: ParseError, report: Report, raw: bytes, path: Path) -> Loaded:
-    report.error(error.mark, (), expected=error.expected, found=error.found, advice=error.advice)
+    report.error(
+        error.mark,
+        (),
+        expected=error.expected,
+        found=error.found,
+        advice=error.advice,
+        effect="Nothing of the file is used.",
+    )
     return Loaded(Config(), report.problems(), raw, path, broken=True)
 
 
@@ -132,14 +139,16 @@ def _read(path: Path, uid: int) -> bytes:
         raise ParseError(
             Mark(), f"a file that cannot be opened ({reason})", "Check its path and permissions."
         ) from None
-    with open(fd, "rb") as file:
+    try:
         _check(path, os.fstat(fd), uid)
-        try:
+        with open(fd, "rb", closefd=False) as file:
             return file.read(CONFIG_BYTES_MAX + 1)
-        except OSError as error:
-            raise ParseError(
-                Mark(), f"a file that cannot be read ({error.strerror})", "Check the disk."
-            ) from None
+    except OSError as error:
+        raise ParseError(
+            Mark(), f"a file that cannot be read ({error.strerror})", "Check the disk."
+        ) from None
+    finally:
+        os.close(fd)
 
 
 def _check(path: Path, status: os.stat_result, uid: int) -> None:

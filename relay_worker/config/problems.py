@@ -151,7 +151,9 @@ def _effect(path: KeyPath) -> str:
         return f"Backend {shown_key(backend)} is left out."
     if path[:1] == ("relay",):
         return "The default stays in force."
-    return f"It is left out of the {path[0]}." if path[:1] in {("panels",), ("checks",)} else ""
+    if len(path) > 1 and path[0] in {"panels", "checks"}:
+        return f"It is left out of the {path[0]}."
+    return "Nothing of it is used." if path else ""
 
 
 def key_text(path: KeyPath) -> str:
@@ -168,4 +170,7 @@ def key_text(path: KeyPath) -> str:
 def shown_key(key: str) -> str:
     """Return *key* fit for a message: short, on one line, quoted unless plain."""
     short = key if len(key) <= KEY_CHARS_MAX else key[: KEY_CHARS_MAX - 1] + "…"
-    return short if _BARE.fullmatch(short) else json.dumps(short, ensure_ascii=False)
+    if _BARE.fullmatch(short):
+        return short
+    # Escapes for terminals and signs that turn the direction of writing must not get through.
+    return json.dumps(short, ensure_ascii=not short.isprintable())

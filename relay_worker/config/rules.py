@@ -124,13 +124,14 @@ def check_settings(values: dict[str, object], node: Mapping, path: KeyPath, repo
     """Report pairs of settings in the wrong order and remove them from *values*."""
     for low, high in ORDERED:
         settings = RelaySettings(**values)  # type: ignore[arg-type]
-        least = getattr(settings, low)
-        if getattr(settings, high) < least:
+        least, most = getattr(settings, low), getattr(settings, high)
+        if most < least:
             culprit = high if high in values else low
             report.error(
                 find(node, (culprit,)),
                 (*path, culprit),
                 expected=f"{high} to be no less than {low}",
+                found=f"{most:g} and {least:g}",
                 advice="Set both.",
             )
             values.pop(low, None)

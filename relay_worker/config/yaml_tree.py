@@ -26,22 +26,40 @@ _FORBIDDEN: Final = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 
-# Part of the parser's message -> what to do. The first that fits counts.
-_ADVICE: Final = (
-    ("tab", "Indent with spaces, not tabs."),
+# Part of the parser's message -> what it means, what to do. The first that fits counts; the two
+# parsers word some of them differently.
+_FAULTS: Final = (
+    ("a tab character", "a tab in the indentation", "Indent with spaces, not tabs."),
     (
         "cannot start any token",
+        "a character that cannot stand here",
         "Indent with spaces, not tabs; quote a value starting with @, ` or %.",
     ),
-    ("mapping values are not allowed", "Check the indentation; quote a value that contains ': '."),
-    ("could not find expected ':'", "Write `key: value`, with a blank after the colon."),
-    ("unknown escape character", "Use single quotes where a text contains a backslash."),
-    ("unexpected end of stream", "Close the quotes."),
-    ("expected ',' or", "Close the bracket or brace, or put a comma before this."),
-    ("tag", "Quote a value that starts with !."),
-    ("anchor", "Quote a value that starts with &."),
-    ("alias", "Quote a value that starts with *."),
-    ("directive", "Quote a value that starts with %."),
+    (
+        "mapping values are not allowed",
+        "a `: ` that cannot stand here",
+        "Check the indentation; quote a value that contains `: `.",
+    ),
+    (
+        "could not find expected ':'",
+        "no `: ` after what looks like a key",
+        "Write `key: value`, with a blank after the colon.",
+    ),
+    (
+        "unknown escape character",
+        "an unknown escape",
+        "Use single quotes where a text contains a backslash.",
+    ),
+    ("unexpected end of stream", "quotes that are not closed", "Close the quotes."),
+    (
+        "expected ',' or",
+        "a bracket or brace that is not closed",
+        "Close it, or put a comma before this.",
+    ),
+    ("tag", "a broken tag", "Quote a value that starts with !."),
+    ("anchor", "a broken anchor", "Quote a value that starts with &."),
+    ("alias", "a broken alias", "Quote a value that starts with *."),
+    ("directive", "a broken directive", "Quote a value that starts with %."),
 )
 _ADVICE_ELSE: Final = "Check indentation, brackets and quotes here and in the line above."
 
@@ -179,14 +197,18 @@ def _parse_error(error: yaml.YAMLError) -> ParseError:
     if not isinstance(error, yaml.MarkedYAMLError):
         return ParseError(Mark(1, 1), "something that is no YAML", _ADVICE_ELSE)
     problem, context = error.problem or "", error.context or ""
+    said = _unquoted(": ".join(part for part in (context, problem) if part))
+    found, advice = f"a YAML syntax error ({said})", _ADVICE_ELSE
+    for part, meaning, remedy in _FAULTS:
+        if part in problem or part in context:
+            found, advice = meaning, remedy
+            break
     where = error.problem_mark or error.context_mark
-    mark = Mark(where.line + 1, where.column + 1) if where else Mark(1, 1)
-    advice = next((text for part, text in _ADVICE if part in problem or part in context), None)
-    started = ""
-    if error.context_mark and where and error.context_mark.line != where.line:
-        started = f" (begun in line {error.context_mark.line + 1})"
-    said = ": ".join(_unquoted(part) for part in (context + started, problem) if part)
-    return ParseError(mark, f"a YAML syntax error: {said}", advice or _ADVICE_ELSE)
+    if where is None:
+        return ParseError(Mark(1, 1), found, advice)
+    if error.context_mark and error.context_mark.line != where.line:
+        found += f", begun in line {error.context_mark.line + 1}"
+    return ParseError(Mark(where.line + 1, where.column + 1), found, advice)
 
 
 def _unquoted(message: str) -> str:

@@ -95,7 +95,9 @@ class Record:
 
     def ask(self, message: dict[str, Any]) -> None:
         """Note a request we are about to send."""
-        token = (message.get("params") or {}).get("_meta", {}).get("progressToken")
+        params = message.get("params")
+        meta = params.get("_meta") if isinstance(params, dict) else None
+        token = meta.get("progressToken") if isinstance(meta, dict) else None
         key = id_key(message["id"])
         assert key not in self.asked, f"the test uses id {key} twice; send_line() does not mind"
         self.asked[key] = Asked(message["method"])

@@ -1,7 +1,9 @@
 """A real worker process with backends that die, hang, babble, and with a supervisor that goes."""
 
 import json
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import psutil
 import pytest
 
 from relay_supervisor.wire import v1
-from tests.harness.fixture import fixture_backend
+from tests.harness.fixture import fixture_backend, side_effects
 from tests.integration.fake_supervisor import FakeSupervisor
 
 QUICK = {"restart_delay_seconds": 0.1, "restart_delay_max_seconds": 0.1}
@@ -65,6 +67,25 @@ def test_a_dead_backend_comes_back_and_waiting_calls_are_served(supervisor: Fake
     assert len({m.digest for m in catalogues}) <= 2, "its tools stayed listed"
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="told by Linux only")
+def test_a_call_that_meets_a_dying_backend_is_sent_to_the_next(
+    supervisor: FakeSupervisor, tmp_path: Path
+) -> None:
+    log = tmp_path / "effects"
+    supervisor.ready(config(f"--log={log}"))
+    for turn in (1, 2, 3):
+        pid = [pid for name, pid in supervisor.spawned if name == "fix"][-1]
+        os.kill(pid, signal.SIGSTOP)
+        supervisor.tool(10 * turn, "fix__counter", tag=str(turn))
+        supervisor.tool(10 * turn + 1, "fix__echo", turn=turn)
+        supervisor.send(v1.Ping(turn))
+        supervisor.expect(v1.Pong)  # so both are written
+        os.kill(pid, signal.SIGKILL)
+        assert supervisor.structured(10 * turn)["count"] == 1
+        assert supervisor.structured(10 * turn + 1) == {"turn": turn}
+    assert [entry["tag"] for entry in side_effects(log)] == ["1", "2", "3"]
+
+
 @pytest.mark.parametrize("torn", [False, True])
 def test_the_last_words_of_a_backend_are_heard(supervisor: FakeSupervisor, torn: bool) -> None:
     supervisor.ready(config())
@@ -109,7 +130,7 @@ def test_a_backend_that_closes_its_output_counts_as_dead(supervisor: FakeSupervi
     supervisor.expect(v1.BackendState, lambda m: m.state == "ready" and m.restarts == 1)
     # Nobody reads stdin any more: a write larger than any pipe fails, and that is its death.
     supervisor.tool(7, "mute__close", what="x" * (2 << 20))
-    assert "closed its input" in supervisor.text(6) and "died" in supervisor.text(7)
+    assert "closed its input" in supervisor.text(6) and "has not run" in supervisor.text(7)
 
 
 # ---- starts that fail -------------------------------------------------------------------------
@@ -123,7 +144,7 @@ def test_a_command_that_is_not_there_fails_at_once_and_says_so(supervisor: FakeS
     )
     assert state.last_error is not None and "'no-such-program' was not found" in state.last_error
     supervisor.tool(5, "broken__anything")
-    assert supervisor.reply(5)["error"]["code"] == -32602
+    assert state.last_error in supervisor.text(5)
     other_backend_works(supervisor)
 
 
@@ -163,10 +184,11 @@ def test_a_failed_start_is_told_with_the_last_lines_of_stderr(supervisor: FakeSu
     supervisor.expect(v1.BackendState, lambda m: m.state == "failed")
     supervisor.expect(v1.Catalogue, lambda m: m.settled)
     supervisor.call(5, "resources/read", {"uri": "x://y"})
-    supervisor.reply(5)
+    assert supervisor.reply(5)["error"]["code"] == -32002
     supervisor.tool(6, "broken__tool")
-    reply = supervisor.reply(6)
-    assert reply["error"]["code"] == -32602
+    text = supervisor.text(6)
+    assert "'broken' is not ready (failed): it exited with status 3" in text
+    assert text.endswith("\nfirst\nlicence key missing")
     log = (supervisor.state_dir / "logs" / "backends").glob("broken*")
     assert any("licence key missing" in path.read_text() for path in log)
 

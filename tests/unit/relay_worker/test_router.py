@@ -9,6 +9,7 @@ import pytest
 from relay_supervisor.wire import v1
 from relay_worker import router as routers
 from relay_worker.backends.base import State
+from relay_worker.flights import AGAIN_BYTES_MAX
 from tests.unit.relay_worker.router_stage import LISTS, Stage
 
 NEITHER = b"Backend 'one' answered with neither result nor error"
@@ -173,7 +174,8 @@ def test_no_call_waits_longer_than_a_start_may_take(stage: Stage) -> None:
     assert stage.sent == []
     stage.clock += 1.5
     stage.loop.turn(0)
-    assert stage.answers()[7]["result"]["content"][0]["text"] == "trouble with one"
+    text = stage.answers()[7]["result"]["content"][0]["text"]
+    assert text.startswith("trouble with one\n") and "start_timeout_seconds" in text
     stage.one.state = State.READY
     stage.router.look_again()
     assert len(stage.sent) == 1 and not any(told != "want" for told in stage.one.told)
@@ -262,6 +264,23 @@ def test_calls_that_died_with_their_backend_are_answered(stage: Stage) -> None:
     stage.tool(9)
     stage.router.unusable(stage.one, 9, "is over frame_bytes_max")
     assert "frame_bytes_max" in stage.answers()[9]["result"]["content"][0]["text"]
+
+
+def test_calls_that_were_never_read_are_sent_again_but_once(stage: Stage) -> None:
+    stage.tool(7, extra=1)
+    stage.tool(8, text="x" * AGAIN_BYTES_MAX)
+    stage.tool(9)
+    stage.reply(stage.one, 9, b'{"id":9,"result":{}}')
+    sent = stage.one.told[0]
+    stage.one.state, stage.one.told = State.BACKING_OFF, []
+    stage.router.unread(stage.one, [7, 8, 9], "it was ended by SIGKILL")
+    text = stage.answers()[8]["result"]["content"][0]["text"]
+    assert "died before it read this call" in text and "has not run" in text
+    stage.one.state = State.READY
+    stage.router.look_again()
+    assert stage.one.told == ["want", sent]
+    stage.router.unread(stage.one, [7], "it was ended by SIGKILL")
+    assert "has not run" in stage.answers()[7]["result"]["content"][0]["text"]
 
 
 def test_a_backend_that_is_gone_from_the_configuration(stage: Stage) -> None:

@@ -153,6 +153,16 @@ def test_a_backend_that_starts_during_the_end_is_ended_too(relay: Driver) -> Non
     assert (62, 9) in signals(relay)
 
 
+def test_a_worker_that_starts_just_before_the_end_is_ended_too(relay: Driver) -> None:
+    relay.do(events.ProcessExited(5001, 1))
+    relay.wait(0.2)
+    assert relay.take(effects.SpawnWorker) == [effects.SpawnWorker(2)]
+    relay.do(events.StopRequested(15))
+    relay.wanted.clear()
+    relay.do(events.WorkerSpawned(2, 5002))
+    assert (5002, 15) in signals(relay)
+
+
 def test_no_deadline_of_the_dead_is_left_to_stumble_over(relay: Driver) -> None:
     """A worker that never got to its welcome, and a backend of an earlier one that stays."""
     relay.do(events.WorkerPipeFailed(1, "gone"))

@@ -204,3 +204,39 @@ def test_the_list_of_a_worker_that_died_goes_on_being_served() -> None:
     relay.hatch(2)
     relay.configure(2)
     assert relay.ask(request(1, "tools/list")) == before
+
+
+def test_a_client_that_is_ready_only_after_it_was_served_nothing_does_no_harm() -> None:
+    relay = Driver()
+    relay.do(events.Started())
+    relay.line(hello())
+    relay.line(request(1, "tools/list"))
+    relay.wait(5.0)
+    assert [answer["id"] for answer in relay.client()] == ["init", 1]
+    relay.line(notification("notifications/initialized"))
+    assert relay.client() == [], "nothing has changed"
+
+
+def test_a_second_handshake_does_not_make_the_first_lists_wait_longer() -> None:
+    relay = Driver()
+    relay.do(events.Started())
+    relay.hatch()
+    relay.configure()
+    relay.line(hello())
+    relay.line(request(1, "tools/list"))
+    relay.wait(3.0)
+    relay.line(modern(2, "tools/list"))
+    relay.line(request("again", "initialize", protocolVersion="2025-11-25", capabilities={}))
+    relay.client()
+    relay.wait(1.1)
+    assert 1 in [answer["id"] for answer in relay.client()]
+
+
+def test_a_handshake_at_any_time_sets_no_deadline_in_the_past() -> None:
+    """It would look as if the loop had overslept, and postpone all other deadlines."""
+    relay = Driver()
+    relay.serve()
+    relay.wait(100.0)
+    relay.line(hello())
+    due = relay.relay.next_deadline()
+    assert due is None or due >= relay.now

@@ -210,7 +210,12 @@ class Stage:
         self.told.append(("notified", method, params))
 
     def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
-        self.told.append(("lost", calls, reason))
+        if calls:
+            self.told.append(("lost", calls, reason))
+
+    def unread(self, backend: Backend, calls: list[int], reason: str) -> None:
+        if calls:
+            self.told.append(("unread", calls, reason))
 
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         self.told.append(("unusable", call))

@@ -1,6 +1,7 @@
 """A backend's life: every way it starts, ends, waits and is told of, on a clock of our own."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -76,6 +77,7 @@ def test_a_death_while_ready(stage: Make) -> None:
     assert one.backend.call(7, "tools/call", b"{}") is None
     assert one.backend.call(8, "tools/call", b"{}") is None
     one.turn()
+    process.heard()
     process.say(id=8, result={})
     one.exit(-9)
     assert one.told[-2][:2] == ("replied", 8), "its last words are heard"
@@ -91,22 +93,33 @@ def test_a_death_while_ready(stage: Make) -> None:
     assert one.learned_times == 1, "its lists are the same"
 
 
-def test_an_exit_that_was_announced_by_the_pipe_is_waited_for(stage: Make) -> None:
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (3, "it exited with status 3"),
+        (-15, "it closed its output; it was ended by SIGTERM"),
+    ],
+)
+def test_an_exit_that_was_announced_by_the_pipe_is_waited_for(
+    stage: Make, status: int, reason: str
+) -> None:
     one = stage()
     process = one.connect()
     one.backend.call(7, "tools/call", b"{}")
+    one.turn()
     process.close("stdout")
     one.turn()
     assert one.backend.state is State.FALLEN and one.told == []
     assert one.sent[-1] == v1.StopBackend("fix", process.pid)
-    one.exit(3)
-    assert one.told == [("lost", [7], "it closed its output; it exited with status 3")]
+    one.exit(status)
+    assert one.told == [("lost", [7], reason)]
 
 
 def test_calls_are_answered_even_if_the_process_does_not_end(stage: Make) -> None:
     one = stage()
     process = one.connect()
     one.backend.call(7, "tools/call", b"{}")
+    one.turn()
     process.close("stdout")
     one.turn()
     one.wait(0.6)
@@ -116,6 +129,39 @@ def test_calls_are_answered_even_if_the_process_does_not_end(stage: Make) -> Non
     assert one.count(v1.Spawn) == 1, "never two processes of one backend"
     one.exit(0)
     assert one.backend.state is State.BACKING_OFF
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="told by Linux only")
+def test_calls_that_no_process_has_read_are_told_apart(stage: Make) -> None:
+    one = stage()
+    process = one.connect()
+    process.heard()
+    one.backend.call(7, "tools/call", b"{}")
+    one.turn()
+    process.heard()
+    one.backend.call(8, "tools/call", b"{}")
+    one.turn()
+    assert process.stdin is not None
+    os.read(process.stdin, 5)
+    one.backend.call(9, "tools/call", b"{}")
+    one.turn()
+    one.backend.call(10, "tools/call", b"{}")
+    one.exit(-9)
+    assert one.told == [
+        ("lost", [7, 8], "it was ended by SIGKILL"),
+        ("unread", [9, 10], "it was ended by SIGKILL"),
+    ]
+
+
+def test_while_anybody_may_still_read_a_call_counts_as_read(stage: Make) -> None:
+    one = stage()
+    process = one.connect()
+    heir = os.dup(process.stdin or 0)
+    one.backend.call(7, "tools/call", b"{}")
+    one.turn()
+    one.exit(-9)
+    os.close(heir)
+    assert one.told == [("lost", [7], "it was ended by SIGKILL")]
 
 
 def test_the_delays_grow_then_it_is_given_up_until_a_call_wants_it(stage: Make) -> None:

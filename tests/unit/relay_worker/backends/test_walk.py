@@ -95,7 +95,7 @@ class Walk:
         for told in self.stage.told:
             if told[0] in {"replied", "unusable"}:
                 ends.append(told[1])
-            elif told[0] == "lost":
+            elif told[0] in {"lost", "unread"}:
                 ends += told[1]
         return ends
 

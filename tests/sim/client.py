@@ -1,0 +1,221 @@
+"""The model client: writes lines of every kind, and holds each answer against what it asked."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from relay_supervisor.core import events
+from tests.sim.model import Asked, Key, Violation, must
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+ROUTED = {
+    "tools/call": ("name", ("files__read", "slow__think", "unheard of")),
+    "prompts/get": ("name", ("files__ask",)),
+    "resources/read": ("uri", ("file:///a", "file:///b")),
+    "resources/subscribe": ("uri", ("file:///a", "file:///b")),
+    "resources/unsubscribe": ("uri", ("file:///a", "file:///b")),
+    "completion/complete": ("ref", ({"type": "ref/prompt", "name": "files__ask"},)),
+}
+OWN = (
+    "ping",
+    "tools/list",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+    "logging/setLevel",
+    "server/discover",
+    "subscriptions/listen",
+    "no/such/method",
+)
+META = "io.modelcontextprotocol/"
+MODERN = {META + "protocolVersion": "2026-07-28", META + "clientCapabilities": {}}
+KEYS: tuple[Key, ...] = (*range(8), *(str(n) for n in range(8)))
+
+
+class Client:
+    """Everything on the client's side of stdio."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.open: dict[Key, Asked] = {}
+        self.nulls = 0
+        """Errors without an id that are due."""
+        self.batch_nulls: dict[int, int] = {}
+        self.questions: set[int] = set()
+        """Questions of the relay's without an answer."""
+        self.last_question = 0
+        self.ready = False
+        self._markers = 0
+        self._batches = 0
+        self.received: list[Any] = []
+
+    # ---- writing ----------------------------------------------------------------------------
+
+    def write(self, message: object) -> None:
+        """Write one line, which must leave no error due."""
+        line = message if isinstance(message, bytes) else json.dumps(message).encode()
+        self._world.happen(events.ClientLine(line))
+        must(self.nulls == 0, f"{self.nulls} errors without an id are missing")
+
+    def request(self, method: str, *, modern: bool, batch: int = 0) -> dict[str, Any]:
+        """A request of this method, noted as asked; under an id in use it is to be refused."""
+        # What is answered within a batch that is not sent yet is open for us and not for the core.
+        unsent = [key for key in self.open if key not in self._world.core.requests]
+        twice = [key for key, asked in self.open.items() if batch and asked.batch == batch]
+        free = [key for key in KEYS if key not in unsent and key not in twice]
+        key = self._world.dice.pick(free or (f"x{self._markers}",))
+        self._markers += 1
+        params: dict[str, Any] = {"marker": self._markers}
+        if method in ROUTED:
+            name, values = ROUTED[method]
+            params[name] = self._world.dice.pick(values)
+        elif method == "logging/setLevel":
+            params["level"] = self._world.dice.pick(("info", "error", "nonsense"))
+        elif method == "subscriptions/listen":
+            uris = ["file:///a"] if self._world.dice.chance(0.5) else []
+            params["notifications"] = {"toolsListChanged": True, "resourceSubscriptions": uris}
+        meta: dict[str, Any] = dict(MODERN) if modern else {}
+        if self._world.dice.chance(0.5):
+            meta["progressToken"] = self._world.dice.pick((self._markers, f"t{self._markers}"))
+        if meta:
+            params["_meta"] = meta
+        return self.ask(key, method, params, modern=modern, batch=batch)
+
+    def ask(
+        self, key: Key, method: str, params: dict[str, Any], *, modern: bool = False, batch: int = 0
+    ) -> dict[str, Any]:
+        """Note a request as asked, and return it."""
+        if key in self.open:
+            self._null(batch)
+        else:
+            marker = params.get("marker", 0)
+            self.open[key] = Asked(key, method, marker, modern, self._world.awake, batch)
+        return {"jsonrpc": "2.0", "id": key, "method": method, "params": params}
+
+    def batch(self, methods: list[str], *, allowed: bool, modern: bool) -> None:
+        """Write a batch of requests, with a notification and now and then rubbish in it."""
+        if not allowed:
+            self.nulls += 1
+            return self.write([{"jsonrpc": "2.0", "id": 1, "method": "ping"}])
+        self._batches += 1
+        number = self._batches
+        self.batch_nulls[number] = 0
+        items: list[Any] = [self.request(m, modern=modern, batch=number) for m in methods]
+        items.append({"jsonrpc": "2.0", "method": "notifications/unheard_of"})
+        if self._world.dice.chance(0.3):
+            items.append(self._world.dice.pick((5, [], {"jsonrpc": "2.0", "id": 1.5})))
+            self.batch_nulls[number] += 1
+        self._world.dice.rng.shuffle(items)
+        return self.write(items)
+
+    def rubbish(self) -> None:
+        """Write what is no message."""
+        self.nulls += 1
+        self.write(
+            self._world.dice.pick(
+                (b"{", b"nonsense", b"\xff\xfe", b"[[", b"7", b'{"jsonrpc":"2.0","id":1.5}', b"[]")
+            )
+        )
+
+    def cancel(self, key: Key) -> None:
+        """Cancel what may or may not be open; from here on it must not be answered."""
+        asked = self.open.get(key)
+        under_way = key in self._world.core.requests
+        if asked is not None and asked.method != "initialize" and under_way:
+            del self.open[key]
+        params = {"requestId": key, "reason": "test"}
+        self.write({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
+
+    def _null(self, batch: int) -> None:
+        if batch:
+            self.batch_nulls[batch] += 1
+        else:
+            self.nulls += 1
+
+    # ---- reading ----------------------------------------------------------------------------
+
+    def read(self, line: bytes) -> None:
+        """Take in one line from the relay."""
+        must(line.endswith(b"\n") and line.count(b"\n") == 1, f"not one line: {line[:200]!r}")
+        try:
+            message = json.loads(line)
+        except ValueError as error:
+            raise Violation(f"the client got what is no JSON: {line[:200]!r}") from error
+        self.received.append(message)
+        if isinstance(message, list):
+            self._read_batch(message)
+        elif "method" not in message:
+            self._read_answer(message, 0)
+        elif "id" in message:
+            self._read_question(message)
+        else:
+            self._read_notification(message)
+
+    def _read_batch(self, answers: list[Any]) -> None:
+        keys = [answer["id"] for answer in answers if answer["id"] is not None]
+        batches = {self.open[key].batch for key in keys if key in self.open}
+        if not keys:
+            full = {asked.batch for asked in self.open.values()}
+            nulls = {b for b, due in self.batch_nulls.items() if due == len(answers)}
+            batches = nulls - full
+        must(batches, f"a batch nobody asked for: {answers}")
+        must(len(batches) == 1 or not keys, f"answers of several batches in one: {answers}")
+        batch = min(batches)
+        for answer in answers:
+            self._read_answer(answer, batch)
+        left = [asked for asked in self.open.values() if asked.batch == batch]
+        must(not left, f"the batch was answered without {left}")
+        must(self.batch_nulls.pop(batch) == 0, "errors without an id are missing in a batch")
+
+    def _read_answer(self, answer: dict[str, Any], batch: int) -> None:
+        must(("result" in answer) != ("error" in answer), f"neither or both: {answer}")
+        key = answer["id"]
+        if key is None:
+            must("error" in answer, f"a result without an id: {answer}")
+            due = self.batch_nulls.get(batch, 0) if batch else self.nulls
+            must(due > 0, f"an error without an id that is not due: {answer}")
+            if batch:
+                self.batch_nulls[batch] -= 1
+            else:
+                self.nulls -= 1
+            return
+        must(type(key) in {int, str}, f"an id of another type: {answer}")
+        asked = self.open.pop(key, None)
+        if asked is None:
+            raise Violation(f"an answer to nothing that is open: {answer}")
+        must(asked.batch == batch, f"{asked} was answered in batch {batch}")
+        self._check_result(asked, answer)
+
+    def _check_result(self, asked: Asked, answer: dict[str, Any]) -> None:
+        result = answer.get("result")
+        if result is None or result.get("isError"):
+            return
+        if asked.method in ROUTED:
+            sent = self._world.sent.get(result["call"])
+            must(result["marker"] == asked.marker, f"{asked} got the answer {answer}")
+            must(sent and sent.marker == asked.marker, f"{sent} is not the call for {asked}")
+        if asked.modern and asked.method.endswith("/list"):
+            must(result["resultType"] == "complete", f"{asked} got {answer}")
+
+    def _read_question(self, question: dict[str, Any]) -> None:
+        number = question["id"]
+        must(self.ready, f"asked before it is ready: {question}")
+        must(type(number) is int and number > 0, f"a question with the id {number!r}")
+        must(number not in self.questions, f"asked twice: {question}")
+        self.questions.add(number)
+
+    def _read_notification(self, message: dict[str, Any]) -> None:
+        method, params = message["method"], message.get("params", {})
+        if method == "notifications/cancelled":
+            must(params["requestId"] in self.questions, f"cancelled though not asked: {message}")
+            self.questions.discard(params["requestId"])
+        elif method == "notifications/progress":
+            marker = int(str(params["progressToken"]).removeprefix("t"))
+            known = {asked.marker for asked in self.open.values()}
+            must(marker in known, f"progress of a request that is not open: {message}")
+        elif (stamp := params.get("_meta", {}).get(META + "subscriptionId")) is not None:
+            asked = self.open.get(stamp)
+            must(asked and asked.method == "subscriptions/listen", f"no such stamp: {message}")
+        elif method.endswith("list_changed"):
+            must(self.ready, f"told before it is ready: {message}")

@@ -1,0 +1,164 @@
+"""What must hold after every event, whatever has happened. Reads the core, changes nothing."""
+
+from typing import TYPE_CHECKING
+
+from relay_supervisor.core.generation import GONE, Life
+from relay_supervisor.core.processes import Rung
+from relay_supervisor.core.state import Phase
+from tests.sim.model import must
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+LATE_SECONDS = 1.0
+"""How much longer than its limit anything may take; the loop may be late by half of that."""
+
+GREETING_SECONDS = 2.0
+END_SECONDS = 1.8
+"""0.8 s for last answers and 1.0 s to stop."""
+
+
+def check(world: "World") -> None:
+    """Hold the core against all rules."""
+    requests_are_those_of_the_client(world)
+    calls_and_requests_belong_together(world)
+    batches_add_up(world)
+    bytes_add_up(world)
+    one_generation_is_active(world)
+    children_are_known(world)
+    questions_are_known(world)
+    if not world.exited:
+        no_deadline_is_long_past(world)
+        nothing_waits_without_a_deadline(world)
+        nothing_waits_for_too_long(world)
+
+
+def requests_are_those_of_the_client(world: "World") -> None:
+    """Every open request is in the core's table, and no other; answers of a batch may be held."""
+    core, client = world.core.requests, world.client.open
+    strange = [key for key in core if key not in client]
+    must(not strange, f"the core has requests that are closed for the client: {strange}")
+    lost = [asked for key, asked in client.items() if key not in core and not asked.batch]
+    must(not lost, f"the core has forgotten {lost}")
+    for key, request in core.items():
+        must(request.id == key and type(request.id) is type(key), f"{request} under {key!r}")
+        must(request.method == client[key].method, f"{request} is not {client[key]}")
+
+
+def calls_and_requests_belong_together(world: "World") -> None:
+    """No call without its request, no calling request without its call, none with the dead."""
+    state, workers = world.core, world.relay.shared.workers.state
+    for number, call in state.calls.items():
+        request = state.requests.get(call.request)
+        must(request is not None, f"{call} has no request")
+        assert request is not None
+        must(request.call == number == call.number, f"{call} is not the call of {request}")
+        must(request.phase is Phase.CALLING, f"{request} has a call")
+        generation = workers.generations.get(call.generation)
+        # At the end they are answered all at once, when it is reached.
+        ending = world.relay.ending.pace is not None
+        alive = generation is not None and generation.state not in GONE
+        must(alive or ending, f"{call} is with a dead generation")
+    for request in state.requests.values():
+        if request.phase is Phase.CALLING:
+            must(request.call in state.calls, f"{request} has no call")
+        must(
+            (request.phase is Phase.LISTENING) == (request.id in state.peer.listens),
+            f"{request} and the subscriptions differ",
+        )
+    must(len(state.peer.listens) <= len(state.requests), "subscriptions without requests")
+
+
+def batches_add_up(world: "World") -> None:
+    """A batch waits for as many answers as it has open requests."""
+    waiting: dict[int, int] = {}
+    for request in world.core.requests.values():
+        waiting[request.batch] = waiting.get(request.batch, 0) + 1
+    waiting.pop(0, None)
+    core = {number: batch.waiting for number, batch in world.core.batches.items()}
+    must(core == waiting, f"batches wait for {core}, open are {waiting}")
+
+
+def bytes_add_up(world: "World") -> None:
+    """The retained bytes are those of the open requests."""
+    held = sum(len(request.params) for request in world.core.requests.values())
+    must(world.core.retained_bytes == held, f"{world.core.retained_bytes} for {held} bytes")
+
+
+def one_generation_is_active(world: "World") -> None:
+    """At most one, and it is the one the core names."""
+    workers = world.relay.shared.workers.state
+    active = [g.number for g in workers.generations.values() if g.state is Life.ACTIVE]
+    must(len(active) <= 1, f"{active} are active")
+    if workers.active is None:
+        must(not active, f"{active} is active and not known to be")
+    else:
+        must(active == [workers.active], f"{workers.active} is named, {active} is active")
+
+
+def children_are_known(world: "World") -> None:
+    """The core's children are those that live."""
+    core = sorted(world.relay.shared.processes.by_pid)
+    must(core == sorted(world.children), f"the core knows {core}, alive are {[*world.children]}")
+
+
+def questions_are_known(world: "World") -> None:
+    """What the client was asked and has not answered is in the core's table."""
+    lost = world.client.questions - set(world.core.asks)
+    must(not lost, f"the client is to answer {lost}, which nobody waits for")
+    if world.core.peer.ready:
+        unasked = set(world.core.asks) - world.client.questions
+        must(not unasked, f"{unasked} were never put to the client")
+
+
+def no_deadline_is_long_past(world: "World") -> None:
+    """One set in the past would look as if the loop had overslept, and postpone all others."""
+    deadline = world.relay.next_deadline()
+    must(deadline is None or deadline >= world.now - LATE_SECONDS, f"{deadline} is long past")
+
+
+def nothing_waits_without_a_deadline(world: "World") -> None:
+    """Whoever waits for a time has a deadline that will come."""
+    timers, workers = world.relay.shared.timers.at, world.relay.shared.workers.state
+    phases = {request.phase for request in world.core.requests.values()}
+    for phase, name in (
+        (Phase.GREETING, "greeting"),
+        (Phase.LISTING, "first lists"),
+        (Phase.HELD, "held"),
+    ):
+        must(phase not in phases or name in timers, f"{phase} without the deadline {name!r}")
+    if any(call.deadline is not None for call in world.core.calls.values()):
+        must("calls" in timers, "calls with a limit without their deadline")
+    by_pid = world.relay.shared.processes.by_pid
+    for process in by_pid.values():
+        on_its_way = process.rung in {Rung.CLOSED, Rung.TERMINATED}
+        must(not on_its_way or f"process#{process.pid}" in timers, f"{process} is left as it is")
+    if world.relay.ending.pace is None:
+        alive = [g for g in workers.generations.values() if g.state not in GONE]
+        # Before the first event there is none, and that is not the simulation's concern.
+        must(alive or "respawn" in timers or not world.workers, "no worker, and none to come")
+    else:
+        must("stop" in timers, "an end without a deadline")
+        running = [c for c in by_pid.values() if c.rung is Rung.RUNNING]
+        must(not running, f"at the end nobody ends {running}")
+
+
+def nothing_waits_for_too_long(world: "World") -> None:
+    """No limit is passed by more than the loop may be late. Time asleep does not count."""
+    limits = world.core.limits
+    longest = {
+        Phase.GREETING: GREETING_SECONDS,
+        Phase.LISTING: limits.first_list_wait_seconds,
+        Phase.HELD: limits.queue_wait_seconds,
+    }
+    for key, request in world.core.requests.items():
+        asked = world.client.open[key]
+        if (seconds := longest.get(request.phase)) is not None:
+            waited = world.awake - asked.born
+            must(waited <= seconds + LATE_SECONDS, f"{request} has waited {waited:.3f} s")
+    for call in world.core.calls.values():
+        if call.deadline is not None:
+            must(world.now <= call.deadline + LATE_SECONDS, f"{call} is over its limit")
+    if world.ended is not None:
+        took = world.awake - world.ended
+        must(took <= END_SECONDS + LATE_SECONDS, f"the end has taken {took:.3f} s")
