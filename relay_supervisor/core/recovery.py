@@ -101,7 +101,7 @@ class Recovery:
 
     def _worsen(self) -> None:
         state, out = self.state, self._shared.out
-        state.deaths = state.deaths[-1:]
+        state.deaths = []
         if state.condition is Condition.WELL and state.previous:
             state.condition = Condition.LAST_GOOD
             state.source = state.previous[0]

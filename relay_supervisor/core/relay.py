@@ -181,7 +181,7 @@ class Relay:
         if registry.body is None and data and (snapshot := cache.load(data)) is not None:
             registry.recall(snapshot)
         peer.met = peer.met or now  # a second handshake makes nobody wait longer
-        self._await_first_lists()
+        self._await_first_lists(now)
         for generation in self.shared.workers.state.generations.values():
             if generation.offer.configured and generation.state not in GONE:
                 self._introduce(generation)
@@ -200,9 +200,12 @@ class Relay:
         if uris := self.client.subscriptions():
             worker(generation.number, v1.Subscriptions(uris))
 
-    def _await_first_lists(self) -> None:
-        wait = self.shared.state.limits.first_list_wait_seconds
-        self.shared.timers.set("first lists", self.shared.state.peer.met + wait)
+    def _await_first_lists(self, now: float) -> None:
+        if not self.shared.registry.servable:
+            wait = self.shared.state.limits.first_list_wait_seconds
+            # Never in the past: that would look as if the loop had overslept.
+            when = max(now, self.shared.state.peer.met + wait)
+            self.shared.timers.set("first lists", when)
 
     def _first_lists_waited(self) -> None:
         self.shared.registry.servable = True
@@ -282,7 +285,7 @@ class Relay:
         shared.state.limits, shared.state.problems = offer.limits, offer.problems
         shared.out.put(LimitLines(offer.limits.frame_bytes_max))
         if "first lists" in shared.timers.at:
-            self._await_first_lists()  # until now with the limit that is the default
+            self._await_first_lists(now)  # until now with the limit that is the default
         self.backends.serve(generation)
         shared.registry.instructions = offer.instructions
         for lists in offer.lists:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from relay_supervisor.core.generation import Generation
+from relay_supervisor.core.generation import GONE, Generation
 from relay_supervisor.core.registry import Registry
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import Backend, Counts, State
@@ -62,8 +62,10 @@ def instance(shared: Shared, swap: Swap | None, now: float, *, degraded: bool) -
 
 def _health(state: State, workers: WorkersState) -> str:
     if workers.active is None:
-        # The first worker is on its way; with the second something has gone wrong.
-        return "degraded" if workers.last > 1 else "starting"
+        # While the first worker is on its way nothing is wrong yet; later something is.
+        first = workers.generations.get(1)
+        alive = first is not None and first.state not in GONE
+        return "starting" if not workers.last or (workers.last == 1 and alive) else "degraded"
     states = [backend.state for backend in state.backends.values()]
     if any(word in _BROKEN for word in states):
         return "degraded"

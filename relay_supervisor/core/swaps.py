@@ -33,6 +33,16 @@ class Outcome(enum.Enum):
     FAILED = "failed"
 
 
+class Check(msgspec.Struct, frozen=True):
+    """A check as the journal keeps it; `when` is ready or probation."""
+
+    tool: str
+    ok: bool
+    seconds: float
+    detail: str
+    when: str
+
+
 class Swap(msgspec.Struct):
     """The record of one swap."""
 
@@ -49,7 +59,7 @@ class Swap(msgspec.Struct):
     """Control connections that want to be answered at the end."""
     phases: list[tuple[str, float]] = []
     difference: Difference = msgspec.field(default_factory=Difference)
-    checks: list[v1.CheckResult] = []
+    checks: list[Check] = []
     calls_at_cut_over: int = 0
     answered: int = 0
     relay_errors: int = 0
@@ -200,7 +210,7 @@ class Swaps:
         active = self._shared.workers.active()
         verdict = judge(active.offer if active else None, generation.offer)
         swap.difference = verdict.difference
-        swap.checks = generation.offer.checks
+        swap.checks = _checks(generation.offer.checks, "ready")
         if not verdict.refusals or swap.force:
             self._cut_over(swap, generation, now)
         elif not verdict.waiting:
@@ -279,7 +289,7 @@ class Swaps:
         swap = self.probation
         if swap is None or swap.new != generation.number or message.token != swap.number:
             return
-        swap.checks = [*swap.checks, *message.results]
+        swap.checks = [*swap.checks, *_checks(message.results, "probation")]
         if failed := [result for result in message.results if not result.ok]:
             text = "; ".join(f"check of {r.tool} failed: {r.detail}" for r in failed)
             self.roll_back(text, now, kill=True)
@@ -427,6 +437,10 @@ def _refused_of(text: object) -> list[_Refused]:
         return msgspec.json.decode(str(text or "[]"), type=list[_Refused])
     except msgspec.MsgspecError:
         return []
+
+
+def _checks(results: list[v1.CheckResult], when: str) -> list[Check]:
+    return [Check(r.tool, r.ok, r.seconds, r.detail, when) for r in results]
 
 
 def _label(generation: Generation | None) -> dict[str, object]:
