@@ -13,7 +13,8 @@ from relay_supervisor.core import effects, events
 from relay_supervisor.core.generation import Source
 from relay_supervisor.core.relay import Relay
 from relay_supervisor.core.workers import Identity
-from relay_supervisor.wire import cache, handshake, v1
+from relay_supervisor.wire import cache, control_v1, handshake, v1
+from relay_supervisor.wire.ledger import Stage
 
 START = 1000.0
 """A clock that begins at 0 would hide what is wrong with times that count as false."""
@@ -81,14 +82,18 @@ class Driver:
         *,
         snapshots: Mapping[str, bytes] | None = None,
         identity: Identity = IDENTITY,
+        source: Source = SOURCE,
         seed: int = 1,
     ) -> None:
         known = {} if snapshots is None else snapshots
-        self.relay = Relay(identity, known, lambda v: f"/state/cache/{v}", seed, SOURCE)
+        self.relay = Relay(identity, known, lambda v: f"/state/cache/{v}", seed, source)
         self.state = self.relay.shared.state
         self.now = START
         self.wanted: list[effects.AnyEffect] = []
         self._pid = 5000
+        self.pids: dict[int, int] = {}
+        """Of the workers, by generation."""
+        self.answers_pings = True
 
     # ---- events -----------------------------------------------------------------------------
 
@@ -133,18 +138,36 @@ class Driver:
                 return
             self.now = max(self.now, due)
             self.do(events.DeadlinePassed())
+            self._answer_pings()
         raise AssertionError("deadlines without end")
+
+    def _answer_pings(self) -> None:
+        """Every worker that is asked lives, where a test does not say otherwise."""
+        if self.answers_pings:
+            for generation, ping in self.to_worker(v1.Ping):
+                self.frame(v1.Pong(ping.token), b"", generation)
 
     # ---- lives ------------------------------------------------------------------------------
 
-    def hatch(self, generation: int = 1) -> int:
+    def hatch(self, generation: int = 1, *, build: str = "9.8") -> int:
         """Answer a SpawnWorker: the process runs and says its welcome. Returns its pid."""
+        pid = self.spawned(generation)
+        self.welcome(generation, build=build)
+        return pid
+
+    def spawned(self, generation: int = 1) -> int:
+        """Answer a SpawnWorker: the process runs. Returns its pid."""
+        self.wanted = [e for e in self.wanted if not _is_spawn(e, generation)]
         self._pid += 1
+        self.pids[generation] = self._pid
         self.do(events.WorkerSpawned(generation, self._pid))
-        (hello,) = [m for g, m in self.to_worker(handshake.Hello) if g == generation]
-        welcome = handshake.Welcome(1, "9.8", generation, hello.nonce, self._pid)
-        self.do(events.WorkerFrame(generation, msgspec.msgpack.encode(welcome), b""))
         return self._pid
+
+    def welcome(self, generation: int = 1, *, build: str = "9.8") -> None:
+        """The worker answers the Hello it got."""
+        (hello,) = [m for g, m in self.to_worker(handshake.Hello) if g == generation]
+        welcome = handshake.Welcome(1, build, generation, hello.nonce, self.pids[generation])
+        self.do(events.WorkerFrame(generation, msgspec.msgpack.encode(welcome), b""))
 
     def configure(
         self,
@@ -153,9 +176,10 @@ class Driver:
         limits: v1.Limits | None = None,
         backends: Iterable[v1.BackendInfo] = BACKENDS,
         instructions: bytes = b"Use it.",
+        digest: str = "",
     ) -> None:
         """The worker has read its configuration."""
-        message = v1.Configured(list(backends), limits or v1.Limits())
+        message = v1.Configured(list(backends), limits or v1.Limits(), config_digest=digest)
         self.frame(message, instructions, generation)
 
     def catalogue(
@@ -187,11 +211,58 @@ class Driver:
         self.wanted.clear()
         return answer["result"]
 
+    def ready(self, generation: int = 1) -> None:
+        """The worker says that it is ready."""
+        nonce = self.relay.shared.workers.state.generations[generation].nonce
+        self.frame(v1.Ready(generation, nonce), b"", generation)
+
+    def die(
+        self, generation: int = 1, stages: Mapping[int, int] | None = None, *, status: int = -9
+    ) -> None:
+        """The process of a worker is dead and reaped; *stages* is what its ledger says, all calls
+        written where it is not given.
+        """
+        if stages is None:
+            stages = dict.fromkeys(self.state.calls, int(Stage.WRITTEN))
+        self.do(events.ProcessExited(self.pids[generation], status, stages))
+
     def serve(self, *, limits: v1.Limits | None = None, **capabilities: Any) -> int:
         """A worker up and a legacy client greeted; returns the worker's pid."""
         pid = self.start(limits=limits)
         self.greet(**capabilities)
         return pid
+
+    def revive(self, generation: int = 2) -> int:
+        """Let the back-off pass and bring the next worker up; returns its pid."""
+        for _ in range(100):
+            if self.take(effects.SpawnWorker):
+                break
+            due = self.relay.next_deadline()
+            assert due is not None, "nobody is to follow"
+            self.wait(due - self.now)
+        pid = self.hatch(generation)
+        self.configure(generation)
+        return pid
+
+    # ---- relayctl ---------------------------------------------------------------------------
+
+    def control(self, op: str, connection: int = 7, **args: Any) -> None:
+        """relayctl asks for something."""
+        line = control_v1.encode(control_v1.Request(op, args=args))
+        self.do(events.ControlRequested(connection, line))
+
+    def told(self, connection: int = 7) -> list[control_v1.Reply]:
+        """Take out what relayctl was answered on a connection: progress, then one final line."""
+        mine = [e for e in self.wanted if _is_reply(e, connection)]
+        self.wanted = [e for e in self.wanted if not _is_reply(e, connection)]
+        replies = []
+        for effect in mine:
+            assert isinstance(effect, effects.ReplyToControl) and effect.line.count(b"\n") == 1
+            reply = control_v1.decode_reply(effect.line)
+            assert reply.done == effect.done
+            replies.append(reply)
+        assert all(not reply.done for reply in replies[:-1]), "something after the last word"
+        return replies
 
     # ---- what the core wants ----------------------------------------------------------------
 
@@ -229,6 +300,14 @@ class Driver:
         """Take out the only message of one kind."""
         ((_, message),) = self.to_worker(kind)
         return message
+
+
+def _is_spawn(effect: effects.AnyEffect, generation: int) -> bool:
+    return isinstance(effect, effects.SpawnWorker) and effect.generation == generation
+
+
+def _is_reply(effect: effects.AnyEffect, connection: int) -> bool:
+    return isinstance(effect, effects.ReplyToControl) and effect.connection == connection
 
 
 def answers(lines: Iterable[Any], key: object) -> list[Any]:

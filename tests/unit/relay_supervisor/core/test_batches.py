@@ -103,10 +103,8 @@ def test_a_batch_of_which_all_is_cancelled_is_never_answered(relay: Driver) -> N
 
 
 def test_a_worker_that_dies_ends_the_batch_with_errors(relay: Driver) -> None:
-    from relay_supervisor.core.events import WorkerPipeFailed
-
     relay.line([call(1), request(2, "ping")])
-    relay.do(WorkerPipeFailed(1, "gone"))
+    relay.die()
     (batch,) = relay.client()
     assert by_id(batch)[1]["result"]["isError"] is True
 

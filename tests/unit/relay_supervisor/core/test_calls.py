@@ -187,13 +187,15 @@ def test_the_era_of_each_call_is_told_to_the_worker(relay: Driver) -> None:
 
 def test_a_worker_that_dies_answers_all_it_had_with_the_outcome_unknown(relay: Driver) -> None:
     relay.line(call(1))
-    relay.line(request(2, "resources/read", uri="file:///a"))
+    relay.line(request(2, "resources/subscribe", uri="file:///a"))
     relay.line(modern(3, "tools/call", name="t"))
     relay.do(events.WorkerPipeFailed(1, "gone"))
-    tool, read, modern_tool = relay.client()
+    assert relay.client() == [], "what became of them is known when its death is proven"
+    relay.die()
+    tool, subscribe, modern_tool = relay.client()
     assert tool["result"]["isError"] is True and "resultType" not in tool["result"]
     assert "unknown" in tool["result"]["content"][0]["text"]
-    assert read["error"]["code"] == -32010
+    assert subscribe["error"]["code"] == -32010
     assert modern_tool["result"]["resultType"] == "complete"
     assert relay.state.counts.unknown_outcome == 3
     assert relay.state.calls == {} and relay.state.retained_bytes == 0

@@ -156,7 +156,7 @@ def test_a_backend_that_starts_during_the_end_is_ended_too(relay: Driver) -> Non
 def test_a_worker_that_starts_just_before_the_end_is_ended_too(relay: Driver) -> None:
     relay.do(events.ProcessExited(5001, 1))
     relay.wait(0.2)
-    assert relay.take(effects.SpawnWorker) == [effects.SpawnWorker(2)]
+    assert relay.take(effects.SpawnWorker) == [effects.SpawnWorker(2, "/python")]
     relay.do(events.StopRequested(15))
     relay.wanted.clear()
     relay.do(events.WorkerSpawned(2, 5002))

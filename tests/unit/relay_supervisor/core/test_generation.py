@@ -8,6 +8,7 @@ from relay_supervisor.core.generation import (
     TRANSITIONS,
     Generation,
     Life,
+    Source,
     Step,
 )
 from relay_supervisor.errors import LocalProtocolError
@@ -38,7 +39,7 @@ ALLOWED = {
 @pytest.mark.parametrize("step", Step)
 @pytest.mark.parametrize("state", Life)
 def test_every_state_with_every_step(state: Life, step: Step) -> None:
-    generation = Generation(3, "nonce", state=state)
+    generation = Generation(3, "nonce", Source("/python", ""), state=state)
     if (state, step) in ALLOWED:
         generation.advance(step)
         assert generation.state is ALLOWED[state, step]

@@ -6,14 +6,10 @@ import msgspec
 import pytest
 
 from relay_supervisor.core import effects, events
-from relay_supervisor.core.generation import LIMIT_SECONDS, Life
-from relay_supervisor.core.recovery import (
-    BACKOFF_SECONDS_FIRST,
-    BACKOFF_SECONDS_MAX,
-    STEADY_SECONDS,
-)
+from relay_supervisor.core.generation import LIMIT_SECONDS, Life, Source
+from relay_supervisor.core.recovery import BACKOFF_SECONDS_FIRST
 from relay_supervisor.wire import handshake, v1
-from tests.unit.relay_supervisor.core.driver import IDENTITY, Driver, call
+from tests.unit.relay_supervisor.core.driver import IDENTITY, SOURCE, Driver, call
 
 
 def started() -> Driver:
@@ -49,7 +45,7 @@ def was_killed(relay: Driver, pid: int) -> bool:
 def test_the_first_event_starts_a_worker_and_it_is_called_by_number_and_nonce() -> None:
     relay = Driver()
     relay.do(events.Started())
-    assert relay.take(effects.SpawnWorker) == [effects.SpawnWorker(1)]
+    assert relay.take(effects.SpawnWorker) == [effects.SpawnWorker(1, "/python")]
     relay.do(events.WorkerSpawned(1, 5001))
     hello = relay.one(handshake.Hello)
     assert (hello.versions, hello.build, hello.generation) == ((1,), "9.9", 1)
@@ -63,17 +59,17 @@ def test_after_its_welcome_a_worker_is_configured_with_the_snapshot_of_the_start
     assert configure == v1.Configure(
         "/etc/relay.yaml", "/project", "/state", "i1", "info", "text", has_snapshot=True
     )
-    assert payload == IDENTITY.config
+    assert payload == SOURCE.config
     assert state_of(relay) is Life.WARMING
 
 
 def test_without_a_configuration_file_the_worker_serves_the_default() -> None:
-    identity = msgspec.structs.replace(IDENTITY, config=None, config_path=None)
-    relay = Driver(identity=identity)
+    identity = msgspec.structs.replace(IDENTITY, config_required=False)
+    relay = Driver(identity=identity, source=Source("/python", ""))
     relay.do(events.Started())
     relay.hatch()
     ((_, configure, payload),) = relay.frames(v1.Configure)
-    assert (configure.config_path, configure.has_snapshot, payload) == (None, False, b"")
+    assert (configure.has_snapshot, configure.default_if_missing, payload) == (False, True, b"")
 
 
 def test_the_first_generation_is_active_once_it_is_configured_and_ready_later() -> None:
@@ -148,10 +144,9 @@ def test_a_broken_message_costs_that_worker_and_no_more(header: bytes, payload: 
     relay.line(call(1))
     relay.do(events.WorkerFrame(1, header, payload))
     assert state_of(relay) is Life.FAILED
+    relay.die()
     assert [answer["id"] for answer in relay.client()] == [1]
-    relay.wait(1.0)
-    relay.hatch(2)
-    relay.configure(2)
+    relay.revive()
     relay.line(call(2))
     assert relay.to_worker(v1.Call)[-1][0] == 2
 
@@ -159,17 +154,26 @@ def test_a_broken_message_costs_that_worker_and_no_more(header: bytes, payload: 
 # ---- going
 
 
-def test_what_a_lost_worker_still_had_in_the_pipe_counts_no_more() -> None:
+def test_of_a_lost_worker_only_the_answers_still_count_until_its_death_is_proven() -> None:
     relay = Driver()
     relay.serve()
     relay.line(call(1))
+    relay.line(call(2))
     relay.do(events.WorkerPipeFailed(1, "gone"))
     relay.wanted.clear()
     relay.reply(1)
+    assert [answer["id"] for answer in relay.client()] == [1], "it is what the backend said"
     relay.catalogue(digest="late")
+    relay.frame(v1.StatusRequest(1))
+    relay.frame(v1.Progress(2), b"{}")
     relay.do(events.WorkerPipeFailed(1, "gone"))
     assert relay.wanted == []
     assert relay.relay.shared.registry.digest == "d1"
+    relay.die()
+    assert [answer["id"] for answer in relay.client()] == [2]
+    relay.wanted.clear()
+    relay.reply(2)
+    assert relay.wanted == []
 
 
 def test_a_worker_whose_pipe_fails_is_killed_and_its_backends_ended() -> None:
@@ -221,67 +225,4 @@ def test_a_worker_that_cannot_be_started_is_tried_again() -> None:
     assert state_of(relay) is None
     relay.take(effects.SpawnWorker)
     relay.wait(BACKOFF_SECONDS_FIRST)
-    assert relay.take(effects.SpawnWorker) == [effects.SpawnWorker(2)]
-
-
-# ---- again and again
-
-
-def delays(relay: Driver, deaths: int, served: float = 0.0) -> list[float]:
-    """Let the worker die so often; return how long each successor was waited for."""
-    found = []
-    relay.take(effects.SpawnWorker)
-    for number in range(1, deaths + 1):
-        pid = relay.hatch(number)
-        relay.configure(number)
-        relay.wait(served)
-        relay.do(events.ProcessExited(pid, 1))
-        died = relay.now
-        while not relay.take(effects.SpawnWorker):
-            due = relay.relay.next_deadline()
-            assert due is not None
-            relay.wait(due - relay.now)
-        found.append(relay.now - died)
-        relay.wanted.clear()
-    return found
-
-
-def test_the_back_off_grows_to_its_limit_and_is_spread() -> None:
-    firsts, lasts = [], []
-    for seed in range(1, 40):
-        relay = Driver(seed=seed)
-        relay.do(events.Started())
-        waited = delays(relay, 12)
-        ceilings = [min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_FIRST * 2**n) for n in range(12)]
-        assert all(0 <= w <= c + 1e-6 for w, c in zip(waited, ceilings, strict=True)), waited
-        firsts.append(waited[0])
-        lasts.append(waited[-1])
-    assert max(firsts) <= BACKOFF_SECONDS_FIRST
-    assert max(lasts) > BACKOFF_SECONDS_MAX / 2 > min(lasts), "full jitter reaches both ends"
-
-
-def test_a_worker_that_served_for_long_has_not_failed_at_its_start() -> None:
-    relay = Driver()
-    relay.do(events.Started())
-    waited = delays(relay, 12, served=STEADY_SECONDS + 1)
-    assert max(waited) <= BACKOFF_SECONDS_FIRST + 1e-6
-
-
-def test_no_number_of_crashes_ends_the_relay() -> None:
-    """A crash loop over a night is some thousand deaths; the supervisor never exits for it."""
-    relay = Driver()
-    relay.do(events.Started())
-    waited = delays(relay, 1500)
-    assert max(waited) <= BACKOFF_SECONDS_MAX
-    relay.hatch(1501)
-    relay.configure(1501)
-    assert relay.relay.shared.workers.state.active == 1501
-
-
-def test_the_same_seed_gives_the_same_run() -> None:
-    def run(seed: int) -> list[float]:
-        relay = Driver(seed=seed)
-        relay.do(events.Started())
-        return delays(relay, 5)
-
-    assert run(3) == run(3) != run(4)
+    assert relay.take(effects.SpawnWorker) == [effects.SpawnWorker(2, "/python")]
