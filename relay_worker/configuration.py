@@ -24,7 +24,7 @@ KINDS: Final = frozenset({"stdio"})
 
 class Settings(msgspec.Struct, frozen=True):
     """What is valid of a configuration. `expanded` has every enabled backend; `unusable` names
-    those that had to be left out, and why.
+    those that had to be left out, and why. `broken`: nothing of it could be read.
     """
 
     config: Config
@@ -33,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True):
     problems: list[str]
     secrets: frozenset[str]
     is_default: bool
+    broken: bool
 
 
 def read(message: v1.Configure, snapshot: bytes) -> Settings:
@@ -61,6 +62,7 @@ def read(message: v1.Configure, snapshot: bytes) -> Settings:
         problems=[str(problem) for problem in loaded.problems],
         secrets=frozenset().union(*(spec.secrets for spec in expanded.values())),
         is_default=message.config_path is None,
+        broken=loaded.broken,
     )
 
 

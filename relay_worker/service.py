@@ -160,7 +160,7 @@ class Service:
             frame_bytes_max=relay.frame_bytes_max,
             retained_bytes_max=relay.retained_bytes_max,
         )
-        configured = v1.Configured(infos, limits, settings.problems)
+        configured = v1.Configured(infos, limits, settings.problems, settings.broken)
         self._base.send(configured, self._instructions.encode())
         for name, reason in settings.unusable.items():
             self._base.send(v1.BackendState(name, State.FAILED.word, last_error=reason))

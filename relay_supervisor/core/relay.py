@@ -93,6 +93,7 @@ class Relay:
     def _message_table(self) -> dict[type, Callable[[Generation, Any, bytes, float], None]]:
         shared = self.shared
         return {
+            v1.Routed: lambda g, m, p, now: self.calls.routed(g.number, m, now),
             v1.Reply: lambda g, m, p, now: self.calls.reply(g.number, m, p, now),
             v1.Progress: lambda g, m, p, now: self.calls.progress(g.number, m, p),
             v1.Notification: lambda g, m, p, now: self.client.notify(m, p),
@@ -131,6 +132,7 @@ class Relay:
 
     def _overslept(self, seconds: float) -> None:
         self.shared.timers.postpone(seconds)
+        self.shared.state.peer.met += seconds
         self.calls.postpone(seconds)
 
     # ---- the client -------------------------------------------------------------------------
@@ -169,8 +171,9 @@ class Relay:
             worker(generation.number, v1.Subscriptions(uris))
 
     def _await_first_lists(self) -> None:
-        wait = self.shared.state.limits.first_list_wait_seconds
-        self.shared.timers.set("first lists", self.shared.state.peer.met + wait)
+        if not self.shared.registry.servable:
+            wait = self.shared.state.limits.first_list_wait_seconds
+            self.shared.timers.set("first lists", self.shared.state.peer.met + wait)
 
     def _first_lists_waited(self) -> None:
         self.shared.registry.servable = True
@@ -211,12 +214,10 @@ class Relay:
     ) -> None:
         state, out = self.shared.state, self.shared.out
         state.limits = message.limits
-        state.problems = message.problems
+        state.problems, state.broken = message.problems, message.broken
         out.put(LimitLines(message.limits.frame_bytes_max))
         if "first lists" in self.shared.timers.at:
             self._await_first_lists()  # until now with the limit that is the default
-        for problem in message.problems:
-            out.log("warning", f"configuration: {problem}")
         self.backends.configured(message.backends)
         self.shared.registry.instructions = payload.decode(errors="replace")
         self.client.greet_waiting()

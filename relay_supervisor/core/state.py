@@ -141,6 +141,7 @@ class State(msgspec.Struct):
     counts: Counts = msgspec.field(default_factory=Counts)
     limits: v1.Limits = msgspec.field(default_factory=v1.Limits)
     problems: list[str] = []
+    broken: bool = False
     last_call: int = 0
     last_ask: int = 0
     last_batch: int = 0

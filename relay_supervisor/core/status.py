@@ -61,6 +61,8 @@ def _health(state: State, workers: WorkersState) -> str:
     if workers.active is None:
         # At the very start nothing is wrong yet; after a failure something is.
         return "degraded" if workers.failures else "starting"
+    if state.broken:
+        return "degraded"
     states = [backend.state for backend in state.backends.values()]
     if any(word in _BROKEN for word in states):
         return "degraded"

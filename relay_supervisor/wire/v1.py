@@ -93,6 +93,8 @@ class Call(Message, frozen=True, tag=4):
     name: str
     era: int
     attempt: int = 1
+    tell: bool = False
+    """Say with `Routed` which backend gets it: the supervisor cannot know by the name."""
 
 
 class Cancel(Message, frozen=True, tag=5):
@@ -204,6 +206,8 @@ class Configured(Message, frozen=True, tag=65):
     backends: list[BackendInfo]
     limits: Limits
     problems: list[str] = []
+    broken: bool = False
+    """Nothing of the configuration could be used, though there is one."""
 
 
 class Catalogue(Message, frozen=True, tag=66):
@@ -312,6 +316,13 @@ class Pong(Message, frozen=True, tag=78):
     token: int
 
 
+class Routed(Message, frozen=True, tag=81):
+    """A call that said `tell` is on its way to this backend."""
+
+    call: int
+    backend: str
+
+
 ToWorker: TypeAlias = (
     Configure
     | KnownLists
@@ -345,6 +356,7 @@ ToSupervisor: TypeAlias = (
     | StatusRequest
     | Ready
     | Pong
+    | Routed
 )
 
 _encoder = msgspec.msgpack.Encoder()
