@@ -132,7 +132,8 @@ class Relay:
 
     def _overslept(self, seconds: float) -> None:
         self.shared.timers.postpone(seconds)
-        self.shared.state.peer.met += seconds
+        if (met := self.shared.state.peer.met) is not None:
+            self.shared.state.peer.met = met + seconds
         self.calls.postpone(seconds)
 
     # ---- the client -------------------------------------------------------------------------
@@ -151,7 +152,8 @@ class Relay:
         data = self._snapshots.get(self._variant)
         if registry.body is None and data and (snapshot := cache.load(data)) is not None:
             registry.recall(snapshot)
-        peer.met = peer.met or now  # a second handshake makes nobody wait longer
+        if peer.met is None:  # a second handshake makes nobody wait longer
+            peer.met = now
         self._await_first_lists()
         if (active := self.shared.workers.active()) is not None:
             self._introduce(active)
@@ -171,9 +173,10 @@ class Relay:
             worker(generation.number, v1.Subscriptions(uris))
 
     def _await_first_lists(self) -> None:
-        if not self.shared.registry.servable:
+        met = self.shared.state.peer.met
+        if met is not None and not self.shared.registry.servable:
             wait = self.shared.state.limits.first_list_wait_seconds
-            self.shared.timers.set("first lists", self.shared.state.peer.met + wait)
+            self.shared.timers.set("first lists", met + wait)
 
     def _first_lists_waited(self) -> None:
         self.shared.registry.servable = True

@@ -98,7 +98,7 @@ class Peer(msgspec.Struct):
     log_level: str | None = None
     uris: list[str] = []
     listens: dict[Id, Listen] = {}
-    met: float = 0.0
+    met: float | None = None
     """When the client was first heard of: the first lists are waited for from then on."""
 
 
