@@ -37,8 +37,8 @@ class Log:
         self, *, fd: int = 2, level: str = "info", fmt: str = "text", generation: int = 0
     ) -> None:
         self.dropped = 0
+        self.generation = generation
         self._fd = fd
-        self._generation = generation
         self._threshold = LEVELS["info"]
         self._format = "text"
         self._sink: Callable[[bytes], object] | None = None
@@ -115,7 +115,7 @@ class Log:
             time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03}Z"
         )
         render = _as_json if self._format == "json" else _as_text
-        line = render(stamp, level, self._generation, self._clean(message), clean)
+        line = render(stamp, level, self.generation, self._clean(message), clean)
         self._write(line)
         if self._sink:
             self._sink(line)

@@ -93,6 +93,7 @@ class Worker:
             self.log.error(f"the supervisor speaks pipe versions {spoken}")
             self.exit(handshake.EXIT_INCOMPATIBLE)
         self._hello_message = hello
+        self.log.generation = hello.generation
         self.pipe.on_frame = self._frame
         welcome = handshake.Welcome(
             version, __version__, hello.generation, hello.nonce, os.getpid()
