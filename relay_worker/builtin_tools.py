@@ -114,4 +114,5 @@ def render(status: dict[str, Any]) -> str:
         lines.append(line)
     if quarantined := registry.get("quarantined"):
         lines.append(f"{len(quarantined)} items left out because clients could trip over them")
+    lines += [f"Configuration: {problem}" for problem in status.get("problems") or []]
     return "\n".join(lines)

@@ -253,6 +253,8 @@ class Router:
     def _transmit(self, waiting: Waiting, backend: Backend, to: Target) -> None:
         message, params = waiting.message, waiting.params
         call = message.call
+        if message.tell:
+            self._send(v1.Routed(call, backend.name))
         adapt = legacy_params if message.era == v1.MODERN else same_era_params
         error = backend.call(
             call, message.method, adapt(to.params or params, progress_token=call, name=to.name)

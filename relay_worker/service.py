@@ -191,8 +191,13 @@ class Service:
             v1.BackendInfo(name, kind, self._call_timeout(name), settings.fingerprints[name])
             for name, kind in kinds.items()
         ]
-        limits = limits_of(settings.config.relay)
-        configured = v1.Configured(infos, limits, settings.problems, settings.digest)
+        configured = v1.Configured(
+            infos,
+            limits_of(settings.config.relay),
+            settings.problems,
+            broken=settings.broken is not None,
+            config_digest=settings.digest,
+        )
         self._base.send(configured, self._instructions.encode())
         for name, reason in settings.unusable.items():
             self._base.send(v1.BackendState(name, State.FAILED.word, last_error=reason))
@@ -262,12 +267,13 @@ class Service:
                 self._rebuild()
             self._registry.report(self._backends)
             self._router.look_again()
-            if self._registry.settled:
-                self._readiness.begin()
             self._rebuild_later()
         changed, self._changed = self._changed, {}
         for backend in changed.values():
             self._report(backend)
+        # Last, as the supervisor judges by all that it was told before.
+        if self._connected and self._registry.settled:
+            self._readiness.begin()
 
     def _rebuild(self) -> bool:
         """Show and route by all that is known; False where that is done already."""

@@ -71,7 +71,7 @@ class Logbook:
         if self._json:
             event = {"time": stamp, "level": level, "source": "supervisor", "message": text}
             return msgspec.json.encode(event) + b"\n"
-        return f"{stamp} {level.upper():7} supervisor: {text}\n".encode(errors="replace")
+        return f"{stamp} {level:7} supervisor: {text}\n".encode(errors="replace")
 
 
 def _private_stderr() -> int:

@@ -114,12 +114,32 @@ class Calls:
         backend = name.get(request.name, "")
         call = BackendCall(number, request.id, active, backend, now, request.attempts)
         state.calls[number] = call
-        if (owner := state.backends.get(backend)) is not None:
-            owner.calls += 1
-            if owner.call_timeout_seconds is not None:
-                self._limit(call, now + owner.call_timeout_seconds)
-        message = v1.Call(number, request.method, request.name, request.era, request.attempts)
+        if backend:
+            self._attribute(call, now)
+        message = v1.Call(
+            number,
+            request.method,
+            request.name,
+            request.era,
+            attempt=request.attempts,
+            tell=not backend,
+        )
         self._out.worker(active, message, request.params)
+
+    def routed(self, generation: int, message: v1.Routed, now: float) -> None:
+        """A worker says whose call it is, where the name did not."""
+        call = self._state.calls.get(message.call)
+        if call is not None and call.generation == generation and not call.backend:
+            call.backend = message.backend
+            self._attribute(call, now)
+
+    def _attribute(self, call: BackendCall, now: float) -> None:
+        """Count a call for its backend, and limit it as that one's configuration says."""
+        if (owner := self._state.backends.get(call.backend)) is None:
+            return
+        owner.calls += 1
+        if owner.call_timeout_seconds is not None:
+            self._limit(call, now + owner.call_timeout_seconds)
 
     def _refuse(self, request: ClientRequest, setting: str, limit: int) -> None:
         self.fail(

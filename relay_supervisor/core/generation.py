@@ -83,6 +83,7 @@ class Offer(msgspec.Struct):
     backends: list[v1.BackendInfo] = []
     limits: v1.Limits = msgspec.field(default_factory=v1.Limits)
     problems: list[str] = []
+    broken: bool = False
     instructions: str = ""
     config_digest: str = ""
     catalogue: v1.Catalogue | None = None

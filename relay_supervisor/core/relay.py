@@ -115,6 +115,7 @@ class Relay:
     def _message_table(self) -> dict[type, Callable[[Generation, Any, bytes, float], None]]:
         shared = self.shared
         return {
+            v1.Routed: lambda g, m, p, now: self.calls.routed(g.number, m, now),
             v1.Reply: self._reply,
             v1.Progress: lambda g, m, p, now: self.calls.progress(g.number, m, p),
             v1.Notification: self._notification,
@@ -161,6 +162,8 @@ class Relay:
 
     def _overslept(self, seconds: float) -> None:
         self.shared.timers.postpone(seconds)
+        if (met := self.shared.state.peer.met) is not None:
+            self.shared.state.peer.met = met + seconds
         self.heartbeat.forgive()
         self.calls.postpone(seconds)
 
@@ -180,7 +183,8 @@ class Relay:
         data = self._snapshots.get(self._variant)
         if registry.body is None and data and (snapshot := cache.load(data)) is not None:
             registry.recall(snapshot)
-        peer.met = peer.met or now  # a second handshake makes nobody wait longer
+        if peer.met is None:  # a second handshake makes nobody wait longer
+            peer.met = now
         self._await_first_lists(now)
         for generation in self.shared.workers.state.generations.values():
             if generation.offer.configured and generation.state not in GONE:
@@ -201,11 +205,11 @@ class Relay:
             worker(generation.number, v1.Subscriptions(uris))
 
     def _await_first_lists(self, now: float) -> None:
-        if not self.shared.registry.servable:
+        met = self.shared.state.peer.met
+        if met is not None and not self.shared.registry.servable:
             wait = self.shared.state.limits.first_list_wait_seconds
             # Never in the past: that would look as if the loop had overslept.
-            when = max(now, self.shared.state.peer.met + wait)
-            self.shared.timers.set("first lists", when)
+            self.shared.timers.set("first lists", max(now, met + wait))
 
     def _first_lists_waited(self) -> None:
         self.shared.registry.servable = True
@@ -266,7 +270,8 @@ class Relay:
         offer = generation.offer
         offer.configured = True
         offer.backends, offer.limits = message.backends, message.limits
-        offer.problems, offer.config_digest = message.problems, message.config_digest
+        offer.problems, offer.broken = message.problems, message.broken
+        offer.config_digest = message.config_digest
         offer.instructions = payload.decode(errors="replace")
         for problem in message.problems:
             self.shared.out.log("warning", f"configuration: {problem}")
@@ -282,7 +287,9 @@ class Relay:
     def _serve(self, generation: Generation, now: float) -> None:
         """What this generation has reported is what the client gets from now on."""
         offer, shared = generation.offer, self.shared
-        shared.state.limits, shared.state.problems = offer.limits, offer.problems
+        state = shared.state
+        state.limits = offer.limits
+        state.problems, state.broken = offer.problems, offer.broken
         shared.out.put(LimitLines(offer.limits.frame_bytes_max))
         if "first lists" in shared.timers.at:
             self._await_first_lists(now)  # until now with the limit that is the default

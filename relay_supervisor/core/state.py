@@ -100,7 +100,7 @@ class Peer(msgspec.Struct):
     log_level: str | None = None
     uris: list[str] = []
     listens: dict[Id, Listen] = {}
-    met: float = 0.0
+    met: float | None = None
     """When the client was first heard of: the first lists are waited for from then on."""
 
 
@@ -143,6 +143,7 @@ class State(msgspec.Struct):
     counts: Counts = msgspec.field(default_factory=Counts)
     limits: v1.Limits = msgspec.field(default_factory=v1.Limits)
     problems: list[str] = []
+    broken: bool = False
     last_call: int = 0
     last_ask: int = 0
     last_batch: int = 0

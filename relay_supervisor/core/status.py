@@ -66,6 +66,8 @@ def _health(state: State, workers: WorkersState) -> str:
         first = workers.generations.get(1)
         alive = first is not None and first.state not in GONE
         return "starting" if not workers.last or (workers.last == 1 and alive) else "degraded"
+    if state.broken:
+        return "degraded"
     states = [backend.state for backend in state.backends.values()]
     if any(word in _BROKEN for word in states):
         return "degraded"

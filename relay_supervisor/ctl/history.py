@@ -65,11 +65,11 @@ def _line(entry: Entry) -> str:
     return clean(f"{local_time(entry.at)}  {entry.instance:<8}  {tell(entry)}")
 
 
-def local_time(at: str) -> str:
-    """Return an RFC 3339 time as the clock on the wall has it."""
+def local_time(at: str, *, zone: bool = False) -> str:
+    """Return an RFC 3339 time as the clock on the wall has it; with *zone* say where it hangs."""
     try:
         time = datetime.datetime.fromisoformat(at)
-        return time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return time.astimezone().strftime("%Y-%m-%d %H:%M:%S" + (" %z" if zone else ""))
     except (ValueError, OverflowError):
         return f"{at:<19}"
 

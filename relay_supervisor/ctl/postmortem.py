@@ -20,7 +20,7 @@ from relay_supervisor.ctl.words import clean, seconds
 LINES_MAX: Final = 200
 """Of the journal, quoted at the end."""
 
-_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
+_SPECIAL: Final = re.compile(r"([\\`*\[\]<>#|~&])")
 _KNOWN: Final = {
     *("swap", "outcome", "reason", "from", "to", "seconds", "phases"),
     *("tools", "calls", "checks", "backup", "problems"),
@@ -91,8 +91,8 @@ def _outcome(swap: Swap, end: Entry) -> str:
 def _summary(swap: Swap, end: Entry) -> list[str]:
     facts = {
         "Relay": plain(end.instance),
-        "Began": plain(local_time(swap.entries[0].at)),
-        "Ended" if swap.ended else "Last heard of": plain(local_time(end.at)),
+        "Began": plain(local_time(swap.entries[0].at, zone=True)),
+        "Ended" if swap.ended else "Last heard of": plain(local_time(end.at, zone=True)),
         "Took": seconds(end.get("seconds", float, 0.0)),
         "From": plain(version_words(end.fields.get("from"))),
         "To": plain(version_words(end.fields.get("to"))),
@@ -121,7 +121,7 @@ def _tools(end: Entry) -> list[str]:
     tools = end.get("tools", Tools, Tools())
     lines = [f"- kept: {tools.kept}"]
     for verb, names in (("added", tools.added), ("lost", tools.lost)):
-        listed = f": {', '.join(map(code, names))}" if names else ""
+        listed = f" ({', '.join(map(code, names))})" if names else ""
         lines.append(f"- {verb}: {len(names)}{listed}")
     return lines
 

@@ -98,6 +98,8 @@ class Call(Message, frozen=True, tag=4):
     name: str
     era: int
     attempt: int = 1
+    tell: bool = False
+    """Say with `Routed` which backend gets it: the supervisor cannot know by the name."""
 
 
 class Cancel(Message, frozen=True, tag=5):
@@ -234,6 +236,8 @@ class Configured(Message, frozen=True, tag=65):
     backends: list[BackendInfo]
     limits: Limits
     problems: list[str] = []
+    broken: bool = False
+    """Nothing of the configuration could be used, though there is one."""
     config_digest: str = ""
 
 
@@ -365,6 +369,13 @@ class Checked(Message, frozen=True, tag=80):
     results: list[CheckResult]
 
 
+class Routed(Message, frozen=True, tag=81):
+    """A call that said `tell` is on its way to this backend."""
+
+    call: int
+    backend: str
+
+
 ToWorker: TypeAlias = (
     Configure
     | KnownLists
@@ -403,6 +414,7 @@ ToSupervisor: TypeAlias = (
     | Pong
     | ConfigRead
     | Checked
+    | Routed
 )
 
 _encoder = msgspec.msgpack.Encoder()

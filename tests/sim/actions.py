@@ -170,6 +170,15 @@ def progress(world: World) -> None:
         world.frame(worker, v1.Progress(number), b'{"progress":1}')
 
 
+def routed(world: World) -> None:
+    """Say whose call it is; for one that is answered, nobody may notice."""
+    if (worker := serving_worker(world)) is None:
+        return
+    number = world.dice.pick([*worker.calls, *worker.answered[-5:], 10**9])
+    message = v1.Routed(number, world.dice.pick(("files", "slow", "unheard of")))
+    unheard(world, worker, message, b"")
+
+
 def unheard(world: World, worker: Worker, message: v1.Message, payload: bytes) -> None:
     """Send what must change nothing."""
     event = events.WorkerFrame(worker.generation, v1.encode(message), payload)
@@ -312,6 +321,7 @@ WEIGHTS: dict[Action, float] = {
     reply: 8,
     reply_again: 0.7,
     progress: 2,
+    routed: 1,
     late_frame: 0.7,
     report: 1,
     ready: 0.1,

@@ -35,7 +35,8 @@ def test_every_routed_method_goes_to_the_worker_byte_for_byte_and_back(
     line = b'{"jsonrpc":"2.0","id":"c","method":"%s","params":%s}' % (method.encode(), raw)
     relay.line(line)
     ((generation, message, payload),) = relay.frames(v1.Call)
-    assert (generation, message) == (1, v1.Call(1, method, name, v1.LEGACY))
+    tell = not name  # only the worker knows whose prompt or template a completion is for
+    assert (generation, message) == (1, v1.Call(1, method, name, v1.LEGACY, tell=tell))
     assert payload == raw
     relay.reply(1, b'"result":{"n": 1.0},"_x":[]}')
     assert relay.raw() == [b'{"jsonrpc":"2.0","id":"c","result":{"n": 1.0},"_x":[]}\n']

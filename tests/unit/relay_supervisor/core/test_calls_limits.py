@@ -203,3 +203,23 @@ def test_time_the_machine_slept_does_not_count_against_a_call() -> None:
     assert relay.client() == [], "the second had 29.8 s awake"
     relay.wait(0.3)
     assert [answer["id"] for answer in relay.client()] == [2]
+
+
+def test_a_call_whose_backend_only_the_worker_knows_is_limited_once_it_says_so() -> None:
+    """A template's resource, or a tool that was renamed a moment ago, is in no list."""
+    relay = Driver()
+    relay.serve()
+    relay.line(request(1, "resources/read", uri="file:///of/a/template"))
+    relay.line(call(2, "files__read"))
+    assert [m.tell for _, m in relay.to_worker(v1.Call)] == [True, False]
+    relay.wait(10.0)
+    relay.frame(v1.Routed(1, "slow"))
+    relay.frame(v1.Routed(2, "slow"))
+    relay.frame(v1.Routed(99, "slow"))
+    assert (relay.state.backends["slow"].calls, relay.state.backends["files"].calls) == (1, 1)
+    relay.wait(29.9)
+    assert relay.client() == []
+    relay.wait(0.1)
+    assert [answer["id"] for answer in relay.client()] == [1]
+    relay.wait(1000.0)
+    assert relay.client() == [], "a call whose backend was known keeps it"

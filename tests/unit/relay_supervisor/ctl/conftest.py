@@ -1,6 +1,7 @@
-"""A runtime directory of the test's own, that relayctl is pointed at."""
+"""Directories of the test's own, that relayctl is pointed at."""
 
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,3 +23,13 @@ def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("RELAY_STATE_DIR", str(folder))
     monkeypatch.setenv("RELAY_CONFIG", str(tmp_path / "relay.yaml"))
     return folder
+
+
+@pytest.fixture
+def utc() -> Iterator[None]:
+    """The clock on the wall is Greenwich's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()

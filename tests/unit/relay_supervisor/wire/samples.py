@@ -1,0 +1,54 @@
+"""One example of every message, with every field set to something of its own.
+
+A new message or field is added here, and its golden file made once with `encode`. A golden file is
+never changed: peers of other releases send and read exactly these bytes.
+"""
+
+from typing import TypeAlias
+
+from relay_supervisor.wire import handshake, v1
+
+Sample: TypeAlias = v1.Message | handshake.Hello | handshake.Welcome
+
+TO_WORKER: tuple[Sample, ...] = (
+    handshake.Hello((1, 2), "1.0", 3, "nonce"),
+    v1.Configure("/c.yaml", "/project", "/state", "i1", "debug", "json", has_snapshot=True),
+    v1.KnownLists("files", "hash"),
+    v1.Session(1, "2026-07-28", "/cache", "warning"),
+    v1.Call(4711, "tools/call", "files__read", 1, 2, tell=True),
+    v1.Cancel(4712),
+    v1.ClientAnswer("files", b'"q1"', 61),
+    v1.ClientNotification("notifications/roots/list_changed"),
+    v1.SetLevel("error"),
+    v1.Subscriptions(["file:///a", "file:///b"]),
+    v1.Spawned(5, "files", 62),
+    v1.SpawnRefused(6, "files", "no room"),
+    v1.Exited("files", 63, -9),
+    v1.StatusReply(7),
+    v1.Ping(8),
+    v1.Log(9),
+    v1.Retire(),
+)
+TO_SUPERVISOR: tuple[Sample, ...] = (
+    handshake.Welcome(1, "1.1", 3, "nonce", 64),
+    v1.Configured(
+        [v1.BackendInfo("files", "stdio", 1.5)],
+        v1.Limits(1, 2, 3.5, 4.5, 5, 6, 7),
+        ["line 3: no such key"],
+        broken=True,
+    ),
+    v1.Catalogue("digest", settled=True),
+    v1.LearnedLists("files", "hash"),
+    v1.Reply(4713, v1.OUTCOME_RELAY_ERROR),
+    v1.Progress(4714),
+    v1.Notification("files", "notifications/message"),
+    v1.BackendRequest("files", b"7", 65, "roots/list"),
+    v1.BackendCancel("files", b"8", 66),
+    v1.Spawn(10, "files", ["npx", "-y", "server"], {"A": "b"}, "/project"),
+    v1.StopBackend("files", 67),
+    v1.BackendState("files", "ready", 68, 12, 1, "once", 3),
+    v1.StatusRequest(11),
+    v1.Ready(3, "nonce"),
+    v1.Pong(12),
+    v1.Routed(4715, "files"),
+)
