@@ -43,7 +43,7 @@ class FakeSupervisor:
         state_dir: Path,
         *,
         versions: tuple[int, ...] = handshake.VERSIONS,
-        generation: int = 1,
+        generation: int = 3,
     ) -> None:
         self.state_dir = state_dir
         self.inbox: list[tuple[Any, bytes]] = []

@@ -194,14 +194,13 @@ def test_a_call_before_any_list_is_known_waits_for_its_backend(supervisor: FakeS
     assert supervisor.reply(7)["error"]["code"] == -32602
 
 
-def test_known_lists_are_served_before_the_backend_is_up(
-    supervisor: FakeSupervisor, tmp_path: Path
-) -> None:
+def test_known_lists_are_served_before_the_backend_is_up(tmp_path: Path) -> None:
     config = {"backends": {"fix": fixture_backend("--start-delay=0.3")}}
     path = tmp_path / "cache" / "file"
-    supervisor.ready(config, cache_path=str(path))
-    learned, payload = supervisor.expect(v1.LearnedLists)
-    supervisor.retire()
+    with FakeSupervisor(tmp_path, generation=1) as first:
+        first.ready(config, cache_path=str(path))
+        learned, payload = first.expect(v1.LearnedLists)
+        first.retire()
     snapshot = cache.load(path.read_bytes())
     assert snapshot is not None
     assert [one.payload for one in snapshot.lists] == [payload]
@@ -231,7 +230,7 @@ def test_lists_of_another_specification_do_not_count(supervisor: FakeSupervisor)
 
 def test_the_worker_says_ready_with_generation_and_nonce(supervisor: FakeSupervisor) -> None:
     supervisor.ready(two_backends())
-    assert supervisor.expect(v1.Ready)[0] == v1.Ready(1, "nonce")
+    assert supervisor.expect(v1.Ready)[0] == v1.Ready(3, "nonce")
 
 
 def test_a_changed_list_becomes_a_new_catalogue(supervisor: FakeSupervisor) -> None:
