@@ -273,8 +273,6 @@ class Relay:
         offer.problems, offer.broken = message.problems, message.broken
         offer.config_digest = message.config_digest
         offer.instructions = payload.decode(errors="replace")
-        for problem in message.problems:
-            self.shared.out.log("warning", f"configuration: {problem}")
         self._introduce(generation)
         if self.swaps.is_candidate(generation):
             self.swaps.configured(generation, now)
