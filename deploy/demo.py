@@ -13,11 +13,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import demo_releases
 import psutil
 from mcp import Client, StdioServerParameters
 from rich.console import Console
 
 COUNTDOWN_SECONDS = 3
+SWAP_CALL_SECONDS = 6
 COLUMNS_MAX = 100
 
 console = Console(highlight=False, soft_wrap=True)
@@ -71,16 +73,50 @@ async def session(relay: StdioServerParameters, *, mode: str) -> None:
         )
         said("demo__countdown", result.content[0].text if result.content else "")
 
-        step("relayctl status, from another process")
-        console.file.flush()
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-m", "relay_supervisor.ctl", "status"],
-            env=relay.env,
-            check=False,
+        step("relayctl swap, in the middle of a call: a new worker takes over, the call goes on")
+        call_under_way = asyncio.create_task(
+            call(client, "demo__countdown", seconds=SWAP_CALL_SECONDS)
         )
-        if done.returncode != 0:
-            raise SystemExit(f"the demo failed: relayctl status exited with {done.returncode}")
+        await relayctl(relay, "swap", "--no-wait")
+        await call(client, "demo__echo", text="answered by the new worker")
+        await call_under_way
+        await settle(client)
+
+        step("A release that cannot even start is refused; the old one goes on serving")
+        await relayctl(relay, "swap", "without-a-module", expected=1)
+        await call(client, "demo__echo", text="nobody has noticed")
+
+        step("A release that crashes under load is taken back")
+        swap = asyncio.create_task(relayctl(relay, "swap", "crashes-on-the-third-call", expected=1))
+        while not swap.done():
+            result = await client.call_tool("demo__echo", {"text": "load"})
+            if result.is_error:
+                said("a call", result.content[0].text if result.content else "")
+            await asyncio.sleep(0.2)
+        await swap
+        await call(client, "demo__echo", text="served by the version before, as if nothing was")
+
+        step("relayctl history and status")
+        await relayctl(relay, "history")
+        await relayctl(relay, "status")
+
+
+async def settle(client: Client) -> None:
+    """Make as many calls as prove a new worker."""
+    for _ in range(20):
+        await client.call_tool("demo__counter", {})
+
+
+async def relayctl(relay: StdioServerParameters, *words: str, expected: int = 0) -> None:
+    """Run relayctl as a user would, in another process."""
+    console.print(f"  [dim]$ relayctl {' '.join(words)}[/]")
+    console.file.flush()
+    argv = [sys.executable, "-m", "relay_supervisor.ctl", *words]
+    done = await asyncio.to_thread(subprocess.run, argv, env=relay.env, check=False)
+    if done.returncode != expected:
+        raise SystemExit(
+            f"the demo failed: relayctl {words[0]} exited with {done.returncode}, not {expected}"
+        )
 
 
 async def main() -> None:
@@ -99,6 +135,8 @@ async def main() -> None:
                 "RELAY_LOG_LEVEL": "warning",
             },
         )
+        demo_releases.make(home / "state", "without-a-module", demo_releases.BROKEN_IMPORT)
+        demo_releases.make(home / "state", "crashes-on-the-third-call", demo_releases.CRASH)
         console.print("[bold]Relay: one MCP server that never has to be restarted[/]")
         step("A client starts mcp-relay over stdio; there is no configuration, so a demo is served")
         await session(relay, mode="legacy")
