@@ -138,7 +138,7 @@ def _changed(relay: Relay, op: str, reply: Reply) -> Change:
         ok=result.outcome in SUCCESSES[op],
         serving=f"Now serving: {serving.words()}" if serving else _serving(relay),
         raw=raw,
-        text=f"{op} {result.words()}",
+        text=result.words(op),
         outcome=result.outcome,
         release=serving.release if serving else None,
     )

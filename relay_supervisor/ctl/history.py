@@ -1,6 +1,5 @@
 """`relayctl history`: what the relays have been through, a line for each event."""
 
-import datetime
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -9,9 +8,9 @@ import msgspec
 
 from relay_supervisor.ctl import journal
 from relay_supervisor.ctl.journal import Entry, Journal
-from relay_supervisor.ctl.outcome import OUTCOMES, Version
+from relay_supervisor.ctl.outcome import Version, outcome
 from relay_supervisor.ctl.surroundings import settings
-from relay_supervisor.ctl.words import clean, count, seconds
+from relay_supervisor.ctl.words import clean, count, local_time, seconds
 
 EVENTS: Final = 20
 """Shown where nothing else is asked for."""
@@ -65,15 +64,6 @@ def _line(entry: Entry) -> str:
     return clean(f"{local_time(entry.at)}  {entry.instance:<8}  {tell(entry)}")
 
 
-def local_time(at: str, *, zone: bool = False) -> str:
-    """Return an RFC 3339 time as the clock on the wall has it; with *zone* say where it hangs."""
-    try:
-        time = datetime.datetime.fromisoformat(at)
-        return time.astimezone().strftime("%Y-%m-%d %H:%M:%S" + (" %z" if zone else ""))
-    except (ValueError, OverflowError):
-        return f"{at:<19}"
-
-
 def version_words(value: object) -> str:
     """Return a version of the journal, an object or a text, as words."""
     if isinstance(value, str) and value:
@@ -97,9 +87,8 @@ def value_words(value: object) -> str:
 
 
 def _swap_ended(entry: Entry) -> str:
-    outcome = entry.get("outcome", str, "?")
     before, after = (version_words(entry.fields.get(name)) for name in ("from", "to"))
-    words = OUTCOMES.get(outcome, outcome)
+    words = outcome(entry.get("outcome", str, "?"))
     took = seconds(entry.get("seconds", float, 0.0))
     text = f"swap {entry.swap} {words} after {took}: {before} to {after}"
     reason = entry.get("reason", str, "")

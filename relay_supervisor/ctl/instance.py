@@ -30,12 +30,15 @@ class Client(msgspec.Struct, frozen=True):
 
 
 class Worker(msgspec.Struct, frozen=True):
-    """One generation of the part that talks to the backends."""
+    """One generation of the part that talks to the backends. `release` is the build as well, where
+    it is of the environment the relay is installed in.
+    """
 
     generation: int = 0
     pid: int | None = None
     state: str = "?"
     release: str = "?"
+    build: str = ""
     in_flight: int = 0
     rss_bytes: int | None = None
 
@@ -96,6 +99,7 @@ class LastSwap(msgspec.Struct, frozen=True):
     to: str | dict[str, Any] | None = None
     seconds: float | None = None
     at: str | None = None
+    reason: str = ""
 
 
 class Instance(msgspec.Struct, frozen=True):

@@ -23,10 +23,10 @@ class Version(msgspec.Struct, frozen=True):
 
     def words(self) -> str:
         """`0.2.0+1a2b3c4d (release 0.2.0-4f5e6d7, generation 3)`."""
-        within = [f"release {self.release}"] if self.release and self.release != self.build else []
+        name = self.build or self.release or "a worker"
+        within = [] if self.release in {"", name} else [f"release {self.release}"]
         if self.generation is not None:
             within.append(f"generation {self.generation}")
-        name = self.build or self.release or "a worker"
         return clean(f"{name} ({', '.join(within)})" if within else name)
 
 
@@ -59,9 +59,10 @@ class Result(msgspec.Struct, frozen=True):
     tools: Tools | None = None
     calls_at_cut_over: int = 0
 
-    def words(self) -> str:
-        """One sentence or two, without what serves now."""
-        text = f"{OUTCOMES.get(self.outcome, clean(self.outcome))} after {seconds(self.seconds)}"
+    def words(self, op: str) -> str:
+        """One sentence or more on how *op* went, without what serves now."""
+        ended = DONE if (op, self.outcome) == ("rollback", "rolled_back") else outcome(self.outcome)
+        text = f"{op} {ended} after {seconds(self.seconds)}"
         if self.reason:
             text += f": {clean(self.reason).rstrip('.')}"
         facts = []
@@ -72,12 +73,18 @@ class Result(msgspec.Struct, frozen=True):
         return ". ".join([text, *facts]) + "."
 
 
-OUTCOMES: Final = {
+DONE: Final = "done"
+_OUTCOMES: Final = {
     "committed": "committed",
-    "probation": "swapped, on probation,",
+    "probation": "on probation",
     "rolled_back": "rolled back",
     "failed": "failed",
 }
+
+
+def outcome(word: str) -> str:
+    """Return an outcome as people say it."""
+    return _OUTCOMES.get(word) or clean(word)
 
 
 class Phase(msgspec.Struct, frozen=True):

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
-from relay_supervisor.ctl.history import fields_words, local_time, value_words, version_words
+from relay_supervisor.ctl.history import fields_words, value_words, version_words
 from relay_supervisor.ctl.journal import Entry, Swap
-from relay_supervisor.ctl.outcome import OUTCOMES, Tools, Version
+from relay_supervisor.ctl.outcome import Tools, Version, outcome
 from relay_supervisor.ctl.releases import Releases
-from relay_supervisor.ctl.words import clean, seconds
+from relay_supervisor.ctl.words import clean, local_time, seconds
 
 LINES_MAX: Final = 200
 """Of the journal, quoted at the end."""
@@ -84,8 +84,7 @@ def _unended(swap: Swap) -> Entry:
 def _outcome(swap: Swap, end: Entry) -> str:
     if swap.ended is None:
         return "its end is not recorded"
-    outcome = end.get("outcome", str, "?")
-    return {"probation": "on probation"}.get(outcome) or plain(OUTCOMES.get(outcome, outcome))
+    return plain(outcome(end.get("outcome", str, "?")))
 
 
 def _summary(swap: Swap, end: Entry) -> list[str]:

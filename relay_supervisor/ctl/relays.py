@@ -36,7 +36,7 @@ class Relay(msgspec.Struct, frozen=True):
         """Say which version serves, as far as its status tells."""
         for worker in self.status.workers:
             if worker.state == "active":
-                return Version(worker.generation, build=worker.release).words()
+                return Version(worker.generation, worker.release, worker.build).words()
         return NOBODY
 
 

@@ -8,12 +8,11 @@ import msgspec
 from relay_supervisor.ctl import building, source
 from relay_supervisor.ctl.command import tidy_at_signals
 from relay_supervisor.ctl.environment import Pip
-from relay_supervisor.ctl.history import local_time
 from relay_supervisor.ctl.in_use import uses
 from relay_supervisor.ctl.progress import shown
 from relay_supervisor.ctl.releases import Release, Releases, check_name
 from relay_supervisor.ctl.surroundings import settings
-from relay_supervisor.ctl.words import clean, count
+from relay_supervisor.ctl.words import clean, count, local_time
 
 KEEP: Final = 3
 """Releases that `prune` keeps where nothing else is asked for, besides those that are in use."""

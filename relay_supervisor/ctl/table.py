@@ -20,12 +20,22 @@ from relay_supervisor.ctl.instance import (
     Calls,
     Client,
     Instance,
+    LastSwap,
     Registry,
     Supervisor,
     Worker,
 )
+from relay_supervisor.ctl.outcome import outcome
 from relay_supervisor.ctl.view import View
-from relay_supervisor.ctl.words import clean, count, duration, memory, milliseconds
+from relay_supervisor.ctl.words import (
+    clean,
+    count,
+    duration,
+    local_time,
+    memory,
+    milliseconds,
+    seconds,
+)
 
 PIPE_COLUMNS: Final = 160
 """Where nobody sees the width, long lines are left alone; COLUMNS sets another."""
@@ -115,6 +125,8 @@ def _summary(relay: Instance) -> Table:
         rows.add_row("worker", Text("none", "red"))
     rows.add_row("calls", _calls(relay.calls))
     rows.add_row("registry", _registry(relay.registry))
+    if relay.last_swap is not None:
+        rows.add_row("last swap", _last_swap(relay.last_swap))
     return rows
 
 
@@ -175,6 +187,12 @@ def _registry(registry: Registry) -> str:
         count(registry.templates, "template"),
         f"digest {clean(registry.digest[:DIGEST_CHARS])}" if registry.digest else "",
     )
+
+
+def _last_swap(swap: LastSwap) -> str:
+    took = "" if swap.seconds is None else f" after {seconds(swap.seconds)}"
+    at = f"at {local_time(swap.at)}" if swap.at else ""
+    return _facts(f"{outcome(swap.outcome)}{took}", at, clean(swap.reason))
 
 
 def _backends(backends: list[Backend]) -> Table:

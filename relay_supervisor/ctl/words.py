@@ -1,5 +1,6 @@
 """Numbers and foreign text as a person reads them on a terminal."""
 
+import datetime
 import re
 from typing import Final
 
@@ -61,3 +62,12 @@ def milliseconds(value: float) -> str:
 def count(number: int, noun: str) -> str:
     """Return `1 tool`, `2 tools`, `1,204 calls`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def local_time(at: str, *, zone: bool = False) -> str:
+    """Return an RFC 3339 time as the clock on the wall has it; with *zone* say where it hangs."""
+    try:
+        time = datetime.datetime.fromisoformat(at)
+        return time.astimezone().strftime("%Y-%m-%d %H:%M:%S" + (" %z" if zone else ""))
+    except (ValueError, OverflowError):
+        return f"{at:<19}"

@@ -37,6 +37,7 @@ def golden(name: str) -> str:
     return (GOLDEN / name).read_text()
 
 
+@pytest.mark.usefixtures("utc")
 @pytest.mark.parametrize(
     ("name", "columns"), [("busy", 80), ("busy", table.PIPE_COLUMNS), ("starting", 80)]
 )
