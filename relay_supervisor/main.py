@@ -229,13 +229,13 @@ class Supervisor:
         for pid, status in children.reap():
             if (pipes := self._backends.pop(pid, None)) is not None:
                 pipes.close()
-            stages = None
+            stages, words = None, ""
             if (number := self._workers.pop(pid, None)) is not None:
                 pipe = self._pipes.pop(number)
                 pipe.drain()
-                stages = pipe.stages()
+                stages, words = pipe.stages(), pipe.last_words()
                 pipe.close()
-            self._on(events.ProcessExited(pid, status, stages))
+            self._on(events.ProcessExited(pid, status, stages, words))
 
     def _write_journal(self, effect: effects.Journal) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -43,6 +43,10 @@ class Loop:
             self._files[fd] = mask
         self._masks[fd] = mask
 
+    def watches(self, fd: int) -> bool:
+        """Tell whether *fd* is being watched."""
+        return fd in self._owners
+
     def unwatch(self, fd: int) -> None:
         """Forget *fd*; to be called before it is closed. Unknown ones are fine."""
         if self._owners.pop(fd, None) is None:

@@ -14,13 +14,14 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from relay_supervisor.adapters.loop import READ, WRITE, Loop
-from relay_supervisor.core.events import AnyEvent, WorkerFrame, WorkerPipeFailed
+from relay_supervisor.core.events import AnyEvent, WorkerFrame, WorkerPipeClosed, WorkerPipeFailed
 from relay_supervisor.errors import FrameTooLarge
 from relay_supervisor.wire.framing import Buffer, FrameReader, WriteQueue, prefix
 from relay_supervisor.wire.ledger import LEDGER_BYTES, Ledger
 
 READ_BYTES: Final = 64 << 10
 READ_BYTES_MAX: Final = 1 << 20
+WORDS_BYTES_MAX: Final = 400
 PIPE_BYTES: Final = 1 << 20
 """Asked of the kernel for large frames; less is fine."""
 
@@ -56,6 +57,7 @@ class WorkerPipe:
         self.ledger = _shared_memory(LEDGER_BYTES)
         """Descriptor of the ledger's memory, to be inherited as well."""
         self._talking = True  # it may still be written to
+        self._words = b""
         self._reading = True  # there may still be something to read
         self._writing = False
         self.paused = False
@@ -129,6 +131,12 @@ class WorkerPipe:
         while self._reading:
             self._read_ready(READ)
 
+    def last_words(self) -> str:
+        """Return the last line a dead worker wrote to its stderr."""
+        if self._err >= 0 and self._loop.watches(self._err):
+            self._stderr_ready(READ)
+        return self._words[:WORDS_BYTES_MAX].decode(errors="replace").strip()
+
     def stages(self) -> Mapping[int, int] | None:
         """Return what the ledger of a dead worker says of each call; None: it does not know all."""
         with mmap.mmap(self.ledger, LEDGER_BYTES) as memory, memoryview(memory) as view:
@@ -156,7 +164,7 @@ class WorkerPipe:
         self._read_bytes = READ_BYTES_MAX if len(data) == self._read_bytes else READ_BYTES
         if not data:
             self._stop_reading()
-            self._on_event(WorkerPipeFailed(self.generation, "it closed its pipe"))
+            self._on_event(WorkerPipeClosed(self.generation))
             return
         try:
             frames = self._frames.feed(data)
@@ -168,9 +176,14 @@ class WorkerPipe:
             self._on_event(WorkerFrame(self.generation, header, payload))
 
     def _stderr_ready(self, _events: int) -> None:
-        data = os.read(self._err, READ_BYTES)
+        try:
+            data = os.read(self._err, READ_BYTES)
+        except BlockingIOError:
+            return
         if data:
             self._on_stderr(data)
+            lines = data.split(b"\n")
+            self._words = next((line for line in reversed(lines) if line.strip()), self._words)
             return
         self._loop.unwatch(self._err)
         os.close(self._err)

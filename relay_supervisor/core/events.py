@@ -56,8 +56,14 @@ class WorkerFrame(Event, frozen=True):
     payload: bytes
 
 
+class WorkerPipeClosed(Event, frozen=True):
+    """A worker closed its pipe: most likely it is dead, and its exit is about to be told."""
+
+    generation: int
+
+
 class WorkerPipeFailed(Event, frozen=True):
-    """A worker's pipe closed or carried something that is no frame."""
+    """A worker's pipe carried something that is no frame."""
 
     generation: int
     reason: str
@@ -88,6 +94,8 @@ class ProcessExited(Event, frozen=True):
     status: int
     stages: Mapping[int, int] | None = None
     """Of a worker: what its ledger says of each call (`wire.ledger.Stage`); None: it has none."""
+    words: str = ""
+    """Of a worker: the last line of its stderr."""
 
 
 class WorkersUnread(Event, frozen=True):
@@ -130,6 +138,7 @@ AnyEvent: TypeAlias = (
     | WorkerSpawned
     | WorkerSpawnFailed
     | WorkerFrame
+    | WorkerPipeClosed
     | WorkerPipeFailed
     | BackendSpawned
     | BackendSpawnFailed

@@ -5,7 +5,7 @@ Time is an argument, in seconds of a monotonic clock.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
@@ -29,6 +29,9 @@ from relay_supervisor.core.workers import Identity
 from relay_supervisor.errors import ProtocolError, RemoteProtocolError
 from relay_supervisor.wire import cache, control_v1, v1
 from relay_supervisor.wire.errors import UNDECODABLE
+
+EXIT_SECONDS_MAX: Final = 0.5
+"""So long the news of a worker's exit may follow the end of its pipe; it says why."""
 
 
 class Relay:
@@ -101,6 +104,9 @@ class Relay:
             events.WorkerSpawned: self._worker_spawned,
             events.WorkerSpawnFailed: lambda e, now: self._lose(e.generation, e.reason, now),
             events.WorkerFrame: self._worker_frame,
+            events.WorkerPipeClosed: lambda e, now: self.shared.timers.set(
+                f"closed#{e.generation}", now + EXIT_SECONDS_MAX
+            ),
             events.WorkerPipeFailed: lambda e, now: self._lose(e.generation, e.reason, now),
             events.BackendSpawned: lambda e, now: self.backends.spawned(e, self.ending.pace, now),
             events.BackendSpawnFailed: lambda e, now: self.backends.spawn_failed(e),
@@ -139,6 +145,7 @@ class Relay:
         return {
             "process": lambda pid, now: self.shared.processes.climb(int(pid), now),
             "worker": self._worker_late,
+            "closed": lambda number, now: self._lose(int(number), "it closed its pipe", now),
             "respawn": lambda _, now: self._respawn(now),
             "steady": lambda _, now: self.recovery.steady(),
             "heartbeat": lambda _, now: self.heartbeat.beat(needed=self._busy(), now=now),
@@ -395,7 +402,8 @@ class Relay:
             gone = v1.Exited(process.backend, process.pid, event.status)
             self.shared.out.worker(process.generation, gone)
         else:
-            how = _how_it_ended(event.status)
+            self.shared.timers.clear(f"closed#{process.generation}")
+            how = _how_it_ended(event)
             self.shared.out.log("debug", f"worker of generation {process.generation}: {how}")
             self._lose(process.generation, how, now)
             self._settle(process.generation, event.stages, how, now)
@@ -441,7 +449,8 @@ class Relay:
         return None
 
 
-def _how_it_ended(status_code: int) -> str:
-    if status_code < 0:
-        return f"it was ended by signal {-status_code}"
-    return f"it exited with status {status_code}"
+def _how_it_ended(event: events.ProcessExited) -> str:
+    words = f": {event.words}" if event.words and event.status else ""
+    if event.status < 0:
+        return f"it was ended by signal {-event.status}{words}"
+    return f"it exited with status {event.status}{words}"
