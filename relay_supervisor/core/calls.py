@@ -41,6 +41,7 @@ class Calls:
     """The way of a request to a worker and of its answer back."""
 
     def __init__(self, shared: Shared, requests: Requests, recovery: Recovery) -> None:
+        self._shared = shared
         self._state = shared.state
         self._registry = shared.registry
         self._workers = shared.workers
@@ -158,7 +159,7 @@ class Calls:
         if (owner := self._state.backends.get(call.backend)) is not None:
             owner.errors += message.outcome != v1.OUTCOME_RESULT
         if message.outcome == v1.OUTCOME_RESULT:
-            self._remember_subscription(request)
+            self._remember_subscription(request, generation)
         self._measure(now - call.sent)
         self._open.answer(request, payload)
         return True
@@ -266,9 +267,13 @@ class Calls:
             counts.latencies[counts.position] = seconds
             counts.position = (counts.position + 1) % LATENCIES_KEPT
 
-    def _remember_subscription(self, request: ClientRequest) -> None:
-        uris = self._state.peer.uris
-        if request.method == "resources/subscribe" and request.name not in uris:
-            uris.append(request.name)
-        elif request.method == "resources/unsubscribe" and request.name in uris:
-            uris.remove(request.name)
+    def _remember_subscription(self, request: ClientRequest, generation: int) -> None:
+        peer = self._state.peer
+        if request.method == "resources/subscribe" and request.name not in peer.uris:
+            peer.uris.append(request.name)
+        elif request.method == "resources/unsubscribe" and request.name in peer.uris:
+            peer.uris.remove(request.name)
+        else:
+            return
+        # One that is to serve next, or may be gone back to, has not seen the call.
+        self._shared.tell_workers(v1.Subscriptions(peer.subscriptions()), but=generation)

@@ -333,7 +333,7 @@ class Client:
         uri = mcp.string((mcp.members_or_none(Raw(payload)) or {}).get("uri"))
         if uri is None:
             return
-        part = uri not in self.subscriptions()
+        part = uri not in peer.subscriptions()
         for listen in peer.listens.values():
             if uri in listen.uris or (part and listen.uris):
                 self._stamped("notifications/resources/updated", listen, uri=uri)
@@ -341,16 +341,8 @@ class Client:
             self._out.client(mcp.notification("notifications/resources/updated", payload))
 
     def tell_subscriptions(self) -> None:
-        """Give the worker the set of all URIs the client wants to hear of."""
-        self._shared.tell_workers(v1.Subscriptions(self.subscriptions()))
-
-    def subscriptions(self) -> list[str]:
-        """Return all URIs the client wants to hear of, in either era."""
-        peer = self._state.peer
-        uris = dict.fromkeys(peer.uris)
-        for listen in peer.listens.values():
-            uris |= dict.fromkeys(listen.uris)
-        return list(uris)
+        """Give the workers the set of all URIs the client wants to hear of."""
+        self._shared.tell_workers(v1.Subscriptions(self._state.peer.subscriptions()))
 
     def _stamped(self, method: str, listen: Listen, **params: object) -> None:
         meta = {envelope.SUBSCRIPTION: Raw(listen.raw_id)}

@@ -45,15 +45,24 @@ TRANSITIONS: Final[Mapping[Life, Mapping[Step, Life]]] = {
     # Only replacements are gated: with no active generation a warming one is promoted at once.
     _S.WARMING: {_T.REPORTED_READY: _S.READY, _T.PROMOTED: _S.ACTIVE, _T.FAILED: _S.FAILED},
     _S.READY: {_T.PROMOTED: _S.ACTIVE, _T.FAILED: _S.FAILED},
-    # Promoted before it was ready, a generation reports it later.
+    # Promoted before it was ready, a generation reports it later; it may have been replaced by then.
     _S.ACTIVE: {
         _T.REPORTED_READY: _S.ACTIVE,
         _T.SUPERSEDED: _S.STANDBY,
         _T.RETIRED: _S.DRAINING,
         _T.FAILED: _S.FAILED,
     },
-    _S.STANDBY: {_T.PROMOTED: _S.ACTIVE, _T.RETIRED: _S.DRAINING, _T.FAILED: _S.FAILED},
-    _S.DRAINING: {_T.EMPTIED: _S.RETIRED, _T.FAILED: _S.FAILED},
+    _S.STANDBY: {
+        _T.REPORTED_READY: _S.STANDBY,
+        _T.PROMOTED: _S.ACTIVE,
+        _T.RETIRED: _S.DRAINING,
+        _T.FAILED: _S.FAILED,
+    },
+    _S.DRAINING: {
+        _T.REPORTED_READY: _S.DRAINING,
+        _T.EMPTIED: _S.RETIRED,
+        _T.FAILED: _S.FAILED,
+    },
     _S.RETIRED: {},
     _S.FAILED: {},
 }

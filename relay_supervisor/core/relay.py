@@ -208,7 +208,7 @@ class Relay:
         path = self._cache_path(self._variant)
         session = v1.Session(peer.era, peer.protocol, path, peer.log_level)
         worker(generation.number, session, peer.params)
-        if uris := self.client.subscriptions():
+        if uris := peer.subscriptions():
             worker(generation.number, v1.Subscriptions(uris))
 
     def _await_first_lists(self, now: float) -> None:

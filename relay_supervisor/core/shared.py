@@ -23,10 +23,11 @@ class Shared:
         self.processes = Processes({}, self.timers, self.out)
         self.workers = Workers(identity, WorkersState(entropy=seed), self.timers, self.out)
 
-    def tell_workers(self, message: v1.Message, payload: bytes = b"") -> None:
-        """Send every generation that knows the client what has changed about it. A later one gets
-        it replayed.
+    def tell_workers(self, message: v1.Message, payload: bytes = b"", *, but: int = 0) -> None:
+        """Send every generation that knows the client what has changed about it, *but* the one that
+        knows already. A later one gets it replayed.
         """
         for generation in self.workers.state.generations.values():
-            if generation.offer.configured and generation.state not in GONE:
+            knows = generation.offer.configured and generation.state not in GONE
+            if knows and generation.number != but:
                 self.out.worker(generation.number, message, payload)

@@ -103,6 +103,13 @@ class Peer(msgspec.Struct):
     met: float | None = None
     """When the client was first heard of: the first lists are waited for from then on."""
 
+    def subscriptions(self) -> list[str]:
+        """Return all URIs the client wants to hear of, in either era."""
+        uris = dict.fromkeys(self.uris)
+        for listen in self.listens.values():
+            uris |= dict.fromkeys(listen.uris)
+        return list(uris)
+
 
 class Backend(msgspec.Struct):
     """A backend as last reported, and what its calls came to."""

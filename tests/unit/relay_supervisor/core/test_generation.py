@@ -28,9 +28,11 @@ ALLOWED = {
     (Life.ACTIVE, Step.SUPERSEDED): Life.STANDBY,
     (Life.ACTIVE, Step.RETIRED): Life.DRAINING,
     (Life.ACTIVE, Step.FAILED): Life.FAILED,
+    (Life.STANDBY, Step.REPORTED_READY): Life.STANDBY,
     (Life.STANDBY, Step.PROMOTED): Life.ACTIVE,
     (Life.STANDBY, Step.RETIRED): Life.DRAINING,
     (Life.STANDBY, Step.FAILED): Life.FAILED,
+    (Life.DRAINING, Step.REPORTED_READY): Life.DRAINING,
     (Life.DRAINING, Step.EMPTIED): Life.RETIRED,
     (Life.DRAINING, Step.FAILED): Life.FAILED,
 }

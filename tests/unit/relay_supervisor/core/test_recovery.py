@@ -265,7 +265,9 @@ def test_so_many_versions_before_are_remembered_and_none_twice_in_a_row() -> Non
         relay.die(number - 1)
     state = relay.relay.recovery.state
     assert state.committed.python == "/v11"
-    assert [s.python for s in state.previous] == [f"/v{n}" for n in range(10, 10 - PREVIOUS_MAX, -1)]
+    assert [s.python for s in state.previous] == [
+        f"/v{n}" for n in range(10, 10 - PREVIOUS_MAX, -1)
+    ]
 
 
 def test_orders_of_relayctl_are_taken_while_degraded() -> None:
