@@ -45,7 +45,7 @@ TRANSITIONS: Final[Mapping[Life, Mapping[Step, Life]]] = {
     # Only replacements are gated: with no active generation a warming one is promoted at once.
     _S.WARMING: {_T.REPORTED_READY: _S.READY, _T.PROMOTED: _S.ACTIVE, _T.FAILED: _S.FAILED},
     _S.READY: {_T.PROMOTED: _S.ACTIVE, _T.FAILED: _S.FAILED},
-    # Promoted before it was ready, a generation reports it later; it may have been replaced by then.
+    # Promoted before it was ready, a generation reports it later; it may be replaced by then.
     _S.ACTIVE: {
         _T.REPORTED_READY: _S.ACTIVE,
         _T.SUPERSEDED: _S.STANDBY,
