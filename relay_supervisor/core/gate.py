@@ -29,8 +29,9 @@ class Verdict(msgspec.Struct, frozen=True):
     waiting: list[str] = []
 
 
-def judge(old: Offer | None, new: Offer) -> Verdict:
-    """Compare a candidate with the generation it is to replace, if there is one.
+def judge(old: Offer | None, new: Offer, served: cache.Body | None) -> Verdict:
+    """Compare a candidate with the generation it is to replace, if there is one, and with what the
+    client is *served* now: a worker that was started again may not know all of it yet.
 
     What the configuration changed on purpose does not count: a backend whose fingerprint is
     another, or which is gone, may lose tools and health.
@@ -38,7 +39,7 @@ def judge(old: Offer | None, new: Offer) -> Verdict:
     failed = [f"check of {c.tool} failed: {c.detail}" for c in new.checks if not c.ok]
     if old is None:
         return Verdict(Difference(), failed)
-    before, after = _tools(old), _tools(new)
+    before, after = _tools(served), _tools(_body(new))
     difference = Difference(
         kept=len(before.keys() & after.keys()),
         added=sorted(after.keys() - before.keys()),
@@ -57,12 +58,15 @@ def judge(old: Offer | None, new: Offer) -> Verdict:
     return Verdict(difference, refusals, waiting)
 
 
-def _tools(offer: Offer) -> dict[str, str]:
+def _body(offer: Offer) -> cache.Body | None:
     try:
-        body = cache.decode_body(offer.body) if offer.body else cache.Body()
+        return cache.decode_body(offer.body) if offer.body else None
     except UNDECODABLE:
-        body = cache.Body()
-    return {entry.key: entry.backend for entry in body.tools}
+        return None
+
+
+def _tools(body: cache.Body | None) -> dict[str, str]:
+    return {} if body is None else {entry.key: entry.backend for entry in body.tools}
 
 
 def _state(offer: Offer, name: str) -> str:

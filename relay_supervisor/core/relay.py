@@ -312,7 +312,7 @@ class Relay:
         if (message.generation, message.nonce) != (generation.number, generation.nonce):
             raise RemoteProtocolError("it reports another generation ready")
         generation.advance(Step.REPORTED_READY)
-        self.swaps.check_gate(generation, now)
+        self.swaps.check_gate(now)
 
     def _checked(
         self, generation: Generation, message: v1.Checked, payload: bytes, now: float
@@ -335,7 +335,7 @@ class Relay:
         self, generation: Generation, message: v1.BackendState, payload: bytes, now: float
     ) -> None:
         self.backends.reported(generation, message)
-        self.swaps.check_gate(generation, now)
+        self.swaps.check_gate(now)
 
     def _notification(
         self, generation: Generation, message: v1.Notification, payload: bytes, now: float
@@ -352,8 +352,7 @@ class Relay:
         generation.offer.catalogue, generation.offer.body = message, payload
         if generation.number == self.shared.workers.state.active:
             self._show_catalogue(message, payload, now)
-        else:
-            self.swaps.check_gate(generation, now)
+        self.swaps.check_gate(now)
 
     def _show_catalogue(
         self, message: v1.Catalogue, payload: bytes, now: float, *, replace: bool = False

@@ -12,7 +12,7 @@ import msgspec
 
 from relay_supervisor.core.drains import DRAINERS_MAX, Drains
 from relay_supervisor.core.effects import ReplyToControl
-from relay_supervisor.core.gate import Difference, judge
+from relay_supervisor.core.gate import Difference, Verdict, judge
 from relay_supervisor.core.generation import GONE, Generation, Life, Source, Step
 from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.shared import Shared
@@ -127,7 +127,7 @@ class Swaps:
         wait = not args.get("no_wait")
         if self.probation is not None:
             self.probation.watchers.append(connection)
-            return self.roll_back("asked for by relayctl rollback", now)
+            return self.roll_back("asked for by relayctl rollback", now, blame=False)
         if self.warming is not None:
             self.warming.watchers.append(connection)
             reason = "asked for by relayctl rollback"
@@ -200,21 +200,27 @@ class Swaps:
         elif self._shared.workers.active() is None:
             self._cut_over(swap, generation, now)
 
-    def check_gate(self, generation: Generation, now: float) -> None:
-        """Something about the candidate has changed: see whether it may serve."""
+    def check_gate(self, now: float) -> None:
+        """Something about one of the workers has changed: see whether the candidate may serve."""
         swap = self.warming
-        if swap is None or not self.is_candidate(generation) or generation.state is not Life.READY:
+        generation = self._shared.workers.state.generations.get(swap.new or 0) if swap else None
+        if swap is None or generation is None or generation.state is not Life.READY:
             return
         if not any(name == "ready" for name, _ in swap.phases):
             self._phase(swap, "ready", now)
         active = self._shared.workers.active()
-        verdict = judge(active.offer if active else None, generation.offer)
+        verdict = self._judge(generation)
         swap.difference = verdict.difference
         swap.checks = _checks(generation.offer.checks, "ready")
         if not verdict.refusals or swap.force:
             self._cut_over(swap, generation, now)
         elif not verdict.waiting:
             self._abandon_candidate("; ".join(verdict.refusals), now)
+
+    def _judge(self, generation: Generation) -> Verdict:
+        active = self._shared.workers.active()
+        served = self._shared.registry.body
+        return judge(active.offer if active else None, generation.offer, served)
 
     def candidate_late(self, now: float) -> None:
         """The candidate took too long."""
@@ -225,7 +231,7 @@ class Swaps:
         limit = self._shared.state.limits.ready_seconds_max
         text = f"it was not ready within {limit:g} s (ready_seconds_max)"
         if generation is not None and generation.state is Life.READY:
-            verdict = judge(active.offer if active else None, generation.offer)
+            verdict = self._judge(generation)
             text += ": " + "; ".join(verdict.refusals)
         self._abandon_candidate(text, now)
 
@@ -307,18 +313,19 @@ class Swaps:
         if old is not None and old.state is Life.STANDBY:
             self._drains.begin(old, now)
 
-    def roll_back(self, reason: str, now: float, *, kill: bool = False) -> None:
+    def roll_back(
+        self, reason: str, now: float, *, kill: bool = False, blame: bool = True
+    ) -> None:
         """Give the calls back to the one before; with *kill* the failed one ends at once, else it
-        finishes what it has under way.
+        finishes what it has under way. With *blame* it is not to be taken again without force.
         """
         swap = self.probation
         assert swap is not None
         shared = self._shared
         failed = shared.workers.state.generations.get(swap.new or 0)
         old = shared.workers.state.generations.get(swap.old or 0)
-        if failed is not None:
-            pair = (failed.build, failed.offer.config_digest)
-            self._refuse(*pair, reason)
+        if blame and failed is not None:
+            self._blame(failed, old, reason)
         if old is None or old.state is not Life.STANDBY:
             self._end(swap, Outcome.FAILED, f"{reason}; nothing to go back to", now)
             return
@@ -326,11 +333,17 @@ class Swaps:
             self._drains.begin(failed, now)
         shared.workers.promote(old)
         self._serve(old, now)
-        if failed is not None:
-            shared.out.worker(old.number, v1.Refuse(*pair, reason))
         self._end(swap, Outcome.ROLLED_BACK, reason, now)
         if kill and failed is not None:
             self._give_up(failed.number, reason, now)
+
+    def _blame(self, failed: Generation, old: Generation | None, reason: str) -> None:
+        """Remember that this pair failed; not where the one to go back to is the very same."""
+        pair = (failed.build, failed.offer.config_digest)
+        if old is None or pair == (old.build, old.offer.config_digest):
+            return
+        self._refuse(*pair, reason)
+        self._shared.out.worker(old.number, v1.Refuse(*pair, reason))
 
     def lost(self, generation: Generation, reason: str, now: float) -> bool:
         """A generation died. Return whether somebody serves or is about to."""
