@@ -50,7 +50,8 @@ def judge(old: Offer | None, new: Offer, served: cache.Body | None) -> Verdict:
     lost = [name for name in difference.lost if before[name] in same]
     sick = [name for name in sorted(same) if _state(old, name) in HEALTHY]
     sick = [name for name in sick if _state(new, name) not in HEALTHY]
-    waiting = [name for name in sick if _state(new, name) in PENDING]
+    missing = {*sick, *(before[name] for name in lost)}
+    waiting = [name for name in sorted(missing) if _state(new, name) in PENDING]
     refusals = list(failed)
     if lost:
         refusals.append(f"tools would be lost: {', '.join(lost)}")

@@ -208,7 +208,6 @@ class Swaps:
             return
         if not any(name == "ready" for name, _ in swap.phases):
             self._phase(swap, "ready", now)
-        active = self._shared.workers.active()
         verdict = self._judge(generation)
         swap.difference = verdict.difference
         swap.checks = _checks(generation.offer.checks, "ready")
@@ -227,7 +226,6 @@ class Swaps:
         if self.warming is None or self.warming.new is None:
             return
         generation = self._shared.workers.state.generations.get(self.warming.new)
-        active = self._shared.workers.active()
         limit = self._shared.state.limits.ready_seconds_max
         text = f"it was not ready within {limit:g} s (ready_seconds_max)"
         if generation is not None and generation.state is Life.READY:
@@ -313,9 +311,7 @@ class Swaps:
         if old is not None and old.state is Life.STANDBY:
             self._drains.begin(old, now)
 
-    def roll_back(
-        self, reason: str, now: float, *, kill: bool = False, blame: bool = True
-    ) -> None:
+    def roll_back(self, reason: str, now: float, *, kill: bool = False, blame: bool = True) -> None:
         """Give the calls back to the one before; with *kill* the failed one ends at once, else it
         finishes what it has under way. With *blame* it is not to be taken again without force.
         """

@@ -1,4 +1,4 @@
-"""A dead worker is followed by another: soon, then later, then by the last good one, then by probes.
+"""A dead worker is followed by another: soon, later, then by the last good one, then by probes.
 
 Whatever happens the relay stays, the lists stay, and calls are answered or held.
 """

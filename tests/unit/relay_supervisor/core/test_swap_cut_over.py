@@ -53,7 +53,7 @@ def test_a_swap_takes_the_states_in_their_order_and_the_old_worker_serves_until_
     relay: SwapDriver,
 ) -> None:
     steps: list[Any] = [
-        (lambda: relay.swap(), Life.SPAWNING),
+        (relay.swap, Life.SPAWNING),
         (lambda: relay.spawned(2), Life.HANDSHAKING),
         (lambda: relay.welcome(2), Life.WARMING),
         (lambda: relay.configure(2, limits=FAST), Life.WARMING),
