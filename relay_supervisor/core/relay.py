@@ -7,27 +7,28 @@ Time is an argument, in seconds of a monotonic clock.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import msgspec
 from msgspec import Raw
 
-from relay_supervisor.core import events, mcp, status
+from relay_supervisor.core import events, status
 from relay_supervisor.core.asks import Asks
-from relay_supervisor.core.backends import Backends
 from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.client import Client
 from relay_supervisor.core.drains import Drains
-from relay_supervisor.core.effects import AnyEffect, LimitLines, ReplyToControl
+from relay_supervisor.core.effects import AnyEffect, ReplyToControl
 from relay_supervisor.core.ending import Ending
-from relay_supervisor.core.generation import GONE, Generation, Life, Source, Step
+from relay_supervisor.core.generation import GONE, Generation, Life, Source
 from relay_supervisor.core.heartbeat import Heartbeat
 from relay_supervisor.core.processes import Pace
 from relay_supervisor.core.recovery import Recovery
+from relay_supervisor.core.reports import Reports
 from relay_supervisor.core.requests import Requests
+from relay_supervisor.core.serving import Serving
+from relay_supervisor.core.session import Session
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.swaps import Swaps
 from relay_supervisor.core.workers import Identity
-from relay_supervisor.errors import ProtocolError, RemoteProtocolError
-from relay_supervisor.wire import cache, control_v1, v1
+from relay_supervisor.errors import ProtocolError
+from relay_supervisor.wire import control_v1, v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
 EXIT_SECONDS_MAX: Final = 0.5
@@ -58,18 +59,18 @@ class Relay:
         self.requests = Requests(shared)
         self.recovery = Recovery(shared, first)
         self.calls = Calls(shared, self.requests, self.recovery)
+        self.asks = Asks(shared)
+        self.session = Session(shared, snapshots, cache_path)
+        self.client = Client(shared, self.requests, self.calls, self.asks, self.session.meet)
+        self.serving = Serving(shared, self.session, self.client, self.calls, self.recovery)
+        self.backends = self.serving.backends
         self.drains = Drains(shared, self.calls)
         self.swaps = Swaps(
-            shared, self.drains, self.recovery, serve=self._serve, give_up=self._give_up
+            shared, self.drains, self.recovery, serve=self.serving.serve, give_up=self._give_up
         )
+        self.reports = Reports(shared, self.session, self.serving, self.swaps, self.recovery)
         self.heartbeat = Heartbeat(shared, self._lose)
-        self.asks = Asks(shared)
-        self.backends = Backends(shared)
-        self.client = Client(shared, self.requests, self.calls, self.asks, self._meet)
         self.ending = Ending(shared, self.calls.abandon)
-        self._snapshots = snapshots
-        self._cache_path = cache_path
-        self._variant = ""
         self._events = self._event_table()
         self._messages = self._message_table()
         self._deadlines = self._deadline_table()
@@ -124,20 +125,13 @@ class Relay:
             v1.Routed: lambda g, m, p, now: self.calls.routed(g.number, m, now),
             v1.Reply: self._reply,
             v1.Progress: lambda g, m, p, now: self.calls.progress(g.number, m, p),
-            v1.Notification: self._notification,
             v1.BackendRequest: lambda g, m, p, now: self.asks.ask(g.number, m, p),
             v1.BackendCancel: lambda g, m, p, now: self.asks.withdraw(m, p),
-            v1.Configured: self._configured,
-            v1.Catalogue: self._catalogue,
-            v1.LearnedLists: self._learned,
             v1.Spawn: lambda g, m, p, now: self.backends.spawn(g, m),
             v1.StopBackend: lambda g, m, p, now: self.backends.stop(g, m, now),
-            v1.BackendState: self._backend_state,
             v1.StatusRequest: self._status_request,
-            v1.Ready: self._ready,
             v1.Pong: lambda g, m, p, now: self.heartbeat.answered(g),
-            v1.ConfigRead: self._config_read,
-            v1.Checked: self._checked,
+            **self.reports.handlers,
             v1.Unknown: lambda g, m, p, now: shared.out.log("debug", f"unknown message {m.tag}"),
         }
 
@@ -175,48 +169,6 @@ class Relay:
         self.calls.postpone(seconds)
 
     # ---- the client -------------------------------------------------------------------------
-
-    def _meet(self, era: int, protocol: str, params: bytes, now: float) -> None:
-        """Learn who the client is: recall its lists, and let the worker connect the backends."""
-        peer, registry = self.shared.state.peer, self.shared.registry
-        members = mcp.members_of(Raw(params))
-        info = mcp.members_or_none(members.get("clientInfo")) or {}
-        capabilities = members.get("capabilities", Raw(b"{}"))
-        peer.era, peer.protocol, peer.params = era, protocol, params
-        peer.name = mcp.string(info.get("name")) or "unknown"
-        peer.version = mcp.string(info.get("version")) or ""
-        peer.capabilities = list(mcp.members_or_none(capabilities) or {})
-        self._variant = cache.key(b"%d" % era, protocol.encode(), bytes(capabilities))
-        data = self._snapshots.get(self._variant)
-        if registry.body is None and data and (snapshot := cache.load(data)) is not None:
-            registry.recall(snapshot)
-        if peer.met is None:  # a second handshake makes nobody wait longer
-            peer.met = now
-        self._await_first_lists(now)
-        for generation in self.shared.workers.state.generations.values():
-            if generation.offer.configured and generation.state not in GONE:
-                self._introduce(generation)
-
-    def _introduce(self, generation: Generation) -> None:
-        """Tell a worker who the client is, and all that its predecessors knew."""
-        peer, worker = self.shared.state.peer, self.shared.out.worker
-        if peer.era is None:
-            return
-        for lists in self.shared.registry.lists.values():
-            message = v1.KnownLists(lists.backend, lists.spec_hash)
-            worker(generation.number, message, lists.payload)
-        path = self._cache_path(self._variant)
-        session = v1.Session(peer.era, peer.protocol, path, peer.log_level)
-        worker(generation.number, session, peer.params)
-        if uris := peer.subscriptions():
-            worker(generation.number, v1.Subscriptions(uris))
-
-    def _await_first_lists(self, now: float) -> None:
-        met = self.shared.state.peer.met
-        if met is not None and not self.shared.registry.servable:
-            wait = self.shared.state.limits.first_list_wait_seconds
-            # Never in the past: that would look as if the loop had overslept.
-            self.shared.timers.set("first lists", max(now, met + wait))
 
     def _first_lists_waited(self) -> None:
         self.shared.registry.servable = True
@@ -265,103 +217,6 @@ class Relay:
     def _reply(self, generation: Generation, message: v1.Reply, payload: bytes, now: float) -> None:
         if self.calls.reply(generation.number, message, payload, now):
             self.swaps.answered(generation.number, message.outcome, now)
-
-    def _config_read(
-        self, generation: Generation, message: v1.ConfigRead, payload: bytes, now: float
-    ) -> None:
-        generation.source = msgspec.structs.replace(generation.source, config=payload)
-
-    def _configured(
-        self, generation: Generation, message: v1.Configured, payload: bytes, now: float
-    ) -> None:
-        offer = generation.offer
-        offer.configured = True
-        offer.backends, offer.limits = message.backends, message.limits
-        offer.problems, offer.broken = message.problems, message.broken
-        offer.config_digest = message.config_digest
-        offer.instructions = payload.decode(errors="replace")
-        self._introduce(generation)
-        if self.swaps.is_candidate(generation):
-            self.swaps.configured(generation, now)
-        elif self.shared.workers.active() is None:
-            self.shared.workers.promote(generation)
-            self._serve(generation, now)
-            if self.recovery.state.source is None:
-                self.recovery.committed(generation)
-
-    def _serve(self, generation: Generation, now: float) -> None:
-        """What this generation has reported is what the client gets from now on."""
-        offer, shared = generation.offer, self.shared
-        state = shared.state
-        state.limits = offer.limits
-        state.problems, state.broken = offer.problems, offer.broken
-        shared.out.put(LimitLines(offer.limits.frame_bytes_max))
-        if "first lists" in shared.timers.at:
-            self._await_first_lists(now)  # until now with the limit that is the default
-        self.backends.serve(generation)
-        shared.registry.instructions = offer.instructions
-        for lists in offer.lists:
-            shared.registry.lists[lists.backend] = lists
-        self.client.greet_waiting()
-        if offer.catalogue is not None:
-            self._show_catalogue(offer.catalogue, offer.body, now, replace=True)
-        self.recovery.serving(now)
-        self.calls.release(now)
-
-    def _ready(self, generation: Generation, message: v1.Ready, payload: bytes, now: float) -> None:
-        if (message.generation, message.nonce) != (generation.number, generation.nonce):
-            raise RemoteProtocolError("it reports another generation ready")
-        generation.advance(Step.REPORTED_READY)
-        self.swaps.check_gate(now)
-
-    def _checked(
-        self, generation: Generation, message: v1.Checked, payload: bytes, now: float
-    ) -> None:
-        if message.token:
-            self.swaps.checked(generation, message, now)
-        else:
-            generation.offer.checks = message.results
-
-    def _learned(
-        self, generation: Generation, message: v1.LearnedLists, payload: bytes, now: float
-    ) -> None:
-        if generation.number == self.shared.workers.state.active:
-            self.shared.registry.learn(message, payload)
-        else:
-            lists = cache.Lists(message.backend, message.spec_hash, payload)
-            generation.offer.lists.append(lists)
-
-    def _backend_state(
-        self, generation: Generation, message: v1.BackendState, payload: bytes, now: float
-    ) -> None:
-        self.backends.reported(generation, message)
-        self.swaps.check_gate(now)
-
-    def _notification(
-        self, generation: Generation, message: v1.Notification, payload: bytes, now: float
-    ) -> None:
-        # Of a generation that only finishes its calls, what it says of them still counts; news of
-        # resources come from the one that serves, or they would come twice.
-        active = generation.number == self.shared.workers.state.active
-        if active or message.method == "notifications/message":
-            self.client.notify(message, payload)
-
-    def _catalogue(
-        self, generation: Generation, message: v1.Catalogue, payload: bytes, now: float
-    ) -> None:
-        generation.offer.catalogue, generation.offer.body = message, payload
-        if generation.number == self.shared.workers.state.active:
-            self._show_catalogue(message, payload, now)
-        self.swaps.check_gate(now)
-
-    def _show_catalogue(
-        self, message: v1.Catalogue, payload: bytes, now: float, *, replace: bool = False
-    ) -> None:
-        if self.shared.registry.update(message, payload, replace=replace):
-            self.client.changed(now)
-        if self.shared.registry.servable:
-            self.shared.timers.clear("first lists")
-            self.client.list_waiting()
 
     def _worker_late(self, number: str, now: float) -> None:
         generation = self.shared.workers.state.generations[int(number)]

@@ -12,7 +12,7 @@ from relay_supervisor.core.generation import GONE, Generation
 from relay_supervisor.core.registry import Registry
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import Backend, Counts, State
-from relay_supervisor.core.swaps import Swap
+from relay_supervisor.core.swap_record import Swap
 from relay_supervisor.core.workers import WorkersState
 from relay_supervisor.wire import cache, v1
 

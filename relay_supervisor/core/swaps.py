@@ -4,7 +4,6 @@ Where a swap is can be read off the generations; what is kept here is its record
 its outcome. `prepare → gate → cut over → probation → commit`, and from each of them back.
 """
 
-import enum
 from collections.abc import Callable
 from typing import Final
 
@@ -12,62 +11,17 @@ import msgspec
 
 from relay_supervisor.core.drains import DRAINERS_MAX, Drains
 from relay_supervisor.core.effects import ReplyToControl
-from relay_supervisor.core.gate import Difference, Verdict, judge
+from relay_supervisor.core.gate import Verdict, judge
 from relay_supervisor.core.generation import GONE, Generation, Life, Source, Step
 from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.shared import Shared
+from relay_supervisor.core.swap_record import Outcome, Swap, checks_of, label, refused_of
 from relay_supervisor.wire import control_v1, v1
 
 RELAY_ERRORS_MAX: Final = 3
 """So many failures of the relay's own, and more than half of the calls, end a probation."""
 
 REFUSED_MAX: Final = 64
-
-
-class Outcome(enum.Enum):
-    """How a swap ended."""
-
-    PROBATION = "probation"
-    COMMITTED = "committed"
-    ROLLED_BACK = "rolled_back"
-    FAILED = "failed"
-
-
-class Check(msgspec.Struct, frozen=True):
-    """A check as the journal keeps it; `when` is ready or probation."""
-
-    tool: str
-    ok: bool
-    seconds: float
-    detail: str
-    when: str
-
-
-class Swap(msgspec.Struct):
-    """The record of one swap."""
-
-    number: int
-    source: Source
-    began: float
-    old: int | None
-    new: int | None = None
-    force: bool = False
-    backup: str = ""
-    no_wait: list[int] = []
-    """Control connections that want to be answered at the cut-over."""
-    watchers: list[int] = []
-    """Control connections that want to be answered at the end."""
-    phases: list[tuple[str, float]] = []
-    difference: Difference = msgspec.field(default_factory=Difference)
-    checks: list[Check] = []
-    calls_at_cut_over: int = 0
-    answered: int = 0
-    relay_errors: int = 0
-    outcome: Outcome | None = None
-    reason: str = ""
-    seconds: float = 0.0
-    labels: dict[str, dict[str, object]] = {}
-    """`from`, `to`: what is said of the two generations, also when they are long gone."""
 
 
 class Swaps:
@@ -110,7 +64,7 @@ class Swaps:
         committed = self._recovery.state.committed
         python = str(args.get("python") or committed.python)
         release = str(args.get("release") or ("" if args.get("python") else committed.release))
-        for entry in _refused_of(args.get("refused")):
+        for entry in refused_of(args.get("refused")):
             self._refuse(entry.build, entry.config_digest, entry.reason)
         self.begin(
             Source(python, release),
@@ -156,7 +110,7 @@ class Swaps:
         )
         if connection is not None:
             (swap.watchers if wait else swap.no_wait).append(connection)
-        swap.labels["from"] = _label(active)
+        swap.labels["from"] = label(active)
         self._shared.timers.clear("respawn")  # the candidate takes over, whoever died
         if self._drains.full:
             self._phase(swap, "waiting", now, f"{DRAINERS_MAX} old workers are still draining")
@@ -183,7 +137,7 @@ class Swaps:
     def welcomed(self, generation: Generation, now: float) -> None:
         """The candidate speaks our language."""
         if self.warming is not None and self.is_candidate(generation):
-            self.warming.labels["to"] = _label(generation)
+            self.warming.labels["to"] = label(generation)
             self._phase(self.warming, "handshaking", now)
 
     def configured(self, generation: Generation, now: float) -> None:
@@ -191,7 +145,7 @@ class Swaps:
         swap = self.warming
         if swap is None or not self.is_candidate(generation):
             return
-        swap.labels["to"] = _label(generation)
+        swap.labels["to"] = label(generation)
         self._phase(swap, "warming", now)
         pair = (generation.build, generation.offer.config_digest)
         if not swap.force and (reason := self.refused.get(pair)) is not None:
@@ -210,7 +164,7 @@ class Swaps:
             self._phase(swap, "ready", now)
         verdict = self._judge(generation)
         swap.difference = verdict.difference
-        swap.checks = _checks(generation.offer.checks, "ready")
+        swap.checks = checks_of(generation.offer.checks, "ready")
         if not verdict.refusals or swap.force:
             self._cut_over(swap, generation, now)
         elif not verdict.waiting:
@@ -293,7 +247,7 @@ class Swaps:
         swap = self.probation
         if swap is None or swap.new != generation.number or message.token != swap.number:
             return
-        swap.checks = [*swap.checks, *_checks(message.results, "probation")]
+        swap.checks = [*swap.checks, *checks_of(message.results, "probation")]
         if failed := [result for result in message.results if not result.ok]:
             text = "; ".join(f"check of {r.tool} failed: {r.detail}" for r in failed)
             self.roll_back(text, now, kill=True)
@@ -380,26 +334,10 @@ class Swaps:
             "info" if outcome is Outcome.COMMITTED else "warning",
             f"swap {swap.number}: {outcome.value}" + (f": {reason}" if reason else ""),
         )
-        self._shared.out.journal("swap_ended", **self.record(swap))
+        self._shared.out.journal("swap_ended", **swap.record())
         never_served = not any(name == "active" for name, _ in swap.phases)
         for connection in swap.watchers + (swap.no_wait if never_served else []):
             self._answer(connection, swap, outcome, now)
-
-    def record(self, swap: Swap) -> dict[str, object]:
-        """Return what the journal keeps of a swap."""
-        return {
-            "swap": swap.number,
-            "outcome": swap.outcome.value if swap.outcome else Outcome.PROBATION.value,
-            "reason": swap.reason,
-            "from": swap.labels.get("from"),
-            "to": swap.labels.get("to"),
-            "seconds": swap.seconds,
-            "phases": swap.phases,
-            "tools": swap.difference,
-            "calls": {"at_cut_over": swap.calls_at_cut_over, "answered": swap.answered},
-            "checks": swap.checks,
-            "backup": swap.backup,
-        }
 
     def _phase(self, swap: Swap, name: str, now: float, text: str = "") -> None:
         seconds = round(now - swap.began, 3)
@@ -411,11 +349,11 @@ class Swaps:
             self._reply(connection, reply)
 
     def _answer(self, connection: int, swap: Swap, outcome: Outcome, now: float) -> None:
-        result = self.record(swap) | {
+        result = swap.record() | {
             "id": f"{self._shared.workers.identity.instance}-{swap.number}",
             "outcome": outcome.value,
             "seconds": round(now - swap.began, 3),
-            "serving": _label(self._shared.workers.active()),
+            "serving": label(self._shared.workers.active()),
             "tools": swap.difference,
             "calls_at_cut_over": swap.calls_at_cut_over,
         }
@@ -432,32 +370,3 @@ class Swaps:
         if len(self.refused) >= REFUSED_MAX:
             self.refused.pop(next(iter(self.refused)))
         self.refused[build, config_digest] = reason
-
-
-class _Refused(msgspec.Struct):
-    build: str
-    config_digest: str
-    reason: str = ""
-
-
-def _refused_of(text: object) -> list[_Refused]:
-    """Return the refusals relayctl knows of; none where they cannot be read."""
-    try:
-        return msgspec.json.decode(str(text or "[]"), type=list[_Refused])
-    except msgspec.MsgspecError:
-        return []
-
-
-def _checks(results: list[v1.CheckResult], when: str) -> list[Check]:
-    return [Check(r.tool, r.ok, r.seconds, r.detail, when) for r in results]
-
-
-def _label(generation: Generation | None) -> dict[str, object]:
-    if generation is None:
-        return {}
-    return {
-        "generation": generation.number,
-        "release": generation.source.release,
-        "build": generation.build,
-        "config_digest": generation.offer.config_digest,
-    }

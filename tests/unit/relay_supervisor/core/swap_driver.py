@@ -10,7 +10,7 @@ import msgspec
 
 from relay_supervisor.core import effects
 from relay_supervisor.core.generation import Life
-from relay_supervisor.core.swaps import Outcome, Swap
+from relay_supervisor.core.swap_record import Outcome, Swap
 from relay_supervisor.wire import cache, v1
 from tests.unit.relay_supervisor.core.driver import BACKENDS, BODY, Driver, call
 

@@ -8,7 +8,7 @@ import pytest
 
 from relay_supervisor.core import effects, events
 from relay_supervisor.core.generation import LIMIT_SECONDS, Life
-from relay_supervisor.core.swaps import Outcome
+from relay_supervisor.core.swap_record import Outcome
 from relay_supervisor.wire import handshake, v1
 from tests.unit.relay_supervisor.core.driver import SOURCE, Driver, notification, request
 from tests.unit.relay_supervisor.core.swap_driver import FAST, SwapDriver

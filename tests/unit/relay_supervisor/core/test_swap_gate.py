@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from relay_supervisor.core.generation import Life
-from relay_supervisor.core.swaps import Outcome
+from relay_supervisor.core.swap_record import Outcome
 from relay_supervisor.wire import cache, v1
 from tests.unit.relay_supervisor.core.driver import BODY
 from tests.unit.relay_supervisor.core.swap_driver import FAST, SwapDriver

@@ -1,0 +1,112 @@
+"""What workers report of themselves, and when it takes effect: when their generation is active.
+
+Until then it is kept as the generation's offer, by which the gate judges it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from relay_supervisor.core.generation import Generation, Step
+from relay_supervisor.core.recovery import Recovery
+from relay_supervisor.core.serving import Serving
+from relay_supervisor.core.session import Session
+from relay_supervisor.core.shared import Shared
+from relay_supervisor.core.swaps import Swaps
+from relay_supervisor.errors import RemoteProtocolError
+from relay_supervisor.wire import cache, v1
+
+Handler = Callable[[Generation, Any, bytes, float], None]
+
+
+class Reports:
+    """Takes in what workers say; `handlers` are its lines of the table of messages."""
+
+    def __init__(
+        self, shared: Shared, session: Session, serving: Serving, swaps: Swaps, recovery: Recovery
+    ) -> None:
+        self._shared = shared
+        self._session = session
+        self._serving = serving
+        self._swaps = swaps
+        self._recovery = recovery
+        self.handlers: dict[type, Handler] = {
+            v1.ConfigRead: self._config_read,
+            v1.Configured: self._configured,
+            v1.Ready: self._ready,
+            v1.Checked: self._checked,
+            v1.LearnedLists: self._learned,
+            v1.BackendState: self._backend_state,
+            v1.Notification: self._notification,
+            v1.Catalogue: self._catalogue,
+        }
+
+    def _config_read(
+        self, generation: Generation, message: v1.ConfigRead, payload: bytes, now: float
+    ) -> None:
+        generation.source = msgspec.structs.replace(generation.source, config=payload)
+
+    def _configured(
+        self, generation: Generation, message: v1.Configured, payload: bytes, now: float
+    ) -> None:
+        offer = generation.offer
+        offer.configured = True
+        offer.backends, offer.limits = message.backends, message.limits
+        offer.problems, offer.broken = message.problems, message.broken
+        offer.config_digest = message.config_digest
+        offer.instructions = payload.decode(errors="replace")
+        self._session.introduce(generation)
+        if self._swaps.is_candidate(generation):
+            self._swaps.configured(generation, now)
+        elif self._shared.workers.active() is None:
+            self._shared.workers.promote(generation)
+            self._serving.serve(generation, now)
+            if self._recovery.state.source is None:
+                self._recovery.committed(generation)
+
+    def _ready(self, generation: Generation, message: v1.Ready, payload: bytes, now: float) -> None:
+        if (message.generation, message.nonce) != (generation.number, generation.nonce):
+            raise RemoteProtocolError("it reports another generation ready")
+        generation.advance(Step.REPORTED_READY)
+        self._swaps.check_gate(now)
+
+    def _checked(
+        self, generation: Generation, message: v1.Checked, payload: bytes, now: float
+    ) -> None:
+        if message.token:
+            self._swaps.checked(generation, message, now)
+        else:
+            generation.offer.checks = message.results
+
+    def _learned(
+        self, generation: Generation, message: v1.LearnedLists, payload: bytes, now: float
+    ) -> None:
+        if generation.number == self._shared.workers.state.active:
+            self._shared.registry.learn(message, payload)
+        else:
+            lists = cache.Lists(message.backend, message.spec_hash, payload)
+            generation.offer.lists.append(lists)
+
+    def _backend_state(
+        self, generation: Generation, message: v1.BackendState, payload: bytes, now: float
+    ) -> None:
+        self._serving.backends.reported(generation, message)
+        self._swaps.check_gate(now)
+
+    def _notification(
+        self, generation: Generation, message: v1.Notification, payload: bytes, now: float
+    ) -> None:
+        # Of a generation that only finishes its calls, what it says of them still counts; news of
+        # resources come from the one that serves, or they would come twice.
+        active = generation.number == self._shared.workers.state.active
+        if active or message.method == "notifications/message":
+            self._serving.client.notify(message, payload)
+
+    def _catalogue(
+        self, generation: Generation, message: v1.Catalogue, payload: bytes, now: float
+    ) -> None:
+        generation.offer.catalogue, generation.offer.body = message, payload
+        if generation.number == self._shared.workers.state.active:
+            self._serving.show(message, payload, now)
+        self._swaps.check_gate(now)

@@ -1,0 +1,69 @@
+"""Who the client is, and how every worker gets to know it.
+
+The supervisor alone has met the client; what a worker must know of it is replayed to each.
+"""
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Raw
+
+from relay_supervisor.core import mcp
+from relay_supervisor.core.generation import GONE, Generation
+from relay_supervisor.core.shared import Shared
+from relay_supervisor.wire import cache, v1
+
+
+class Session:
+    """The session with the client, as far as workers depend on it."""
+
+    def __init__(
+        self, shared: Shared, snapshots: Mapping[str, bytes], cache_path: Callable[[str], str]
+    ) -> None:
+        """See `Relay` for *snapshots* and *cache_path*."""
+        self._shared = shared
+        self._snapshots = snapshots
+        self._cache_path = cache_path
+        self._variant = ""
+
+    def meet(self, era: int, protocol: str, params: bytes, now: float) -> None:
+        """Learn who the client is: recall its lists, and let the worker connect the backends."""
+        peer, registry = self._shared.state.peer, self._shared.registry
+        members = mcp.members_of(Raw(params))
+        info = mcp.members_or_none(members.get("clientInfo")) or {}
+        capabilities = members.get("capabilities", Raw(b"{}"))
+        peer.era, peer.protocol, peer.params = era, protocol, params
+        peer.name = mcp.string(info.get("name")) or "unknown"
+        peer.version = mcp.string(info.get("version")) or ""
+        peer.capabilities = list(mcp.members_or_none(capabilities) or {})
+        self._variant = cache.key(b"%d" % era, protocol.encode(), bytes(capabilities))
+        data = self._snapshots.get(self._variant)
+        if registry.body is None and data and (snapshot := cache.load(data)) is not None:
+            registry.recall(snapshot)
+        if peer.met is None:  # a second handshake makes nobody wait longer
+            peer.met = now
+        self.await_first_lists(now)
+        for generation in self._shared.workers.state.generations.values():
+            if generation.offer.configured and generation.state not in GONE:
+                self.introduce(generation)
+
+    def introduce(self, generation: Generation) -> None:
+        """Tell a worker who the client is, and all that its predecessors knew."""
+        peer, worker = self._shared.state.peer, self._shared.out.worker
+        if peer.era is None:
+            return
+        for lists in self._shared.registry.lists.values():
+            message = v1.KnownLists(lists.backend, lists.spec_hash)
+            worker(generation.number, message, lists.payload)
+        path = self._cache_path(self._variant)
+        session = v1.Session(peer.era, peer.protocol, path, peer.log_level)
+        worker(generation.number, session, peer.params)
+        if uris := peer.subscriptions():
+            worker(generation.number, v1.Subscriptions(uris))
+
+    def await_first_lists(self, now: float) -> None:
+        """Set the deadline of the first lists, by the limit that holds now."""
+        met = self._shared.state.peer.met
+        if met is not None and not self._shared.registry.servable:
+            wait = self._shared.state.limits.first_list_wait_seconds
+            # Never in the past: that would look as if the loop had overslept.
+            self._shared.timers.set("first lists", max(now, met + wait))

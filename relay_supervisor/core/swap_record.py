@@ -1,0 +1,104 @@
+"""The record of a swap: what is kept of it, told to who waits, and written to the journal."""
+
+import enum
+
+import msgspec
+
+from relay_supervisor.core.gate import Difference
+from relay_supervisor.core.generation import Generation, Source
+from relay_supervisor.wire import v1
+
+
+class Outcome(enum.Enum):
+    """How a swap ended."""
+
+    PROBATION = "probation"
+    COMMITTED = "committed"
+    ROLLED_BACK = "rolled_back"
+    FAILED = "failed"
+
+
+class Check(msgspec.Struct, frozen=True):
+    """A check as the journal keeps it; `when` is ready or probation."""
+
+    tool: str
+    ok: bool
+    seconds: float
+    detail: str
+    when: str
+
+
+class Swap(msgspec.Struct):
+    """The record of one swap."""
+
+    number: int
+    source: Source
+    began: float
+    old: int | None
+    new: int | None = None
+    force: bool = False
+    backup: str = ""
+    no_wait: list[int] = []
+    """Control connections that want to be answered at the cut-over."""
+    watchers: list[int] = []
+    """Control connections that want to be answered at the end."""
+    phases: list[tuple[str, float]] = []
+    difference: Difference = msgspec.field(default_factory=Difference)
+    checks: list[Check] = []
+    calls_at_cut_over: int = 0
+    answered: int = 0
+    relay_errors: int = 0
+    outcome: Outcome | None = None
+    reason: str = ""
+    seconds: float = 0.0
+    labels: dict[str, dict[str, object]] = {}
+    """`from`, `to`: what is said of the two generations, also when they are long gone."""
+
+    def record(self) -> dict[str, object]:
+        """Return what the journal keeps of a self."""
+        return {
+            "swap": self.number,
+            "outcome": self.outcome.value if self.outcome else Outcome.PROBATION.value,
+            "reason": self.reason,
+            "from": self.labels.get("from"),
+            "to": self.labels.get("to"),
+            "seconds": self.seconds,
+            "phases": self.phases,
+            "tools": self.difference,
+            "calls": {"at_cut_over": self.calls_at_cut_over, "answered": self.answered},
+            "checks": self.checks,
+            "backup": self.backup,
+        }
+
+
+class Refused(msgspec.Struct):
+    """A pair of code and configuration that failed before, as relayctl read it from the disk."""
+
+    build: str
+    config_digest: str
+    reason: str = ""
+
+
+def refused_of(text: object) -> list[Refused]:
+    """Return the refusals relayctl knows of; none where they cannot be read."""
+    try:
+        return msgspec.json.decode(str(text or "[]"), type=list[Refused])
+    except msgspec.MsgspecError:
+        return []
+
+
+def checks_of(results: list[v1.CheckResult], when: str) -> list[Check]:
+    """Return check results as a swap's record keeps them."""
+    return [Check(r.tool, r.ok, r.seconds, r.detail, when) for r in results]
+
+
+def label(generation: Generation | None) -> dict[str, object]:
+    """Return what is said of a generation to people and in the journal; nothing of none."""
+    if generation is None:
+        return {}
+    return {
+        "generation": generation.number,
+        "release": generation.source.release,
+        "build": generation.build,
+        "config_digest": generation.offer.config_digest,
+    }
