@@ -20,7 +20,8 @@ class State(enum.Enum):
     CONNECTING = "initialize and the first lists are under way"
     READY = "takes calls"
     STOPPING = "ending its process, as nobody needs it"
-    FALLEN = "ending what is left of its process"
+    FALLEN = "has closed a pipe, as every exit begins"
+    ENDING = "the supervisor is asked to end what is left of its process"
     BACKING_OFF = "waiting to start it again"
     FAILED = "started again only when a call needs it"
 
@@ -34,6 +35,7 @@ _WORDS = {
     State.SPAWNING: "starting",
     State.CONNECTING: "starting",
     State.FALLEN: "restarting",
+    State.ENDING: "restarting",
 }
 
 

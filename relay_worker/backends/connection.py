@@ -48,7 +48,7 @@ _ID: Final = re.compile(rb'"id"[ \t]*:[ \t]*"?(\d{1,16})\b')
 class Connection:
     """A running process. `in_flight` has the calls it works on, each with the number of bytes that
     were written to it before. `on_listed` is called with lists, first when it is ready for calls,
-    `on_broken` with a reason when it cannot be used any more.
+    `on_broken` with a reason when it cannot be used, `on_closed` when it has closed a pipe.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Connection:
         fds: tuple[int, int, int],
         on_listed: Callable[[RawLists], None],
         on_broken: Callable[[str], None],
+        on_closed: Callable[[str], None],
     ) -> None:
         self.pid = pid
         self.skipped_lines = 0
@@ -90,7 +91,7 @@ class Connection:
             on_line=self._line,
             on_oversized=self._oversized,
             on_stderr=self._stderr,
-            on_end=on_broken,
+            on_end=on_closed,
             ledger=surroundings.ledger,
         )
 

@@ -1,13 +1,11 @@
 """The life of a backend process, as a table. No I/O, no clock.
 
-          WANTED            SPAWNED             CONNECTED
-  IDLE ───────────▶ SPAWNING ─────▶ CONNECTING ───────────▶ READY
-   ▲                  ▲  │ REFUSED      │ BROKE   BROKE │     │ STOPPED
-   │ EXITED     RETRY │  ▼              ▼               ▼     ▼
-STOPPING         BACKING_OFF ◀────── FALLEN ◀───────────┘  STOPPING
-                      │ GIVEN_UP    EXITED
-                      ▼
-                    FAILED ──WANTED──▶ SPAWNING
+IDLE, FAILED      ──WANTED──▶ SPAWNING ──SPAWNED──▶ CONNECTING ──CONNECTED──▶ READY
+CONNECTING, READY ──STOPPED─▶ STOPPING ──EXITED──▶ IDLE
+CONNECTING, READY ──FELL────▶ FALLEN ──LINGERED──▶ ENDING
+CONNECTING, READY ──BROKE───▶ ENDING
+all with a process ──EXITED─▶ BACKING_OFF ──RETRY──▶ SPAWNING
+SPAWNING          ──REFUSED─▶ BACKING_OFF ──GIVEN_UP──▶ FAILED
 """
 
 import enum
@@ -25,7 +23,9 @@ class Event(enum.Enum):
     SPAWNED = "its process runs"
     REFUSED = "its process could not be started"
     CONNECTED = "it has answered initialize and all lists"
-    BROKE = "it closed a pipe, spoke nonsense or took too long"
+    FELL = "it closed a pipe, as every exit begins"
+    LINGERED = "its exit did not follow"
+    BROKE = "it spoke nonsense or took too long"
     STOPPED = "it is to stop, though nothing is wrong with it"
     EXITED = "its process is gone"
     RETRY = "the back-off is over"
@@ -47,19 +47,26 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
     _S.CONNECTING: {
         _E.WANTED: _S.CONNECTING,
         _E.CONNECTED: _S.READY,
-        _E.BROKE: _S.FALLEN,
+        _E.FELL: _S.FALLEN,
+        _E.BROKE: _S.ENDING,
         _E.STOPPED: _S.STOPPING,
         _E.EXITED: _S.BACKING_OFF,
     },
     _S.READY: {
         _E.WANTED: _S.READY,
-        _E.BROKE: _S.FALLEN,
+        _E.FELL: _S.FALLEN,
+        _E.BROKE: _S.ENDING,
         _E.STOPPED: _S.STOPPING,
         _E.EXITED: _S.BACKING_OFF,
     },
     # Never two processes of one backend: what waits for the exit waits, wanted or not.
     _S.STOPPING: {_E.WANTED: _S.STOPPING, _E.EXITED: _S.IDLE},
-    _S.FALLEN: {_E.WANTED: _S.FALLEN, _E.EXITED: _S.BACKING_OFF},
+    _S.FALLEN: {
+        _E.WANTED: _S.FALLEN,
+        _E.LINGERED: _S.ENDING,
+        _E.EXITED: _S.BACKING_OFF,
+    },
+    _S.ENDING: {_E.WANTED: _S.ENDING, _E.EXITED: _S.BACKING_OFF},
     _S.BACKING_OFF: {
         _E.WANTED: _S.BACKING_OFF,
         _E.RETRY: _S.SPAWNING,
@@ -68,7 +75,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
     _S.FAILED: {_E.WANTED: _S.SPAWNING},
 }
 
-STARTING: Final = frozenset({_S.SPAWNING, _S.CONNECTING, _S.FALLEN, _S.BACKING_OFF})
+STARTING: Final = frozenset({_S.SPAWNING, _S.CONNECTING, _S.FALLEN, _S.ENDING, _S.BACKING_OFF})
 """States that lead to READY without further ado, if all goes well."""
 
 

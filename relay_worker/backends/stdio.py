@@ -25,8 +25,11 @@ READ_BYTES_LARGE: Final = 1 << 20
 DRAIN_BYTES_MAX: Final = 16 << 20
 """Read at most after the process is gone: what its pipe held, but a child may still be writing."""
 
-OUT_BYTES_MAX: Final = 16 << 20
-"""Bytes that may wait for a backend to read its input; beyond one frame, which always may."""
+OUT_BYTES_MAX: Final = 64 << 20
+"""Bytes that may wait for a backend to read its input; beyond one frame, which always may. Large,
+as a backend under load looks like one that does not read; all of them share the supervisor's
+`retained_bytes_max`.
+"""
 
 ERR_LINE_BYTES_MAX: Final = 8 << 10
 """Longer lines on stderr are cut in pieces."""
@@ -38,9 +41,6 @@ HINT_BYTES: Final = 256
 
 
 _INT: Final = struct.Struct("i")
-
-OUTPUT_CLOSED: Final = "it closed its output"
-"""The reason given for the end that every exit begins with."""
 
 
 class Transport:
@@ -161,7 +161,7 @@ class Transport:
             return
         if not data:
             self._loop.unwatch(self._stdout)
-            self._on_end(OUTPUT_CLOSED)
+            self._on_end("it closed its output")
             return
         self._read_bytes = READ_BYTES_LARGE if len(data) >= READ_BYTES else READ_BYTES
         self._feed(data)

@@ -16,13 +16,16 @@ from relay_worker.backends.command import CommandError, resolve
 from relay_worker.backends.connection import Connection
 from relay_worker.backends.descriptors import DescriptorError
 from relay_worker.backends.states import STARTING, Event, advance
-from relay_worker.backends.stdio import OUTPUT_CLOSED
+from relay_worker.backends.stdio import OUT_BYTES_MAX
 from relay_worker.backends.surroundings import Plan, Surroundings
 from relay_worker.lists import RawLists
 from relay_worker.loop import Timer
 
+LINGER_SECONDS: Final = 0.1
+"""So long the news of an exit may follow the end of a pipe; then the process is ended."""
+
 EXIT_WAIT_SECONDS: Final = 0.5
-"""So long the news of an exit may follow the end of the pipes; then calls are answered without."""
+"""So long it may take to end a process until its calls are answered; they tell its exit status."""
 
 
 class StdioBackend:
@@ -109,7 +112,10 @@ class StdioBackend:
         assert self._connection is not None
         if self._connection.call(call, method, params):
             return None
-        return f"Backend '{self.name}' does not read its input; the call was not sent."
+        return (
+            f"Backend '{self.name}' does not read its input, and {OUT_BYTES_MAX >> 20} MiB wait "
+            "for it already; the call was not sent."
+        )
 
     def cancel(self, call: int, params: bytes) -> None:
         """Withdraw a call that was sent."""
@@ -175,6 +181,7 @@ class StdioBackend:
             fds=fds,
             on_listed=self._listed,
             on_broken=self._broke,
+            on_closed=self._fell,
         )
         self._connection.pause(paused=self._paused)
         self._connection.start()
@@ -194,11 +201,10 @@ class StdioBackend:
         expected = self.state is State.STOPPING
         if self._connection:
             self._connection.close()  # with the last replies it has written
-        if not expected:
-            # What followed from the end itself explains nothing; a signal may have been our own.
-            by_itself = self._error == OUTPUT_CLOSED and message.status >= 0
-            fallen = self.state is State.FALLEN and not by_itself
-            self._note(f"{self._error}; it {how}" if fallen else f"it {how}")
+        if self.state is State.ENDING:
+            self._note(f"{self._error}; it {how}")
+        elif not expected:
+            self._note(f"it {how}")
         self._around.life.groups.discard(message.pid)
         self.pid = None
         self._advance(Event.EXITED)
@@ -279,12 +285,23 @@ class StdioBackend:
         self._advance(Event.STOPPED)
         self._end_process()
 
+    def _fell(self, reason: str) -> None:
+        """A pipe is closed: the exit should be reported any moment, and says more."""
+        if self.state in {State.CONNECTING, State.READY}:
+            self._note(reason)
+            self._advance(Event.FELL)
+            self._timer = self._loop.after(LINGER_SECONDS, lambda: self._end(Event.LINGERED))
+
     def _broke(self, reason: str) -> None:
-        if self.state not in {State.CONNECTING, State.READY}:
-            return  # it is being ended already
-        self._note(reason)
-        self._advance(Event.BROKE)
-        # Its exit status belongs into the answers, if it comes soon.
+        """It cannot be used as it is."""
+        if self.state in {State.CONNECTING, State.READY}:
+            self._note(reason)
+            self._end(Event.BROKE)
+
+    def _end(self, event: Event) -> None:
+        """Have what is left of the process ended."""
+        self._advance(event)
+        reason = self._error or ""
         self._timer = self._loop.after(EXIT_WAIT_SECONDS, lambda: self._lose(reason))
         self._end_process()
 

@@ -1,6 +1,8 @@
 """How the tests of life and death make families, end them, and measure until the last is gone."""
 
 import contextlib
+import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +11,8 @@ from typing import Any
 
 import psutil
 
+from relay_supervisor.ctl.client import ask_all, find
+from relay_supervisor.wire.control_v1 import Request
 from tests.harness import Relay, alive, descendants, describe, fixture_backend, marked, wait_until
 
 EOF_SECONDS = 2.0
@@ -61,6 +65,15 @@ def stubborn(folder: Path) -> dict[str, Any]:
 def own_status(relay: Relay) -> dict[str, Any]:
     """What relayctl would say, by the relay's own tool: no process has to be started for it."""
     status: dict[str, Any] = relay.client.call_tool("relay__status")["structuredContent"]
+    return status
+
+
+def outside_status(relay: Relay) -> dict[str, Any]:
+    """The same from the control socket, as relayctl does: the client need not read for it."""
+    paths = find(relay.env["RELAY_RUNTIME_DIR"], os.getuid())
+    (answer,) = ask_all(paths, Request("status"), 10.0)
+    assert answer.result is not None, answer.trouble
+    status: dict[str, Any] = json.loads(answer.result)
     return status
 
 

@@ -17,6 +17,7 @@ from tests.faults.ends import (
     STUBBORN,
     all_ready,
     led,
+    outside_status,
     seconds_until_gone,
     stubborn,
     worker_pid,
@@ -82,7 +83,7 @@ def test_a_worker_that_cannot_write_to_the_supervisor_cleans_up() -> None:
         all_ready(relay)
         relay.client.child.pause_reading()
         calls = [relay.client.start_tool("fix__big", {"bytes": 8 << 20}) for _ in range(8)]
-        wait_until(lambda: relay.status()["calls"]["in_flight"] < len(calls), 10.0)
+        wait_until(lambda: outside_status(relay)["calls"]["in_flight"] < len(calls), 10.0)
         assert_orphans_gone(relay, 3)
 
 

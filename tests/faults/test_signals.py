@@ -14,6 +14,7 @@ from tests.faults.ends import (
     STUBBORN,
     all_ready,
     assert_ends_within,
+    outside_status,
     seconds_until_gone,
     stubborn,
 )
@@ -148,7 +149,7 @@ def test_a_signal_with_an_unread_stdout_is_in_time() -> None:
         all_ready(relay)
         relay.client.child.pause_reading()
         calls = [relay.client.start_tool("fix__big", {"bytes": 4 << 20}) for _ in range(8)]
-        wait_until(lambda: relay.status()["calls"]["in_flight"] < len(calls), 10.0)
+        wait_until(lambda: outside_status(relay)["calls"]["in_flight"] < len(calls), 10.0)
         took = seconds_until_gone(relay, kill_with(relay, signal.SIGINT), 3)
         assert relay.client.wait_exit() == 0
         assert took <= SIGNAL_SECONDS

@@ -1,5 +1,7 @@
 """The client closes stdin, or dies: all is gone within two seconds, whatever was going on."""
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -92,6 +94,33 @@ def test_an_answer_that_is_nearly_there_still_arrives() -> None:
         slow = relay.client.start_tool("fix__slow", {"seconds": 0.2, "steps": 1})
         assert_ends_within(relay, relay.client.close_stdin, EOF_SECONDS, 3)
         assert "slow" in str(relay.client.response(slow).result)
+
+
+def test_requests_from_a_file_are_answered_into_a_file(tmp_path: Path) -> None:
+    """`mcp-relay < requests > answers`: files, which make nobody wait, and an end at once."""
+    home = RelayHome.make()
+    try:
+        config = home.write_config({"backends": {"fix": fixture_backend()}})
+        params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {}}
+        lines = [{"id": 1, "method": "initialize", "params": params}, {"id": 2, "method": "ping"}]
+        requests, answers = tmp_path / "requests", tmp_path / "answers"
+        requests.write_text("".join(json.dumps({"jsonrpc": "2.0", **e}) + "\n" for e in lines))
+        with requests.open() as source, answers.open("w") as sink:
+            done = subprocess.run(
+                [sys.executable, "-m", "relay_supervisor", "--config", str(config)],
+                env=home.environment(),
+                cwd=home.project,
+                stdin=source,
+                stdout=sink,
+                stderr=subprocess.PIPE,
+                timeout=10.0,
+                check=False,
+            )
+        assert done.returncode == 0, done.stderr.decode()
+        assert {json.loads(line)["id"] for line in answers.read_text().splitlines()} == {1, 2}
+        assert not home.runtime_leftovers()
+    finally:
+        home.remove()
 
 
 def test_stubborn_backends_and_their_grandchildren_are_gone(tmp_path: Path) -> None:

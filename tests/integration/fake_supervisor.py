@@ -92,6 +92,9 @@ class FakeSupervisor:
             except OSError:
                 pass
             child.wait()
+            for pipe in (child.stdin, child.stdout, child.stderr):
+                assert pipe is not None
+                pipe.close()
         for fd in (self.out, self._in, self.life, self.ledger_fd):
             try:
                 os.close(fd)
@@ -250,8 +253,7 @@ class FakeSupervisor:
         fds = array.array("i", [pipe.fileno() for pipe in pipes])
         token = message.token.to_bytes(8, "big")
         self._socket.sendmsg([token], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
-        for pipe in pipes:
-            pipe.close()
+        # As the supervisor does, keep the ends: a worker that goes takes no backend with it.
         self.children[child.pid] = child
         self.spawned.append((message.backend, child.pid))
         self.send(v1.Spawned(message.token, message.backend, child.pid))

@@ -172,14 +172,17 @@ def test_lines_that_stderr_does_not_take_are_counted_and_still_in_the_file() -> 
     with Relay("backends:\n" + bad) as relay:
         relay.client.child.pause_reading_stderr()
         relay.client.initialize()
-        for number in (1, 2):
+        for number in range(1, 9):
             kill_worker(relay)
             lost = f"worker of generation {number} failed"
             # In the file, before the worker that writes it is killed in its turn.
             wait_until(lambda lost=lost: lost in relay_log(relay.home), 10.0, lost)
-        status = relay.client.call_tool("relay__status")["structuredContent"]
-        assert status["supervisor"]["stderr_dropped"] > 0
-        assert relay_log(relay.home).count("bad98") >= 3
+            status = relay.client.call_tool("relay__status")["structuredContent"]
+            if status["supervisor"]["stderr_dropped"]:
+                break
+        else:
+            pytest.fail("nothing was dropped: this proves nothing")
+        assert relay_log(relay.home).count("bad98") >= number
 
 
 # ---- secrets --------------------------------------------------------------------------------

@@ -179,7 +179,7 @@ class TestChanges:
             assert not client.notifications(TOOLS_CHANGED)
 
     def test_many_changes_become_few_notifications(self) -> None:
-        """Coalesced; and after the last one the client has been told of every change."""
+        """Coalesced; and whoever waits for the next one ends up with all changes."""
         with relayed() as relay:
             client = relay.client
             client.list_all("tools")
@@ -189,7 +189,7 @@ class TestChanges:
             wanted = {f"a__n{n:02}" for n in range(40)}
             while not wanted <= set(names(client.list_all("tools"))):
                 client.wait_notification(TOOLS_CHANGED)
-            assert 1 <= len(client.notifications(TOOLS_CHANGED)) <= 10
+            assert len(client.notifications(TOOLS_CHANGED)) <= 10
 
     def test_a_change_in_one_backend_leaves_the_others_bytes_alone(self) -> None:
         """Nothing else moves, nothing is renamed."""

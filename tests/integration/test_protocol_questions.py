@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness import RawClient, Relay, fixture_backend, json_of
-from tests.integration.through import relayed, seen
+from tests.harness import CLIENT_INFO, LEGACY, RawClient, Relay, fixture_backend, json_of
+from tests.integration.through import CAPABILITIES, configuration, relayed, seen
 
 ROOTS = {"roots": [{"uri": "file:///project", "name": "project", "_meta": {"x": 1.50}}]}
 NOT_FOUND = -32601
@@ -125,6 +125,25 @@ class TestQuestions:
             client.response(calls[name])
             assert seen(client, name)["methods"]["notifications/progress"] == reports
         assert tokens["a"] != tokens["b"]
+
+
+def test_nothing_is_asked_before_the_client_is_ready() -> None:
+    """Between initialize and initialized a server may send nothing but pings and log messages."""
+    with Relay(configuration()) as relay:
+        client = relay.client
+        params = {
+            "protocolVersion": LEGACY,
+            "capabilities": CAPABILITIES,
+            "clientInfo": CLIENT_INFO,
+        }
+        client.request("initialize", params)
+        call = client.start_tool("a__roots")
+        # Asked on the same backend after it, and answered: so the question has been there.
+        client.call_tool("a__echo")
+        assert not [frame for frame in client.frames if frame.method == "roots/list"]
+        client.notify("notifications/initialized")
+        client.answer(client.wait_request("roots/list"), ROOTS)
+        assert json_of(client.response(call).result) == ROOTS
 
 
 class TestRootsChanged:

@@ -93,42 +93,39 @@ def test_a_death_while_ready(stage: Make) -> None:
     assert one.learned_times == 1, "its lists are the same"
 
 
-@pytest.mark.parametrize(
-    ("status", "reason"),
-    [
-        (3, "it exited with status 3"),
-        (-15, "it closed its output; it was ended by SIGTERM"),
-    ],
-)
-def test_an_exit_that_was_announced_by_the_pipe_is_waited_for(
-    stage: Make, status: int, reason: str
-) -> None:
+def test_an_exit_that_the_end_of_a_pipe_announces_is_waited_for(stage: Make) -> None:
     one = stage()
     process = one.connect()
     one.backend.call(7, "tools/call", b"{}")
     one.turn()
+    process.heard()
     process.close("stdout")
     one.turn()
     assert one.backend.state is State.FALLEN and one.told == []
-    assert one.sent[-1] == v1.StopBackend("fix", process.pid)
-    one.exit(status)
-    assert one.told == [("lost", [7], reason)]
+    assert one.count(v1.StopBackend) == 0
+    one.exit(3)
+    assert one.told == [("lost", [7], "it exited with status 3")]
+    assert one.backend.last_error == "it exited with status 3"
 
 
-def test_calls_are_answered_even_if_the_process_does_not_end(stage: Make) -> None:
+def test_a_process_that_lingers_is_ended_and_its_calls_are_answered(stage: Make) -> None:
     one = stage()
     process = one.connect()
     one.backend.call(7, "tools/call", b"{}")
     one.turn()
     process.close("stdout")
     one.turn()
+    one.wait(0.11)
+    assert one.backend.state is State.ENDING and one.told == []
+    assert one.sent[-1] == v1.StopBackend("fix", process.pid)
     one.wait(0.6)
     assert one.told == [("lost", [7], "it closed its output")]
     one.backend.want()
     one.wait(3600)
     assert one.count(v1.Spawn) == 1, "never two processes of one backend"
-    one.exit(0)
+    one.exit(-15)
     assert one.backend.state is State.BACKING_OFF
+    assert one.backend.last_error == "it closed its output; it was ended by SIGTERM"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="told by Linux only")
@@ -227,7 +224,7 @@ def test_the_start_timeout_covers_spawn_initialize_and_lists(stage: Make) -> Non
     process.say(id=request["id"], result=result)
     one.turn()
     one.wait(1.1)
-    assert one.backend.state is State.FALLEN
+    assert one.backend.state is State.ENDING
     assert one.backend.last_error is not None and "within 10 s" in one.backend.last_error
     assert one.sent[-1] == v1.StopBackend("fix", process.pid)
     one.exit(-15)
@@ -260,7 +257,7 @@ def test_learning_ends_with_the_lists_or_with_the_start_timeout(stage: Make) -> 
 def test_descriptors_that_do_not_come_are_a_failed_start(stage: Make) -> None:
     one = stage()
     one.backend.spawned(v1.Spawned(one.spawn.token, "fix", 4711))
-    assert one.backend.state is State.FALLEN and one.backend.last_error == "none came"
+    assert one.backend.state is State.ENDING and one.backend.last_error == "none came"
     assert one.sent[-1] == v1.StopBackend("fix", 4711)
     one.backend.exited(v1.Exited("fix", 4711, -15))
     assert one.backend.state is State.BACKING_OFF

@@ -10,6 +10,8 @@ from rich.pretty import pretty_repr
 from relay_worker.config.expand import ExpandedSpec, ExpansionError, expand, spec_hash
 from relay_worker.config.load import load_bytes
 from relay_worker.config.model import BackendSpec, Config, LlmSpec
+from relay_worker.config.tree import ParseError
+from relay_worker.config.yaml_tree import LOADERS, parse_yaml
 
 BASE = Path("/etc/relay")
 SECRET = "hunter2-hunter2"
@@ -88,6 +90,7 @@ def test_a_backend_inherits_the_environment_and_overrides_it() -> None:
     assert got.env["PATH"] == "/opt:/bin"
     assert got.env["HOME"] == "/h"
     assert got.env["ODD"] == "\udcff"
+    assert (got.url, got.headers, got.llm, got.cwd) == (None, {}, None, None)
 
 
 @pytest.mark.parametrize(
@@ -213,6 +216,11 @@ WRONG = [
     "%SECRET\n---\na: b",
     "%TAG SECRET x\n---\na: b",
     "%YAML SECRET\n---\na: b",
+    "a: !SECRET!x b",
+    "a: !<SECRET> b",
+    "a: &SECRET",
+    "a: &SECRET! b",
+    "a: *SECRET! b",
     "SECRET",
     "- SECRET",
     "backends: SECRET",
@@ -231,6 +239,17 @@ def test_no_problem_shows_a_value(text: str) -> None:
     for problem in loaded.problems:
         assert SECRET not in str(problem)
         assert SECRET not in repr(problem)
+
+
+@pytest.mark.parametrize("loader", LOADERS, ids=lambda loader: loader.__name__)
+@pytest.mark.parametrize("text", WRONG)
+def test_neither_yaml_parser_shows_a_value(text: str, loader) -> None:
+    said = ""
+    try:
+        parse_yaml(text.replace("SECRET", SECRET), loader)
+    except ParseError as error:
+        said = f"{error.expected} {error.found} {error.advice} {error}"
+    assert "hunter2" not in said
 
 
 def test_what_the_log_is_to_hide() -> None:

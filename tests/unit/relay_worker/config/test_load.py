@@ -282,3 +282,17 @@ def test_the_cost_of_a_hostile_file_is_bounded(loaded, text: str) -> None:
     began = time.process_time()
     loaded(text[:CONFIG_BYTES_MAX])
     assert time.process_time() - began < 20
+
+
+def test_the_longest_name_allowed_works(loaded) -> None:
+    name = "n" * 64
+    assert list(loaded(f"backends: {{{name}: {{command: x}}}}").config.backends) == [name]
+
+
+def test_a_panel_that_occurs_twice_is_left_out(loaded) -> None:
+    got = loaded(
+        "backends: {a: {llm: {base_url: 'http://x', model: m}}}\n"
+        "panels: {p: {members: [a]}, q: {members: [a]}, p: {members: [a]}}"
+    )
+    assert _only(got).key == "panels.p"
+    assert list(got.config.panels) == ["q"]

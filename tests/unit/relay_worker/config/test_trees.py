@@ -3,9 +3,11 @@
 import json
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay_worker.config import yaml_tree
 from relay_worker.config.json_tree import parse_json
 from relay_worker.config.problems import Mark
 from relay_worker.config.tree import (
@@ -196,6 +198,13 @@ def test_both_parsers_find_the_same_faults_in_the_same_line(
     assert advice in caught.value.advice
 
 
+def test_a_message_of_the_parsers_is_told_without_what_it_quotes() -> None:
+    error = yaml.MarkedYAMLError("while 'hunter2' is", None, "found \"hunter2\" but ',' or 'x y'")
+    assert yaml_tree._parse_error(error).found == (
+        "a YAML syntax error (while … is: found … but ',' or …)"
+    )
+
+
 yaml_texts = st.lists(
     st.sampled_from(
         [
@@ -257,7 +266,7 @@ def test_the_budget_ends_with_an_error() -> None:
 def test_find_goes_as_far_as_it_can() -> None:
     tree = parse_json('{"a": [\n1, {"b": 2}]}')
     assert find(tree, ("a", 1, "b")) == Mark(2, 10)
-    assert find(tree, ("a", 7)) == Mark(1, 7)
+    assert find(tree, ("a", 7)) == find(tree, ("a", 2)) == Mark(1, 7)
     assert find(tree, ("x",)) == Mark(1, 1)
     assert find(tree, ()) == Mark(1, 1)
 
