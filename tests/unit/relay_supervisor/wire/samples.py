@@ -12,7 +12,7 @@ Sample: TypeAlias = v1.Message | handshake.Hello | handshake.Welcome
 
 TO_WORKER: tuple[Sample, ...] = (
     handshake.Hello((1, 2), "1.0", 3, "nonce"),
-    v1.Configure("/c.yaml", "/project", "/state", "i1", "debug", "json", has_snapshot=True),
+    v1.Configure("/c.yaml", "/project", "/state", "i1", "debug", "json", True, True),
     v1.KnownLists("files", "hash"),
     v1.Session(1, "2026-07-28", "/cache", "warning"),
     v1.Call(4711, "tools/call", "files__read", 1, 2, tell=True),
@@ -28,14 +28,18 @@ TO_WORKER: tuple[Sample, ...] = (
     v1.Ping(8),
     v1.Log(9),
     v1.Retire(),
+    v1.Journal(),
+    v1.Refuse("1.0+abc", "digest", "it crashed"),
+    v1.RunChecks(13),
 )
 TO_SUPERVISOR: tuple[Sample, ...] = (
     handshake.Welcome(1, "1.1", 3, "nonce", 64),
     v1.Configured(
-        [v1.BackendInfo("files", "stdio", 1.5)],
-        v1.Limits(1, 2, 3.5, 4.5, 5, 6, 7),
+        [v1.BackendInfo("files", "stdio", 1.5, "fingerprint")],
+        v1.Limits(1, 2, 3.5, 4.5, 5, 6, 7, 8.5, 9.5, 10.5, 11, 12.5),
         ["line 3: no such key"],
-        broken=True,
+        True,
+        "digest",
     ),
     v1.Catalogue("digest", settled=True),
     v1.LearnedLists("files", "hash"),
@@ -51,4 +55,6 @@ TO_SUPERVISOR: tuple[Sample, ...] = (
     v1.Ready(3, "nonce"),
     v1.Pong(12),
     v1.Routed(4715, "files"),
+    v1.ConfigRead(),
+    v1.Checked(14, [v1.CheckResult("files__read", True, 0.5, "no detail")]),
 )
