@@ -4,6 +4,7 @@ The first failure ends it: the relays after it stay as they are. What is going o
 `Progress`; what has come of it is returned, for people and for programs.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -113,13 +114,14 @@ def change_one(
     phase = Phase()
     progress.step(f"{prefix}asking for a {request.op}")
     try:
-        for reply in converse(relay.path, request):
-            if reply is not None and reply.done:
-                return _changed(relay, request.op, reply)
-            if reply is not None:
-                phase = read(bytes(reply.result), Phase)
-                progress.step(prefix + phase.words())
-            tick(phase)
+        with contextlib.closing(converse(relay.path, request)) as replies:
+            for reply in replies:
+                if reply is not None and reply.done:
+                    return _changed(relay, request.op, reply)
+                if reply is not None:
+                    phase = read(bytes(reply.result), Phase)
+                    progress.step(prefix + phase.words())
+                tick(phase)
     except (RelayLost, ValueError) as error:
         return _failed(relay, Failure("lost", f"it {error}"))
     raise AssertionError("a conversation ends with an answer or an exception")

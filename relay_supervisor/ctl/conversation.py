@@ -8,7 +8,7 @@ is noticed within seconds.
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Final
 
 import msgspec
@@ -31,7 +31,7 @@ class RelayLost(Exception):
     """The relay gave no final answer; the text says why."""
 
 
-def converse(path: str, request: Request) -> Iterator[Reply | None]:
+def converse(path: str, request: Request) -> Generator[Reply | None]:
     """Send *request* to the relay behind the socket at *path*; yield its replies, the last one
     being `done`, and None after each `TICK_SECONDS` without one.
 
@@ -69,8 +69,10 @@ def _begin(connection: socket.socket, path: str, request: Request) -> None:
         connection.connect(path)
     except (ConnectionRefusedError, FileNotFoundError):
         raise RelayLost("has ended") from None
+    except (BlockingIOError, TimeoutError):
+        raise RelayLost("cannot be reached, its queue is full: stopped or hung") from None
     except OSError as error:
-        raise RelayLost(f"cannot be reached: {error.strerror or 'stopped or hung'}") from error
+        raise RelayLost(f"cannot be reached: {error.strerror}") from error
     # A relay that refuses the connection closes it at once, but has said why before that.
     with contextlib.suppress(OSError):
         connection.sendall(encode(request))

@@ -82,6 +82,7 @@ class FakeRelay:
         self.requests: list[bytes] = []
         self.status = status
         self._scripts = scripts
+        self._held = threading.Event()
         self._loop = Loop()
         self._running = True
         self._ours, self._theirs = socket.socketpair()
@@ -110,6 +111,14 @@ class FakeRelay:
             return [line(self.status, done=True)]
         script = self._scripts.get(request.op, [refusal("unknown_op", "this relay cannot do that")])
         return script(request) if callable(script) else script
+
+    def hold(self) -> None:
+        """Stand still, called from a script, until `resume`."""
+        assert self._held.wait(THREAD_SECONDS)
+
+    def resume(self) -> None:
+        """Go on."""
+        self._held.set()
 
     def asked(self, op: str) -> list[Request]:
         """The requests for this operation so far."""
