@@ -21,6 +21,9 @@ from relay_supervisor.wire.ledger import Stage
 
 LATENCIES_KEPT: Final = 1024
 
+ATTEMPTS_MAX: Final = 10
+"""So many workers may die under a call that no backend has seen; it may be what they die of."""
+
 _KINDS: Final = {
     "tools/call": Kind.TOOLS,
     "prompts/get": Kind.PROMPTS,
@@ -35,6 +38,7 @@ class Losses(msgspec.Struct):
 
     resent: int = 0
     unknown: int = 0
+    given_up: int = 0
 
 
 class Calls:
@@ -191,6 +195,14 @@ class Calls:
             del self._state.calls[call.number]
             request.call = 0
             untouched = stages is not None and stages.get(call.number, 0) <= Stage.RECEIVED
+            if untouched and request.attempts >= ATTEMPTS_MAX:
+                losses.given_up += 1
+                self.fail(
+                    request,
+                    f"Relay: {ATTEMPTS_MAX} workers died one after another before they had given "
+                    "this to its backend. It was not carried out.",
+                )
+                continue
             if untouched or (self._repeatable(request) and request.attempts == 1):
                 losses.resent += 1
                 self._state.counts.retried += not untouched

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.generation import Generation, Life, Step
 from relay_supervisor.core.processes import Pace
@@ -22,15 +23,11 @@ class Drain(msgspec.Struct):
 class Drains:
     """All generations on their way out."""
 
-    def __init__(self, shared: Shared, calls: Calls) -> None:
+    def __init__(self, shared: Shared, calls: Calls, asks: Asks) -> None:
         self._shared = shared
         self._calls = calls
+        self._asks = asks
         self.open: dict[int, Drain] = {}
-
-    @property
-    def full(self) -> bool:
-        """Tell whether another swap has to wait."""
-        return len(self.open) >= DRAINERS_MAX
 
     def begin(self, generation: Generation, now: float) -> None:
         """No new call goes to *generation*; it ends when the last one is answered."""
@@ -62,6 +59,7 @@ class Drains:
     def cut_off(self, number: int) -> None:
         """The hard limit is over: cancel what is left at the backends, and answer it."""
         limit = self._shared.state.limits.drain_max_seconds
+        self._asks.lose(generation=number)
         for call in [c for c in self._shared.state.calls.values() if c.generation == number]:
             self._shared.out.worker(number, v1.Cancel(call.number), b"")
             self._calls.fail(

@@ -70,8 +70,16 @@ TRANSITIONS: Final[Mapping[Life, Mapping[Step, Life]]] = {
 GONE: Final = (_S.RETIRED, _S.FAILED)
 """Nothing from a generation in these states counts any more."""
 
-LIMIT_SECONDS: Final[Mapping[Life, float]] = {_S.SPAWNING: 5.0, _S.HANDSHAKING: 10.0}
-"""How long a generation may stay in a state."""
+COMING: Final = (_S.SPAWNING, _S.HANDSHAKING, _S.WARMING, _S.READY)
+"""One that is going to serve, if all goes well."""
+
+LIMIT_SECONDS: Final[Mapping[Life, float]] = {
+    _S.SPAWNING: 5.0,
+    _S.HANDSHAKING: 10.0,
+    _S.WARMING: 60.0,
+}
+"""How long a generation may stay in a state; while it warms up, without having reported its
+configuration."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -99,8 +107,10 @@ class Offer(msgspec.Struct):
     body: bytes = b""
     """The catalogue's payload."""
     states: dict[str, v1.BackendState] = {}
-    lists: list[cache.Lists] = []
+    lists: dict[str, cache.Lists] = {}
     checks: list[v1.CheckResult] = []
+    ready: bool = False
+    """It has said so; until then its catalogue may lack what it has yet to learn."""
 
 
 class Generation(msgspec.Struct):

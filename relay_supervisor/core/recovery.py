@@ -59,6 +59,14 @@ class Recovery:
         state.committed = generation.source
         state.source = None
 
+    def before(self, active: Generation | None) -> Source | None:
+        """Return the version before the one that serves, or is tried; None: there is none."""
+        state = self.state
+        known = [state.committed, *state.previous]
+        now = active.source if active is not None else state.source or state.committed
+        older = known[known.index(now) + 1 :] if now in known else known
+        return older[0] if older else None
+
     def died(self, now: float) -> None:
         """The active worker is lost and nobody is there to take its place."""
         state = self.state

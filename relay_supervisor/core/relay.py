@@ -64,7 +64,7 @@ class Relay:
         self.client = Client(shared, self.requests, self.calls, self.asks, self.session.meet)
         self.serving = Serving(shared, self.session, self.client, self.calls, self.recovery)
         self.backends = self.serving.backends
-        self.drains = Drains(shared, self.calls)
+        self.drains = Drains(shared, self.calls, self.asks)
         self.swaps = Swaps(
             shared, self.drains, self.recovery, serve=self.serving.serve, give_up=self._give_up
         )
@@ -83,9 +83,11 @@ class Relay:
         """Take in what happened and return what is to be done, in this order."""
         self._events[type(event)](event, now)
         self.ending.check(now)
-        if self.drains.open and self.ending.pace is None:
+        if self.ending.pace is None:
             self.drains.check(now)
-            self.swaps.drained(now)
+            self.swaps.go_on(now)
+        else:
+            self.swaps.interrupt(now)
         self.heartbeat.watch(needed=self._busy(), now=now)
         return self.shared.out.take()
 
@@ -182,7 +184,7 @@ class Relay:
         self.shared.out.journal("started", build=self.shared.workers.identity.build)
 
     def _respawn(self, now: float) -> None:
-        if self.ending.pace is None:
+        if self.ending.pace is None and self.shared.workers.nobody():
             self.recovery.respawn(now)
 
     def _busy(self) -> bool:
@@ -271,7 +273,6 @@ class Relay:
             if failed:
                 self.shared.out.journal("worker_died", generation=number, how=how, calls=losses)
         self.shared.workers.forget(number)
-        self.swaps.drained(now)
 
     # ---- status and orders ------------------------------------------------------------------
 

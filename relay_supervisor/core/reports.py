@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from relay_supervisor.core.generation import Generation, Step
+from relay_supervisor.core.generation import Generation, Life, Step
 from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.serving import Serving
 from relay_supervisor.core.session import Session
@@ -56,6 +56,7 @@ class Reports:
         offer.problems, offer.broken = message.problems, message.broken
         offer.config_digest = message.config_digest
         offer.instructions = payload.decode(errors="replace")
+        self._shared.workers.configured(generation)
         self._session.introduce(generation)
         if self._swaps.is_candidate(generation):
             self._swaps.configured(generation, now)
@@ -64,11 +65,16 @@ class Reports:
             self._serving.serve(generation, now)
             if self._recovery.state.source is None:
                 self._recovery.committed(generation)
+        elif generation.state is Life.WARMING:
+            self._swaps.dismiss(generation, now)
 
     def _ready(self, generation: Generation, message: v1.Ready, payload: bytes, now: float) -> None:
         if (message.generation, message.nonce) != (generation.number, generation.nonce):
             raise RemoteProtocolError("it reports another generation ready")
+        if not generation.offer.configured:
+            raise RemoteProtocolError("it reports itself ready before its configuration")
         generation.advance(Step.REPORTED_READY)
+        generation.offer.ready = True
         self._swaps.check_gate(now)
 
     def _checked(
@@ -86,7 +92,7 @@ class Reports:
             self._shared.registry.learn(message, payload)
         else:
             lists = cache.Lists(message.backend, message.spec_hash, payload)
-            generation.offer.lists.append(lists)
+            generation.offer.lists[message.backend] = lists
 
     def _backend_state(
         self, generation: Generation, message: v1.BackendState, payload: bytes, now: float

@@ -40,11 +40,10 @@ class Serving:
             self._session.await_first_lists(now)  # until now with the limit that is the default
         self.backends.serve(generation)
         shared.registry.instructions = offer.instructions
-        for lists in offer.lists:
-            shared.registry.lists[lists.backend] = lists
+        shared.registry.lists |= offer.lists
         self.client.greet_waiting()
         if offer.catalogue is not None:
-            self.show(offer.catalogue, offer.body, now, replace=True)
+            self.show(offer.catalogue, offer.body, now, replace=offer.ready)
         self._recovery.serving(now)
         self._calls.release(now)
 

@@ -78,18 +78,19 @@ class Swaps:
 
     def rollback(self, connection: int, args: dict[str, object], now: float) -> None:
         """relayctl wants the version before."""
-        wait = not args.get("no_wait")
-        if self.probation is not None:
+        reason = "asked for by relayctl rollback"
+        if self.probation is not None and self._standing_by(self.probation) is not None:
             self.probation.watchers.append(connection)
-            return self.roll_back("asked for by relayctl rollback", now, blame=False)
+            return self.roll_back(reason, now, blame=False)
         if self.warming is not None:
             self.warming.watchers.append(connection)
-            reason = "asked for by relayctl rollback"
             return self._abandon_candidate(reason, now, Outcome.ROLLED_BACK)
-        if not self._recovery.state.previous:
+        if (source := self._recovery.before(self._shared.workers.active())) is None:
             text = "no earlier version was committed in this session; nothing was changed"
             return self._deny(connection, "nothing", text)
-        source = self._recovery.state.previous[0]
+        if self.probation is not None:
+            self._end(self.probation, Outcome.FAILED, reason, now)
+        wait = not args.get("no_wait")
         return self.begin(source, now, force=True, connection=connection, wait=wait)
 
     def begin(
@@ -102,7 +103,7 @@ class Swaps:
         connection: int | None = None,
         wait: bool = True,
     ) -> None:
-        """Begin a swap to *source*; it waits while two generations are still draining."""
+        """Begin a swap to *source*; while somebody serves it waits for those still draining."""
         self._count += 1
         active = self._shared.workers.active()
         swap = self.warming = Swap(
@@ -112,15 +113,23 @@ class Swaps:
             (swap.watchers if wait else swap.no_wait).append(connection)
         swap.labels["from"] = label(active)
         self._shared.timers.clear("respawn")  # the candidate takes over, whoever died
-        if self._drains.full:
-            self._phase(swap, "waiting", now, f"{DRAINERS_MAX} old workers are still draining")
+        if self._crowded():
+            self._phase(swap, "waiting", now, f"{DRAINERS_MAX} old workers are not done yet")
         else:
             self._spawn(swap, now)
 
-    def drained(self, now: float) -> None:
-        """A generation has ended: a swap that waited for it goes on."""
-        if self.warming is not None and self.warming.new is None and not self._drains.full:
+    def go_on(self, now: float) -> None:
+        """After each event: a swap that waited for old workers goes on when there is room."""
+        if self.warming is not None and self.warming.new is None and not self._crowded():
             self._spawn(self.warming, now)
+
+    def _crowded(self) -> bool:
+        """Tell whether one more worker to let go would be one too many. The one that stands by
+        counts: sooner or later it drains, too.
+        """
+        lives = [g.state for g in self._shared.workers.state.generations.values()]
+        leaving = lives.count(Life.DRAINING) + lives.count(Life.STANDBY)
+        return Life.ACTIVE in lives and leaving >= DRAINERS_MAX
 
     def _spawn(self, swap: Swap, now: float) -> None:
         self._phase(swap, "spawning", now)
@@ -195,8 +204,17 @@ class Swaps:
         self._end(swap, outcome, reason, now)
         if swap.new is not None:
             self._give_up(swap.new, reason, now)
-        if self._shared.workers.active() is None:
-            self._recovery.died(now)
+        self._replace(now)
+
+    def dismiss(self, generation: Generation, now: float) -> None:
+        """A worker has come up that was started again before a swap brought another one."""
+        self._give_up(generation.number, "another worker serves by now", now)
+
+    def interrupt(self, now: float) -> None:
+        """The relay ends: whoever waits for a swap is told."""
+        for swap in (self.warming, self.probation):
+            if swap is not None:
+                self._end(swap, Outcome.FAILED, "the relay ends", now)
 
     # ---- cut-over and probation ---------------------------------------------------------------
 
@@ -211,18 +229,19 @@ class Swaps:
             self._end(beaten, Outcome.FAILED, f"superseded by swap {swap.number}", now)
             if old is not None:
                 self._drains.begin(old, now)
-                old = shared.workers.state.generations.get(beaten.old or 0)
-                swap.old = beaten.old
+            old = self._standing_by(beaten)
         elif old is not None:
             old.advance(Step.SUPERSEDED)
+        swap.old = old.number if old is not None else None
         shared.workers.promote(generation)
         self.warming, self.probation = None, swap
         self._phase(swap, "active", now)
         self._serve(generation, now)
-        for connection in swap.no_wait:
+        no_wait, swap.no_wait = swap.no_wait, []
+        for connection in no_wait:
             self._answer(connection, swap, Outcome.PROBATION, now)
         limits = shared.state.limits
-        if old is None or limits.probation_seconds <= 0 or limits.probation_calls <= 0:
+        if limits.probation_seconds <= 0 or limits.probation_calls <= 0:
             self.commit(now)
             return
         shared.timers.set("probation", now + limits.probation_seconds)
@@ -259,11 +278,16 @@ class Swaps:
         shared = self._shared
         generation = shared.workers.active()
         assert generation is not None
-        old = shared.workers.state.generations.get(swap.old or 0)
+        old = self._standing_by(swap)
         self._recovery.committed(generation)
         self._end(swap, Outcome.COMMITTED, "", now)
-        if old is not None and old.state is Life.STANDBY:
+        if old is not None:
             self._drains.begin(old, now)
+
+    def _standing_by(self, swap: Swap) -> Generation | None:
+        """Return the one to go back to, while it is alive."""
+        old = self._shared.workers.state.generations.get(swap.old or 0)
+        return old if old is not None and old.state is Life.STANDBY else None
 
     def roll_back(self, reason: str, now: float, *, kill: bool = False, blame: bool = True) -> None:
         """Give the calls back to the one before; with *kill* the failed one ends at once, else it
@@ -273,19 +297,20 @@ class Swaps:
         assert swap is not None
         shared = self._shared
         failed = shared.workers.state.generations.get(swap.new or 0)
-        old = shared.workers.state.generations.get(swap.old or 0)
+        old = self._standing_by(swap)
         if blame and failed is not None:
             self._blame(failed, old, reason)
-        if old is None or old.state is not Life.STANDBY:
-            self._end(swap, Outcome.FAILED, f"{reason}; nothing to go back to", now)
-            return
-        if failed is not None and failed.state not in GONE and not kill:
-            self._drains.begin(failed, now)
-        shared.workers.promote(old)
-        self._serve(old, now)
-        self._end(swap, Outcome.ROLLED_BACK, reason, now)
+        if old is None:
+            self._end(swap, Outcome.FAILED, f"{reason}; nobody stands by to go back to", now)
+        else:
+            if failed is not None and failed.state not in GONE and not kill:
+                self._drains.begin(failed, now)
+            shared.workers.promote(old)
+            self._serve(old, now)
+            self._end(swap, Outcome.ROLLED_BACK, reason, now)
         if kill and failed is not None:
             self._give_up(failed.number, reason, now)
+            self._replace(now)
 
     def _blame(self, failed: Generation, old: Generation | None, reason: str) -> None:
         """Remember that this pair failed; not where the one to go back to is the very same."""
@@ -302,10 +327,19 @@ class Swaps:
             self._end(self.warming, Outcome.FAILED, reason, now)
         elif self.probation is not None and self.probation.new == number:
             self.roll_back(reason, now)
-        elif self.warming is not None and self._shared.workers.active() is None:
+        if self.warming is not None and self._shared.workers.active() is None:
             self._promote_early(self.warming, now)
             return True
         return self._shared.workers.active() is not None
+
+    def _replace(self, now: float) -> None:
+        """If nobody serves any more, see to it that somebody will."""
+        if self._shared.workers.active() is not None:
+            return
+        if self.warming is not None:
+            self._promote_early(self.warming, now)
+        else:
+            self._recovery.died(now)
 
     def _promote_early(self, swap: Swap, now: float) -> None:
         """The active worker died while a candidate warms up: do not wait for the gate."""
@@ -335,8 +369,7 @@ class Swaps:
             f"swap {swap.number}: {outcome.value}" + (f": {reason}" if reason else ""),
         )
         self._shared.out.journal("swap_ended", **swap.record())
-        never_served = not any(name == "active" for name, _ in swap.phases)
-        for connection in swap.watchers + (swap.no_wait if never_served else []):
+        for connection in (*swap.watchers, *swap.no_wait):
             self._answer(connection, swap, outcome, now)
 
     def _phase(self, swap: Swap, name: str, now: float, text: str = "") -> None:

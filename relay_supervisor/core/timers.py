@@ -1,5 +1,8 @@
 """Named deadlines. One name, one deadline: setting it again moves it."""
 
+from collections.abc import Iterator
+from math import inf
+
 import msgspec
 
 
@@ -23,13 +26,14 @@ class Timers(msgspec.Struct):
         """Return the time of the next deadline."""
         return self._earliest
 
-    def due(self, now: float) -> list[str]:
-        """Take out and return the names of all deadlines that have passed, earliest first."""
-        names = [name for when, name in sorted((w, n) for n, w in self.at.items()) if when <= now]
-        for name in names:
-            del self.at[name]
-        self._earliest = min(self.at.values(), default=None)
-        return names
+    def due(self, now: float) -> Iterator[str]:
+        """Take out and yield the names of all deadlines that have passed, earliest first; but none
+        that an earlier one has made void.
+        """
+        for _, name in sorted((when, name) for name, when in self.at.items() if when <= now):
+            if self.at.get(name, inf) <= now:
+                self.clear(name)
+                yield name
 
     def postpone(self, seconds: float) -> None:
         """Move all deadlines: time in which nobody could run does not count."""

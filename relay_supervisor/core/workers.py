@@ -3,7 +3,15 @@
 import msgspec
 
 from relay_supervisor.core import effects
-from relay_supervisor.core.generation import GONE, LIMIT_SECONDS, Generation, Source, Step
+from relay_supervisor.core.generation import (
+    COMING,
+    GONE,
+    LIMIT_SECONDS,
+    Generation,
+    Life,
+    Source,
+    Step,
+)
 from relay_supervisor.core.outbox import Outbox
 from relay_supervisor.core.timers import Timers
 from relay_supervisor.errors import RemoteProtocolError
@@ -53,6 +61,11 @@ class Workers:
     def active(self) -> Generation | None:
         """Return the generation that gets new calls, if there is one."""
         return self.state.generations.get(self.state.active or 0)
+
+    def nobody(self) -> bool:
+        """Tell whether no worker serves, and none is on its way to."""
+        lives = {generation.state for generation in self.state.generations.values()}
+        return not lives & {*COMING, Life.ACTIVE}
 
     def spawn(self, source: Source, now: float) -> Generation:
         """Begin a new generation."""
@@ -104,6 +117,10 @@ class Workers:
             default_if_missing=not me.config_required,
         )
         self._out.worker(generation.number, configure, generation.source.config or b"")
+
+    def configured(self, generation: Generation) -> None:
+        """It has read its configuration; from here on it may take the time it needs."""
+        self._timers.clear(f"worker#{generation.number}")
 
     def promote(self, generation: Generation) -> None:
         """Make *generation* the one that gets new calls."""

@@ -3,6 +3,7 @@
 import pytest
 
 from relay_supervisor.core.generation import (
+    COMING,
     GONE,
     LIMIT_SECONDS,
     TRANSITIONS,
@@ -51,6 +52,10 @@ def test_every_state_with_every_step(state: Life, step: Step) -> None:
     assert generation.state is state, "a refused step must change nothing"
 
 
+def test_every_living_state_is_either_on_its_way_or_known_by_name() -> None:
+    assert {*COMING, *GONE} == {*Life} - {Life.ACTIVE, Life.STANDBY, Life.DRAINING}
+
+
 def test_every_state_is_in_the_table_and_every_living_one_can_fail() -> None:
     assert set(TRANSITIONS) == set(Life)
     for state, steps in TRANSITIONS.items():
@@ -59,5 +64,5 @@ def test_every_state_is_in_the_table_and_every_living_one_can_fail() -> None:
 
 
 def test_states_before_the_worker_has_spoken_are_limited_in_time() -> None:
-    assert set(LIMIT_SECONDS) == {Life.SPAWNING, Life.HANDSHAKING}
+    assert set(LIMIT_SECONDS) == {Life.SPAWNING, Life.HANDSHAKING, Life.WARMING}
     assert all(seconds > 0 for seconds in LIMIT_SECONDS.values())

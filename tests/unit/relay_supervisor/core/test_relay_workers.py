@@ -200,23 +200,26 @@ def test_a_worker_that_exits_is_lost_and_forgotten_and_says_how() -> None:
         assert relay.relay.shared.workers.active() is None
 
 
-@pytest.mark.parametrize("state", [Life.SPAWNING, Life.HANDSHAKING])
+@pytest.mark.parametrize("state", LIMIT_SECONDS)
 def test_a_worker_that_does_not_speak_in_time_is_given_up(state: Life) -> None:
     relay = Driver()
     relay.do(events.Started())
-    if state is Life.HANDSHAKING:
-        relay.do(events.WorkerSpawned(1, 5001))
+    if state is not Life.SPAWNING:
+        relay.spawned()
+    if state is Life.WARMING:
+        relay.welcome()
     relay.wait(LIMIT_SECONDS[state] - 0.001)
     assert state_of(relay) is state
     relay.wait(0.001)
     assert state_of(relay) in {Life.FAILED, None}
 
 
-def test_a_worker_may_take_as_long_as_it_needs_to_warm_up() -> None:
+def test_a_worker_may_take_as_long_as_it_needs_once_its_configuration_is_read() -> None:
     relay = started()
     welcome(relay)
+    relay.configure()
     relay.wait(3600.0)
-    assert state_of(relay) is Life.WARMING
+    assert state_of(relay) is Life.ACTIVE
 
 
 def test_a_worker_that_cannot_be_started_is_tried_again() -> None:

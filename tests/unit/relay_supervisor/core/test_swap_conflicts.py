@@ -1,0 +1,393 @@
+"""Swaps that meet another swap, a death, or two workers that are still draining."""
+
+import pytest
+
+from relay_supervisor.core import effects, events
+from relay_supervisor.core.drains import DRAINERS_MAX
+from relay_supervisor.core.generation import Life
+from relay_supervisor.core.swaps import Outcome
+from relay_supervisor.wire import control_v1, v1
+from tests.unit.relay_supervisor.core.driver import SOURCE, Driver
+from tests.unit.relay_supervisor.core.swap_driver import FAST, SwapDriver
+
+AT_ONCE = v1.Limits(probation_calls=0, drain_seconds=5.0, drain_max_seconds=20.0)
+LONG = v1.Limits(probation_seconds=1000.0, drain_seconds=5.0, drain_max_seconds=20.0)
+
+
+@pytest.fixture
+def relay() -> SwapDriver:
+    driver = SwapDriver()
+    driver.serve()
+    return driver
+
+
+def lives(relay: Driver) -> dict[int, str]:
+    """The state of every generation that is not dead."""
+    generations = relay.relay.shared.workers.state.generations.values()
+    return {g.number: g.state.value for g in generations if g.state is not Life.FAILED}
+
+
+def busy_drainers(relay: SwapDriver) -> int:
+    """As many workers as may drain, each with a call; returns the number of the next generation."""
+    for number in range(1, DRAINERS_MAX + 1):
+        relay.call_on(f"long{number}")
+        relay.swap()
+        relay.candidate(number + 1, limits=AT_ONCE)
+    assert sum(state == "draining" for state in lives(relay).values()) == DRAINERS_MAX
+    relay.wanted.clear()
+    return DRAINERS_MAX + 2
+
+
+# ---- another swap
+
+
+@pytest.mark.parametrize("reached", ["spawning", "handshaking", "warming", "ready"])
+def test_a_swap_while_another_is_being_prepared_is_refused(relay: SwapDriver, reached: str) -> None:
+    relay.swap()
+    if reached == "handshaking":
+        relay.spawned(2)
+    elif reached == "warming":
+        relay.warm(2)
+    elif reached == "ready":
+        relay.candidate(2, states={"files": "starting"})
+    assert relay.life(2) is Life(reached)
+    relay.take(effects.SpawnWorker)
+    relay.swap(connection=8)
+    failure = relay.final(8)
+    assert isinstance(failure, control_v1.Failure) and failure.code == "busy"
+    assert relay.take(effects.SpawnWorker) == [] and relay.life(2) is Life(reached)
+
+
+def test_a_swap_during_probation_takes_the_place_of_the_one_on_probation(
+    relay: SwapDriver,
+) -> None:
+    relay.swap()
+    relay.candidate(2)
+    relay.call_on("on 2")
+    relay.swap(connection=8)
+    assert relay.active == 2, "nothing changes before the next one is ready"
+    relay.candidate(3)
+    assert lives(relay) == {1: "standby", 2: "draining", 3: "active"}
+    assert relay.ended(Outcome.FAILED, "superseded")
+    assert relay.final(7)["outcome"] == "failed"
+    relay.reply(1, generation=2)
+    assert [a["id"] for a in relay.client()] == ["on 2"]
+    relay.die(3)
+    assert relay.active == 1, "the last committed one is gone back to"
+    assert relay.ended(Outcome.ROLLED_BACK) and relay.final(8)["outcome"] == "rolled_back"
+
+
+def test_the_one_that_took_the_place_commits_and_all_before_it_go(relay: SwapDriver) -> None:
+    relay.swap()
+    relay.candidate(2)
+    relay.swap()
+    relay.candidate(3)
+    relay.wait(FAST.probation_seconds)
+    assert relay.ended(Outcome.COMMITTED)
+    assert lives(relay) == {1: "retired", 2: "retired", 3: "active"}
+
+
+def test_a_probation_that_ends_well_while_the_next_one_warms(relay: SwapDriver) -> None:
+    relay.swap()
+    relay.candidate(2)
+    relay.swap()
+    relay.warm(3)
+    relay.wait(FAST.probation_seconds)
+    assert relay.ended(Outcome.COMMITTED) and relay.active == 2
+    relay.ready(3)
+    assert (relay.active, relay.life(2)) == (3, Life.STANDBY)
+    relay.die(3)
+    assert relay.active == 2
+
+
+@pytest.mark.parametrize("end", ["die", "rollback"])
+def test_a_probation_that_ends_badly_while_the_next_one_warms(relay: SwapDriver, end: str) -> None:
+    """The next one then replaces the one that was gone back to."""
+    relay.swap()
+    relay.candidate(2)
+    relay.swap()
+    relay.warm(3)
+    if end == "die":
+        relay.die(2)
+    else:
+        relay.control("rollback", 9)
+    assert relay.active == 1
+    relay.ready(3)
+    assert (relay.active, relay.life(1)) == (3, Life.STANDBY)
+    relay.die(3)
+    assert relay.active == 1 and relay.ended(Outcome.ROLLED_BACK)
+    relay.swap()
+    relay.candidate(4)
+    relay.wait(FAST.probation_seconds)
+    assert relay.ended(Outcome.COMMITTED) and relay.life(1) is Life.RETIRED
+
+
+# ---- the active worker dies
+
+
+def test_when_the_active_one_dies_a_candidate_that_is_configured_serves_at_once(
+    relay: SwapDriver,
+) -> None:
+    relay.swap(python="/new")
+    relay.hatch(2)
+    relay.configure(2, limits=FAST)
+    relay.die(1)
+    assert relay.active == 2
+    assert relay.take(effects.SpawnWorker) == []
+    assert relay.call_on(1)[0] == 2
+
+
+@pytest.mark.parametrize("reached", ["spawning", "handshaking", "welcomed"])
+def test_a_candidate_that_is_not_so_far_serves_as_soon_as_it_is(
+    relay: SwapDriver, reached: str
+) -> None:
+    relay.swap()
+    if reached != "spawning":
+        relay.spawned(2)
+    if reached == "welcomed":
+        relay.welcome(2)
+    relay.die(1)
+    assert relay.active is None
+    if reached == "spawning":
+        relay.spawned(2)
+    if reached != "welcomed":
+        relay.welcome(2)
+    relay.configure(2, limits=FAST)
+    assert relay.active == 2
+    relay.wait(60.0)
+    assert relay.take(effects.SpawnWorker) == [], "nobody else is started"
+
+
+def test_a_candidate_promoted_in_need_is_on_probation_and_not_yet_the_last_good(
+    relay: SwapDriver,
+) -> None:
+    relay.swap(python="/new")
+    relay.warm(2)
+    relay.die(1)
+    assert relay.active == 2 and relay.relay.recovery.state.committed == SOURCE
+    relay.die(2)
+    assert relay.ended(Outcome.FAILED)
+    relay.take(effects.SpawnWorker)
+    relay.wait(1.0)
+    assert relay.take(effects.SpawnWorker) == [effects.SpawnWorker(3, "/python")]
+
+
+def test_a_candidate_promoted_in_need_is_committed_when_it_has_proved_itself(
+    relay: SwapDriver,
+) -> None:
+    relay.swap(python="/new")
+    relay.warm(2)
+    relay.die(1)
+    relay.wait(FAST.probation_seconds)
+    assert relay.ended(Outcome.COMMITTED)
+    assert relay.relay.recovery.state.committed.python == "/new"
+
+
+def test_when_both_die_the_committed_pair_is_started(relay: SwapDriver) -> None:
+    relay.swap(python="/new")
+    relay.spawned(2)
+    relay.die(1)
+    relay.take(effects.SpawnWorker)
+    relay.die(2)
+    assert relay.ended(Outcome.FAILED)
+    relay.wait(1.0)
+    assert relay.take(effects.SpawnWorker) == [effects.SpawnWorker(3, "/python")]
+
+
+def test_when_the_one_on_probation_and_the_one_standing_by_die_the_next_candidate_serves(
+    relay: SwapDriver,
+) -> None:
+    relay.swap()
+    relay.candidate(2)
+    relay.swap(python="/third")
+    relay.warm(3)
+    relay.die(1)
+    relay.die(2)
+    assert relay.active == 3
+    relay.wait(1.0)
+    assert [e.python for e in relay.take(effects.SpawnWorker)] == []
+
+
+def test_a_swap_while_a_dead_worker_is_waited_for_takes_its_place(relay: SwapDriver) -> None:
+    relay.die(1)
+    relay.swap(python="/new")
+    relay.hatch(2)
+    relay.configure(2, limits=FAST)
+    assert relay.active == 2
+    relay.wait(60.0)
+    assert relay.take(effects.SpawnWorker) == []
+
+
+@pytest.mark.parametrize("first", [2, 3])
+def test_of_two_that_come_up_with_nobody_serving_one_is_too_many(
+    relay: SwapDriver, first: int
+) -> None:
+    """A worker was being started again when the swap began."""
+    relay.die(1)
+    relay.wait(1.0)
+    relay.hatch(2)
+    relay.swap()
+    relay.hatch(3)
+    second = 5 - first
+    relay.configure(first, limits=FAST)
+    assert relay.active == first
+    if second == 2:
+        relay.configure(second, limits=FAST)
+        assert relay.life(2) is Life.FAILED, "nobody needs it any more"
+        relay.wait(FAST.probation_seconds)
+        assert relay.ended(Outcome.COMMITTED)
+    else:
+        relay.configure(second, limits=FAST)
+        relay.healthy(3)
+        relay.catalogue(generation=3)
+        relay.ready(3)
+        assert (relay.active, relay.life(2)) == (3, Life.STANDBY)
+
+
+def test_a_refused_candidate_with_nobody_serving_leaves_the_one_being_started(
+    relay: SwapDriver,
+) -> None:
+    relay.die(1)
+    relay.wait(1.0)
+    relay.hatch(2)
+    relay.swap(refused='[{"build":"bad","config_digest":"bad"}]')
+    relay.hatch(3, build="bad")
+    relay.configure(3, limits=FAST, digest="bad")
+    assert relay.ended(Outcome.FAILED)
+    relay.take(effects.SpawnWorker)
+    relay.wait(4.0)
+    assert relay.take(effects.SpawnWorker) == [], "one is on its way"
+    relay.configure(2, limits=FAST)
+    assert relay.active == 2
+
+
+# ---- two that are still draining
+
+
+def test_a_third_swap_waits_until_one_has_drained(relay: SwapDriver) -> None:
+    number = busy_drainers(relay)
+    relay.swap(connection=8)
+    assert relay.take(effects.SpawnWorker) == []
+    (waiting,) = relay.told(8)
+    assert b"waiting" in bytes(waiting.result)
+    relay.reply(1, generation=1)
+    assert [e.generation for e in relay.take(effects.SpawnWorker)] == [number]
+    relay.candidate(number)
+    assert relay.active == number
+
+
+def test_a_drainer_that_dies_makes_room_too(relay: SwapDriver) -> None:
+    number = busy_drainers(relay)
+    relay.swap()
+    relay.die(1)
+    assert [e.generation for e in relay.take(effects.SpawnWorker)] == [number]
+
+
+def test_a_swap_that_waits_can_be_given_up(relay: SwapDriver) -> None:
+    number = busy_drainers(relay)
+    relay.swap(connection=8)
+    relay.control("rollback", 9)
+    assert relay.final(8)["outcome"] == relay.final(9)["outcome"] == "rolled_back"
+    relay.reply(1, generation=1)
+    assert relay.take(effects.SpawnWorker) == []
+    relay.swap()
+    relay.candidate(number)
+    assert relay.active == number
+
+
+def test_with_nobody_serving_a_swap_waits_for_no_drain(relay: SwapDriver) -> None:
+    number = busy_drainers(relay)
+    relay.die(DRAINERS_MAX + 1)
+    relay.swap()
+    assert [e.generation for e in relay.take(effects.SpawnWorker)] == [number]
+
+
+def test_a_swap_that_waits_goes_on_at_once_when_the_active_one_dies(relay: SwapDriver) -> None:
+    number = busy_drainers(relay)
+    relay.swap()
+    relay.die(DRAINERS_MAX + 1)
+    assert [e.generation for e in relay.take(effects.SpawnWorker)] == [number]
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback", "supersede"])
+def test_there_are_never_more_drainers_however_the_probation_before_ends(
+    relay: SwapDriver, end: str
+) -> None:
+    """The one that stands by will drain, too: it is counted in advance."""
+    relay.call_on("on 1")
+    relay.swap()
+    relay.candidate(2, limits=AT_ONCE)
+    relay.call_on("on 2")
+    relay.swap()
+    relay.candidate(3, limits=LONG)
+    relay.call_on("on 3")
+    relay.swap(connection=8)
+    spawned = relay.take(effects.SpawnWorker)
+    if end == "commit":
+        relay.answered_calls(LONG.probation_calls)
+    elif end == "rollback":
+        relay.control("rollback", 9)
+    if spawned := spawned or relay.take(effects.SpawnWorker):
+        relay.candidate(spawned[0].generation, limits=AT_ONCE)
+    assert sum(state == "draining" for state in lives(relay).values()) <= DRAINERS_MAX
+    for generation in (1, 2, 3):
+        relay.reply(generation, generation=generation)
+    if not spawned:
+        (late,) = relay.take(effects.SpawnWorker)
+        relay.candidate(late.generation, limits=AT_ONCE)
+    assert relay.relay.swaps.warming is None
+
+
+# ---- rollback by hand
+
+
+def test_rollback_goes_back_to_the_version_before_also_long_after(relay: SwapDriver) -> None:
+    relay.swap(python="/new")
+    relay.candidate(2, limits=AT_ONCE)
+    relay.die(1)
+    relay.wait(100.0)
+    relay.wanted.clear()
+    relay.control("rollback")
+    assert relay.take(effects.SpawnWorker) == [effects.SpawnWorker(3, "/python")]
+    relay.candidate(3, states={"files": "failed"}, limits=AT_ONCE)
+    assert relay.active == 3, "what was good before needs no gate"
+    ((_, _, payload),) = relay.frames(v1.Configure)
+    assert payload == SOURCE.config
+
+
+def test_rollback_of_a_candidate_ends_the_swap(relay: SwapDriver) -> None:
+    relay.swap()
+    relay.warm(2)
+    relay.control("rollback", 9)
+    assert relay.active == 1 and relay.life(2) is Life.FAILED
+    assert relay.final(7)["outcome"] == relay.final(9)["outcome"] == "rolled_back"
+
+
+def test_rollback_with_no_version_before_changes_nothing(relay: SwapDriver) -> None:
+    relay.control("rollback")
+    failure = relay.final()
+    assert isinstance(failure, control_v1.Failure) and failure.code == "nothing"
+    assert "nothing was changed" in failure.message and relay.active == 1
+
+
+def test_rollback_of_one_that_was_promoted_in_need_starts_the_committed_one(
+    relay: SwapDriver,
+) -> None:
+    relay.swap(python="/new")
+    relay.warm(2)
+    relay.die(1)
+    relay.wanted.clear()
+    relay.control("rollback", 9)
+    assert relay.take(effects.SpawnWorker) == [effects.SpawnWorker(3, "/python")]
+    assert relay.active == 2, "it serves until the other one can"
+    relay.candidate(3, limits=AT_ONCE)
+    assert relay.active == 3 and relay.final(9)["outcome"] == "committed"
+
+
+def test_an_order_during_the_end_is_refused(relay: SwapDriver) -> None:
+    relay.do(events.StopRequested(15))
+    for op in ("swap", "rollback"):
+        relay.control(op)
+        failure = relay.final()
+        assert isinstance(failure, control_v1.Failure) and failure.code == "ending"
+    assert relay.take(effects.SpawnWorker) == []
