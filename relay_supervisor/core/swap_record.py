@@ -71,22 +71,6 @@ class Swap(msgspec.Struct):
         }
 
 
-class Refused(msgspec.Struct):
-    """A pair of code and configuration that failed before, as relayctl read it from the disk."""
-
-    build: str
-    config_digest: str
-    reason: str = ""
-
-
-def refused_of(text: object) -> list[Refused]:
-    """Return the refusals relayctl knows of; none where they cannot be read."""
-    try:
-        return msgspec.json.decode(str(text or "[]"), type=list[Refused])
-    except msgspec.MsgspecError:
-        return []
-
-
 def checks_of(results: list[v1.CheckResult], when: str) -> list[Check]:
     """Return check results as a swap's record keeps them."""
     return [Check(r.tool, r.ok, r.seconds, r.detail, when) for r in results]

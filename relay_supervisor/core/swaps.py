@@ -14,14 +14,13 @@ from relay_supervisor.core.effects import ReplyToControl
 from relay_supervisor.core.gate import Verdict, judge
 from relay_supervisor.core.generation import GONE, Generation, Life, Source, Step
 from relay_supervisor.core.recovery import Recovery
+from relay_supervisor.core.refusals import Refusals
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.swap_record import Outcome, Swap, checks_of, label, refused_of
+from relay_supervisor.core.swap_record import Outcome, Swap, checks_of, label
 from relay_supervisor.wire import control_v1, v1
 
 RELAY_ERRORS_MAX: Final = 3
 """So many failures of the relay's own, and more than half of the calls, end a probation."""
-
-REFUSED_MAX: Final = 64
 
 
 class Swaps:
@@ -44,11 +43,11 @@ class Swaps:
         self._recovery = recovery
         self._serve = serve
         self._give_up = give_up
+        self._refusals = Refusals()
         self._count = 0
         self.warming: Swap | None = None
         self.probation: Swap | None = None
         self.last: Swap | None = None
-        self.refused: dict[tuple[str, str], str] = {}
 
     @property
     def open(self) -> bool:
@@ -64,8 +63,7 @@ class Swaps:
         committed = self._recovery.state.committed
         python = str(args.get("python") or committed.python)
         release = str(args.get("release") or ("" if args.get("python") else committed.release))
-        for entry in refused_of(args.get("refused")):
-            self._refuse(entry.build, entry.config_digest, entry.reason)
+        self._refusals.learn(args.get("refused"))
         self.begin(
             Source(python, release),
             now,
@@ -156,8 +154,7 @@ class Swaps:
             return
         swap.labels["to"] = label(generation)
         self._phase(swap, "warming", now)
-        pair = (generation.build, generation.offer.config_digest)
-        if not swap.force and (reason := self.refused.get(pair)) is not None:
+        if not swap.force and (reason := self._refusals.reason(generation)) is not None:
             text = f"this version failed before ({reason}); --force takes it all the same"
             self._abandon_candidate(text, now)
         elif self._shared.workers.active() is None:
@@ -317,7 +314,7 @@ class Swaps:
         pair = (failed.build, failed.offer.config_digest)
         if old is None or pair == (old.build, old.offer.config_digest):
             return
-        self._refuse(*pair, reason)
+        self._refusals.add(*pair, reason)
         self._shared.out.worker(old.number, v1.Refuse(*pair, reason))
 
     def lost(self, generation: Generation, reason: str, now: float) -> bool:
@@ -398,8 +395,3 @@ class Swaps:
     def _reply(self, connection: int, reply: control_v1.Reply) -> None:
         line = control_v1.encode(reply)
         self._shared.out.put(ReplyToControl(connection, line, reply.done))
-
-    def _refuse(self, build: str, config_digest: str, reason: str) -> None:
-        if len(self.refused) >= REFUSED_MAX:
-            self.refused.pop(next(iter(self.refused)))
-        self.refused[build, config_digest] = reason
