@@ -307,4 +307,4 @@ class Router:
 
     def _refuse(self, message: v1.Call, refusal: Refused) -> None:
         members = frames.error_members(refusal.code, refusal.text)
-        self.reply(message, v1.OUTCOME_RELAY_ERROR, members)
+        self.reply(message, v1.OUTCOME_REFUSED, members)

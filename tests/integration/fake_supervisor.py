@@ -204,6 +204,14 @@ class FakeSupervisor:
             ledger.close()
         return found
 
+    def last_replies(self) -> list[int]:
+        """The calls whose replies a worker that has ended left in its pipe."""
+        try:
+            while True:
+                self.pump(time.monotonic() + WAIT_SECONDS)
+        except EOFError:
+            return [message.call for message, _ in self.inbox if isinstance(message, v1.Reply)]
+
     def retire(self) -> int:
         """Tell the worker to end; returns its exit status."""
         self.send(v1.Retire())

@@ -269,3 +269,36 @@ def test_no_item_is_lost_without_a_word(lists: dict) -> None:
 def test_many_tools(count: int) -> None:
     lists = {name: tools(*(f"tool_{number}" for number in range(count))) for name in "abcd"}
     assert len(build(config("a", "b", "c", "d"), lists).tools) == 4 * count
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize(
+    ("hints", "harmless"),
+    [
+        ({"readOnlyHint": True}, True),
+        ({"idempotentHint": True, "destructiveHint": True}, True),
+        ({"readOnlyHint": False, "idempotentHint": False}, False),
+        ({"openWorldHint": False}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_a_tool_may_be_repeated_by_hints_that_are_trusted(
+    hints: dict[str, bool] | None, harmless: bool, trusted: bool
+) -> None:
+    members = {} if hints is None else {"annotations": hints}
+    spec = BackendSpec(command="x", trust_hints=trusted)
+    settings = Config(backends={"a": spec}, relay=PREFIXED)
+    lists = RawLists(tools=[tool("t", **members)], prompts=[b'{"name":"p"}'])
+    body = build(settings, {"a": lists}).body
+    assert [entry.repeatable for entry in body.tools] == [harmless and trusted]
+    assert [entry.repeatable for entry in body.prompts] == [False]
+
+
+def test_the_relays_own_hints_are_trusted() -> None:
+    own = RawLists(tools=[tool("status", annotations={"readOnlyHint": True}), tool("other")])
+    body = build(config(), {}, own).body
+    assert [(entry.key, entry.repeatable) for entry in body.tools] == [
+        ("relay__other", False),
+        ("relay__status", True),
+    ]

@@ -1,5 +1,6 @@
 """The writer thread writes what it is given, or says that it did not; it never gets in the way."""
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,3 +181,46 @@ def test_close_does_not_wait_for_ever(
     assert entered.wait(SECONDS_MAX)
     assert not writer.close(0.01)
     go_on.set()
+
+
+def test_the_journal_and_refusals_are_written_too(
+    writer: Writer, state_dir: Path, reports: Reports
+) -> None:
+    assert writer.journal(b'{"n":1}\n') and writer.journal(b'{"n":2}\n')
+    for reason in ("first", "last"):
+        assert writer.refuse("1.0+abc", "0123", reason)
+    assert writer.refuse("1.0+def", "0123", "x")
+    finish(writer)
+    assert (state_dir / "journal.jsonl").read_bytes() == b'{"n":1}\n{"n":2}\n'
+    refused = json.loads((state_dir / "refused.json").read_bytes())
+    assert {pair: entry["reason"] for pair, entry in refused.items()} == {
+        "1.0+abc 0123": "last",
+        "1.0+def 0123": "x",
+    }
+    assert writer.dropped == 0 and reports == []
+
+
+def test_the_journal_does_not_rotate_like_a_log(writer: Writer, state_dir: Path) -> None:
+    for _ in range(10):
+        writer.journal(b"x" * 499 + b"\n")
+    finish(writer)
+    assert [path.name for path in state_dir.iterdir()] == ["journal.jsonl"]
+
+
+def test_a_corrupt_file_of_refusals_is_reported(
+    writer: Writer, state_dir: Path, reports: Reports
+) -> None:
+    state_dir.mkdir()
+    (state_dir / "refused.json").write_bytes(b"{")
+    writer.refuse("b", "c", "x")
+    finish(writer)
+    assert len(reports) == 1 and "refused.json was unusable" in reports[0]
+    assert list(json.loads((state_dir / "refused.json").read_bytes())) == ["b c"]
+
+
+def test_refusals_are_dropped_beyond_the_queue_too(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(persist, "QUEUE_BYTES_MAX", 100)
+    assert writer.refuse("b", "c", "x" * 200)
+    assert not writer.refuse("b", "d", "x") and writer.dropped == 1

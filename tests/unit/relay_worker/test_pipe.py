@@ -8,6 +8,7 @@ import pytest
 
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.framing import PREFIX, FrameReader, prefix
+from relay_supervisor.wire.ledger import LEDGER_BYTES, Ledger
 from relay_worker import pipe as pipes
 from relay_worker.loop import Loop
 from relay_worker.pipe import Pipe
@@ -145,3 +146,26 @@ def test_what_is_queued_is_written_before_an_exit(ends: Ends) -> None:
     ends.close(ends.from_worker)
     ends.pipe.send(v1.Pong(8))
     ends.pipe.flush_last()
+
+
+def test_a_call_leaves_the_ledger_when_its_reply_is_wholly_in_the_pipe(ends: Ends) -> None:
+    ledger = Ledger(memoryview(bytearray(LEDGER_BYTES)))
+    ends.pipe._ledger = ledger
+    for call in (1, 2, 3):
+        ledger.take(call)
+    ends.pipe.send(v1.Reply(1, 0), b"{}")
+    ends.pipe.send(v1.Reply(2, 0), b"x" * (1 << 20))
+    assert set(ledger.read()) == {1, 2, 3}
+    ends.loop.turn(0)
+    assert set(ledger.read()) == {2, 3}, "the second is torn"
+    received = 0
+    while received < 1 << 20:
+        received += len(ends.read())
+        ends.loop.turn(0)
+    assert set(ledger.read()) == {3}
+
+
+def test_the_last_flush_waits_for_nobody(ends: Ends) -> None:
+    ends.pipe.send(v1.Reply(1, 0), b"x" * (1 << 20))
+    ends.pipe.flush_last()
+    assert 0 < len(ends.read()) < 1 << 20

@@ -220,3 +220,19 @@ def test_problems_are_logged_once(make: Callable[..., Stage]) -> None:
         stage.learn(stage.one, *names)
         stage.registry.rebuild()
     assert len([line for line in stage.logged if b"nothing" in line]) == 1
+
+
+def test_the_cache_is_left_alone_until_what_it_shows_will_last(make: Callable[..., Stage]) -> None:
+    stage = make()
+    stage.registry.lasting = False
+    stage.registry.keep_at("/state/cache/file")
+    stage.learn(stage.one, "a")
+    stage.learn(stage.two, "b")
+    stage.review()
+    assert stage.registry.settled and stage.saved == []
+    stage.registry.lasting = True
+    stage.review()
+    ((path, content),) = stage.saved
+    assert path == Path("/state/cache/file") and cache.load(content) is not None
+    stage.review()
+    assert len(stage.saved) == 1

@@ -354,3 +354,40 @@ def test_what_the_relay_answers_itself_is_answered_once(stage: Stage) -> None:
     stage.router.finish(7, b'"result":{}}')
     stage.router.finish(8, b'"result":{}}')
     assert stage.answers() == {7: {"result": {}}}
+
+
+def test_calls_of_the_relays_own_are_answered_here(stage: Stage) -> None:
+    done: list[tuple[int, bytes]] = []
+
+    def ask(number: int, name: str = "one__echo") -> None:
+        message = v1.Call(number, "tools/call", name, v1.LEGACY)
+        params = b'{"name":"%b"}' % name.encode()
+        stage.router.call_for(message, params, lambda *answer: done.append(answer))
+
+    ask(-1)
+    assert stage.one.told == [(-1, "tools/call", {"name": "echo"})]
+    stage.reply(stage.one, -1, b'{"id":0,"result":{}}')
+    stage.reply(stage.one, -1, b'{"id":0,"result":{}}')
+    assert done == [(v1.OUTCOME_RESULT, b'"result":{}}')]
+    ask(-2)
+    large = b'{"id":0,"result":{"x":"%b"}}' % (b"y" * routers.LARGE_BYTES)
+    stage.reply(stage.one, -2, large)
+    assert done[1] == (v1.OUTCOME_RESULT, large.removeprefix(b'{"id":0,'))
+    ask(-3, "none__echo")
+    assert done[2][0] == v1.OUTCOME_REFUSED and b"Unknown tool" in done[2][1]
+    assert stage.answers() == {}
+
+
+def test_a_call_of_the_relays_own_waits_and_is_withdrawn_like_any_other(stage: Stage) -> None:
+    done: list[tuple[int, bytes]] = []
+    stage.one.state = State.SPAWNING
+    message = v1.Call(-7, "tools/call", "one__echo", v1.LEGACY)
+    stage.router.call_for(message, b"{}", lambda *answer: done.append(answer))
+    assert stage.router.waits(-7)
+    stage.one.state = State.READY
+    stage.router.look_again()
+    assert not stage.router.waits(-7)
+    stage.router.cancel(v1.Cancel(-7), b"")
+    assert stage.one.told[-1] == ("cancel", -7, {"requestId": "relay-call-7"})
+    stage.reply(stage.one, -7, b'{"id":0,"result":{}}')
+    assert done == [] and stage.answers() == {}

@@ -114,3 +114,22 @@ def test_params_without_a_token_stay() -> None:
     envelope = frames.decode_object(b'{"a":1.50,"_meta":{"b":2}}')
     assert envelope is not None
     assert frames.token_towards_client("x", envelope) == b'{"a":1.50,"_meta":{"b":2}}'
+
+
+@pytest.mark.parametrize("call", [1, v1.CALL_MAX, -1, -(3 << 20) - 1])
+def test_the_id_of_a_call_comes_back_as_its_number(call: int) -> None:
+    for frame in (
+        frames.call_frame(call, "tools/call", b"{}"),
+        b"".join(frames.call_pieces(call, "tools/call", b"{}")),
+    ):
+        envelope = frames.decode_object(frame)
+        assert envelope is not None
+        assert frames.call_number(envelope["id"]) == call
+        assert isinstance(json.loads(frame)["id"], int if call > 0 else str)
+
+
+@pytest.mark.parametrize(
+    "text", ['"relay-call-0"', '"relay-call--5"', '"relay-call-"', '"relay-call-1x"', "-7", '"-7"']
+)
+def test_no_other_id_is_that_of_a_call_of_the_relays_own(text: str) -> None:
+    assert frames.call_number(msgspec.Raw(text.encode())) is None
