@@ -8,6 +8,7 @@ each descriptor.
 import os
 import sys
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -37,6 +38,8 @@ OVERSLEPT_SECONDS: Final = 1.0
 
 LAST_WRITE_SECONDS_MAX: Final = 0.1
 """At the end the client gets this long to read what is still queued for it."""
+
+OUR_FAULT: Final = "this is a bug of the relay's, please report it:"
 
 JOURNAL_LINES_MAX: Final = 1000
 """Events kept for the journal while no worker is up; older ones are lost."""
@@ -101,7 +104,7 @@ class Supervisor:
             effects.SendToClient: lambda e: self._client.send(e.buffers),
             effects.SendToWorker: self._send_to_worker,
             effects.SpawnWorker: self._spawn_worker,
-            effects.ClosePipe: lambda e: self._pipes[e.generation].hang_up(),
+            effects.ClosePipe: self._close_pipe,
             effects.Journal: self._write_journal,
             effects.SpawnBackend: self._spawn_backend,
             effects.CloseStdin: self._close_stdin,
@@ -149,12 +152,18 @@ class Supervisor:
         if len(self._events) > 1:
             return
         while self._events:
-            self._do(self._relay.handle(self._events[0], time.monotonic()))
+            try:
+                self._do(self._relay.handle(self._events[0], time.monotonic()))
+            except Exception:  # noqa: BLE001 - whatever we did wrong, the client keeps its server
+                self._log.write("error", f"{OUR_FAULT} {traceback.format_exc()}")
             self._events.popleft()
 
     def _do(self, wanted: list[effects.AnyEffect]) -> None:
         for effect in wanted:
-            self._carry_out[type(effect)](effect)
+            try:
+                self._carry_out[type(effect)](effect)
+            except Exception:  # noqa: BLE001 - the effects after it must not be lost
+                self._log.write("error", f"{OUR_FAULT} {traceback.format_exc()}")
 
     def _flush(self) -> None:
         self._client.flush()
@@ -178,6 +187,10 @@ class Supervisor:
     def _send_to_worker(self, effect: effects.SendToWorker) -> None:
         if (pipe := self._pipes.get(effect.generation)) is not None:
             pipe.send(_encode(effect.message), effect.payload)
+
+    def _close_pipe(self, effect: effects.ClosePipe) -> None:
+        if (pipe := self._pipes.get(effect.generation)) is not None:  # else it is dead and gone
+            pipe.hang_up()
 
     def _spawn_worker(self, effect: effects.SpawnWorker) -> None:
         number = effect.generation

@@ -20,7 +20,8 @@ WINDOW_SECONDS: Final = 60.0
 PROBE_SECONDS: Final = 30.0
 """A degraded relay tries one worker in each of these times."""
 STEADY_SECONDS: Final = 10.0
-"""A worker that has served this long has not failed at its start."""
+STEADY_CALLS: Final = 20
+"""A worker that has served this long, or answered so many calls, is no part of a crash loop."""
 PREVIOUS_MAX: Final = 5
 
 
@@ -40,6 +41,8 @@ class RecoveryState(msgspec.Struct):
     previous: list[Source] = []
     condition: Condition = Condition.WELL
     deaths: list[float] = []
+    answered: int = 0
+    """Calls answered since the active worker began to serve."""
     source: Source | None = None
     """What the next worker is made of, where it is not the committed pair."""
 
@@ -89,10 +92,17 @@ class Recovery:
 
     def serving(self, now: float) -> None:
         """A worker is active; if it stays so it is well."""
+        self.state.answered = 0
         self._shared.timers.set("steady", now + STEADY_SECONDS)
 
+    def answered(self) -> None:
+        """The active worker answered a call."""
+        self.state.answered += 1
+        if self.state.answered == STEADY_CALLS and self.state.deaths:
+            self.steady()
+
     def steady(self) -> None:
-        """It stayed."""
+        """It has shown that it can serve."""
         if self._shared.workers.state.active is None:
             return
         state = self.state

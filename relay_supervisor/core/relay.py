@@ -219,6 +219,8 @@ class Relay:
     def _reply(self, generation: Generation, message: v1.Reply, payload: bytes, now: float) -> None:
         if self.calls.reply(generation.number, message, payload, now):
             self.swaps.answered(generation.number, message.outcome, now)
+            if generation.number == self.shared.workers.state.active:
+                self.recovery.answered()
 
     def _worker_late(self, number: str, now: float) -> None:
         generation = self.shared.workers.state.generations[int(number)]

@@ -1,0 +1,172 @@
+"""`make storm`: figures of a quiet run, and of the same load while the worker is replaced.
+
+Modes: `swap` (as fast as swaps are accepted, at most every 0.3 s) and `kill` (SIGKILL of the active
+worker at random times). Prints calls, swaps or kills, added latency and the longest gap without an
+answer, and fails if a call was lost, answered wrongly, run twice, or if anything grew.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from tests.harness import Relay, fixture_backend, open_fds, resident_bytes, wait_until
+from tests.storm.load import Load, Tally
+
+BACKENDS: Final = ("one", "two", "three")
+SWAP_SECONDS_MIN: Final = 0.3
+GROWTH_BYTES_MAX: Final = 16 << 20
+SETTLE_SECONDS: Final = 30.0
+
+
+def status(relay: Relay) -> dict[str, Any]:
+    """This relay's status, asked for as relayctl does."""
+    return relay.status()
+
+
+class Disturbance:
+    """Does something to the relay again and again, in a thread of its own."""
+
+    def __init__(self, once: Callable[[], bool]) -> None:
+        self.done = 0
+        self.refused: list[str] = []
+        self._once = once
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Disturbance":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            begun = time.monotonic()
+            try:
+                self.done += self._once()
+            except (OSError, ValueError, LookupError) as error:
+                self.refused.append(repr(error))
+            self._stop.wait(max(0.0, begun + SWAP_SECONDS_MIN - time.monotonic()))
+
+
+def swapper(relay: Relay) -> Callable[[], bool]:
+    """Swaps with relayctl, and tells whether it was committed."""
+
+    def once() -> bool:
+        done = relay.relayctl("swap", "--json")
+        if done.returncode != 0:
+            raise ValueError(done.stdout + done.stderr)
+        return True
+
+    return once
+
+
+def killer(relay: Relay, seed: int) -> Callable[[], bool]:
+    """Kills the active worker at random times."""
+    chance = random.Random(seed)
+
+    def once() -> bool:
+        time.sleep(chance.uniform(0.5, 1.5))
+        (pid,) = relay.worker_pids("active")
+        os.kill(pid, signal.SIGKILL)
+        return True
+
+    return once
+
+
+@contextmanager
+def relay_under_test(scratch: Path) -> Iterator[Relay]:
+    """A relay with three backends that keep a log of side effects."""
+    log = scratch / "effects"
+    backends = {name: fixture_backend("--log", str(log)) for name in BACKENDS}
+    settings = {"probation_seconds": 0, "log_files_max": 1, "builtin_tools": True}
+    with Relay({"backends": backends, "relay": settings}) as relay:
+        relay.client.initialize()
+        yield relay
+
+
+def run(mode: str, seconds: float, seed: int) -> dict[str, Any]:
+    """Run one mode and return its figures; `faults` says what is wrong."""
+    with tempfile.TemporaryDirectory(prefix="storm-") as name:
+        scratch = Path(name)
+        with relay_under_test(scratch) as relay:
+            before = json.dumps(relay.client.request("tools/list", {}))
+            quiet = Load(relay.client, list(BACKENDS), seed)
+            quiet.run(time.monotonic() + seconds / 4)
+            memory, fds = resident_bytes(relay.pid), open_fds(relay.pid)
+            storm = Load(relay.client, list(BACKENDS), seed + 1)
+            once = swapper(relay) if mode == "swap" else killer(relay, seed)
+            with Disturbance(once) as disturbance:
+                storm.run(time.monotonic() + seconds)
+            wait_until(
+                lambda: len(status(relay)["workers"]) == 1, SETTLE_SECONDS, "one worker is left"
+            )
+            faults = [*quiet.tally.wrong, *storm.tally.wrong]
+            faults += [f"ran twice or never: {tag}" for tag in storm.twice(scratch / "effects")]
+            faults += [f"refused: {text[-300:]}" for text in disturbance.refused]
+            if json.dumps(relay.client.request("tools/list", {})) != before:
+                faults.append("tools/list has changed")
+            if told := relay.client.notifications("notifications/tools/list_changed"):
+                faults.append(f"{len(told)} list_changed")
+            if mode == "swap" and storm.tally.unknown:
+                faults.append(f"{storm.tally.unknown} unknown outcomes without a crash")
+            grown = resident_bytes(relay.pid) - memory
+            if grown > GROWTH_BYTES_MAX:
+                faults.append(f"the supervisor grew by {grown >> 20} MiB")
+            if (left := open_fds(relay.pid)) > fds + 3 * 3:
+                faults.append(f"descriptors: {fds} before, {left} after")
+            return figures(mode, quiet.tally, storm.tally, disturbance.done) | {"faults": faults}
+
+
+def figures(mode: str, quiet: Tally, storm: Tally, times: int) -> dict[str, Any]:
+    """What is printed."""
+
+    def ms(value: float) -> float:
+        return round(value * 1000, 1)
+
+    return {
+        "mode": mode,
+        "calls": storm.calls,
+        "times": times,
+        "unknown": storm.unknown,
+        "wrong": len(storm.wrong),
+        "added p50 ms": ms(storm.percentile(0.5) - quiet.percentile(0.5)),
+        "added p99 ms": ms(storm.percentile(0.99) - quiet.percentile(0.99)),
+        "max ms": ms(storm.percentile(1.0)),
+        "gap ms": ms(storm.gap()),
+        "quiet gap ms": ms(quiet.gap()),
+    }
+
+
+def main() -> int:
+    """Run the modes asked for; exit status 1 if anything was wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.storm", description=__doc__)
+    parser.add_argument("modes", nargs="*", default=["swap", "kill"], choices=["swap", "kill"])
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    bad = False
+    for mode in asked.modes:
+        shown = run(mode, asked.seconds, asked.seed)
+        faults = shown.pop("faults")
+        print("  ".join(f"{name}: {value}" for name, value in shown.items()))
+        for fault in faults[:20]:
+            print(f"  FAULT {fault}")
+        bad = bad or bool(faults)
+    return int(bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
