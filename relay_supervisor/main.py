@@ -95,7 +95,7 @@ class Supervisor:
             effects.SendToClient: lambda e: self._client.send(e.buffers),
             effects.SendToWorker: self._send_to_worker,
             effects.SpawnWorker: self._spawn_worker,
-            effects.ClosePipe: lambda e: self._pipes.pop(e.generation).close(),
+            effects.ClosePipe: self._close_pipe,
             effects.SpawnBackend: self._spawn_backend,
             effects.CloseStdin: self._close_stdin,
             effects.Signal: lambda e: children.kill_group(e.pid, e.signal),
@@ -183,6 +183,11 @@ class Supervisor:
             return
         pipe.started()
         self._on(events.WorkerSpawned(number, pid))
+
+    def _close_pipe(self, effect: effects.ClosePipe) -> None:
+        # There is none where no descriptors were left to make it with.
+        if (pipe := self._pipes.pop(effect.generation, None)) is not None:
+            pipe.close()
 
     def _spawn_backend(self, effect: effects.SpawnBackend) -> None:
         wanted, number = effect.request, effect.generation
