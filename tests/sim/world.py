@@ -131,7 +131,7 @@ class World:
                 self._deadline()
         self._move(max(0.0, until - self.now))
 
-    def sleep(self, seconds: float) -> None:
+    def oversleep(self, seconds: float) -> None:
         """Stop everything, as SIGSTOP or a suspended machine does."""
         deadline = self.relay.next_deadline()
         if deadline is None:

@@ -15,7 +15,6 @@ from relay_supervisor.adapters import children
 from relay_supervisor.errors import SpawnFailed
 from tests.harness import wait_until
 from tests.unit.relay_supervisor.adapters.descriptors import (
-    few_descriptors,
     open_fds,
     read_to_end,
     wait_readable,
@@ -201,16 +200,6 @@ def test_what_cannot_be_passed_on_is_refused_and_leaves_nothing(
     with pytest.raises(SpawnFailed, match="cannot start"):
         start(started, *argv, env=env)
     assert children.reap() == []
-
-
-@pytest.mark.parametrize("spare", range(6))
-def test_without_enough_descriptors_it_is_refused_and_none_is_lost(
-    started: list[Started], spare: int
-) -> None:
-    before = open_fds()
-    with few_descriptors(spare), pytest.raises(SpawnFailed):
-        start(started, "true")
-    assert open_fds() == before
 
 
 @pytest.mark.parametrize(("script", "status"), [("exit 7", 7), ("kill -9 $$", -9), ("exit 0", 0)])
