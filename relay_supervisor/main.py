@@ -189,7 +189,8 @@ class Supervisor:
             pipe.send(_encode(effect.message), effect.payload)
 
     def _close_pipe(self, effect: effects.ClosePipe) -> None:
-        if (pipe := self._pipes.get(effect.generation)) is not None:  # else it is dead and gone
+        # There is none where no descriptors were left to make it with, or it is dead and gone.
+        if (pipe := self._pipes.get(effect.generation)) is not None:
             pipe.hang_up()
 
     def _spawn_worker(self, effect: effects.SpawnWorker) -> None:

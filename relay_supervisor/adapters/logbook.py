@@ -68,10 +68,12 @@ class Logbook:
         stamp = (
             time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
         )
+        text = text.encode(errors="replace").decode()  # a path need not be UTF-8
         if self._json:
             event = {"time": stamp, "level": level, "source": "supervisor", "message": text}
             return msgspec.json.encode(event) + b"\n"
-        return f"{stamp} {level:7} supervisor: {text}\n".encode(errors="replace")
+        # One event, one line: nothing that is quoted in it can pass for another.
+        return f"{stamp} {level:7} supervisor: {' '.join(text.splitlines())}\n".encode()
 
 
 def _private_stderr() -> int:

@@ -43,19 +43,21 @@ class WorkerPipe:
         self._frames = FrameReader()
         self._queue = WriteQueue()
         self._read_bytes = READ_BYTES
-        worker_in, self._out = _pipe()
-        self._in, worker_out = _pipe()
-        self._socket, worker_socket = socket.socketpair()
-        worker_life, self._life = os.pipe()
-        self._err, worker_err = os.pipe()
-        self._socket.setblocking(False)
-        for fd in (self._in, self._out, self._err):
+        # All or none: where the descriptors run out half way, those made so far must not be lost.
+        with contextlib.ExitStack() as made:
+            worker_in, self._out = _kept(made, _pipe())
+            self._in, worker_out = _kept(made, _pipe())
+            worker_socket, socket_fd = _kept(made, _socketpair())
+            worker_life, self._life = _kept(made, os.pipe())
+            self._err, self.stdout = _kept(made, os.pipe())
+            self.ledger = _shared_memory(LEDGER_BYTES)
+            """Descriptor of the ledger's memory, to be inherited as well."""
+            made.pop_all()
+        self._socket = socket.socket(fileno=socket_fd)
+        for fd in (self._in, self._out, self._err, socket_fd):
             os.set_blocking(fd, False)
-        self.stdout = worker_err
-        self.passed = (worker_in, worker_out, worker_socket.detach(), worker_life)
+        self.passed = (worker_in, worker_out, worker_socket, worker_life)
         """The worker's ends, to be inherited: frames in, frames out, descriptors, life."""
-        self.ledger = _shared_memory(LEDGER_BYTES)
-        """Descriptor of the ledger's memory, to be inherited as well."""
         self._talking = True  # it may still be written to
         self._words = b""
         self._reading = True  # there may still be something to read
@@ -196,6 +198,18 @@ def _pipe() -> tuple[int, int]:
         with contextlib.suppress(OSError):
             fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     return ends
+
+
+def _kept(made: contextlib.ExitStack, ends: tuple[int, int]) -> tuple[int, int]:
+    """Have both descriptors closed if *made* is left without `pop_all`."""
+    for fd in ends:
+        made.callback(os.close, fd)
+    return ends
+
+
+def _socketpair() -> tuple[int, int]:
+    one, other = socket.socketpair()
+    return one.detach(), other.detach()
 
 
 def _shared_memory(size: int) -> int:

@@ -28,7 +28,8 @@ class Session:
     def meet(self, era: int, protocol: str, params: bytes, now: float) -> None:
         """Learn who the client is: recall its lists, and let the worker connect the backends."""
         peer, registry = self._shared.state.peer, self._shared.registry
-        members = mcp.members_of(Raw(params))
+        # Nested as deep as can just be read in one place, it may be too deep in another.
+        members = mcp.members_or_none(Raw(params)) or {}
         info = mcp.members_or_none(members.get("clientInfo")) or {}
         capabilities = members.get("capabilities", Raw(b"{}"))
         peer.era, peer.protocol, peer.params = era, protocol, params

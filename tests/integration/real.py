@@ -58,7 +58,7 @@ def answering(client: RawClient, folder: Path) -> RawClient:
     return client
 
 
-TIMES = re.compile(r"\d{4}-\d{2}-\d{2}T[\d:.]+(Z|[+-]\d\d:\d\d)|\d\d:\d\d:\d\d")
+TIMES = re.compile(r"\d{4}-\d{2}-\d{2}T[\d:.]+(Z|[+-]\d\d:\d\d)|\d{1,2}:\d\d:\d\d( [AP]M)?")
 
 
 def without_times(result: Mapping[str, Any]) -> Any:

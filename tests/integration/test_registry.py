@@ -97,12 +97,15 @@ class TestSlowBackend:
         assert min(seconds) < 0.35, f"from process start to tools/list: {seconds}"
 
     def test_the_first_list_waits_no_longer_than_set(self, home: RelayHome) -> None:
-        """first_list_wait_seconds, with a backend that never gets ready."""
-        backends = {"a": fixture_backend(), "never": fixture_backend("--start-delay", "600")}
-        with started(home, configuration(backends, first_list_wait_seconds=0.5)) as relay:
+        """first_list_wait_seconds; who comes later is announced, who never comes harms nobody."""
+        late = fixture_backend("--start-delay", "1")
+        backends = {"late": late, "never": fixture_backend("--start-delay", "600")}
+        with started(home, configuration(backends, first_list_wait_seconds=0.1)) as relay:
             elapsed = stopwatch()
-            assert "a__echo" in names(relay.client.list_all("tools"))
+            assert names(relay.client.list_all("tools")) == ["relay__status"]
             assert elapsed() < 3.0, "the default is 4 s"
+            relay.client.wait_notification(TOOLS_CHANGED)
+            assert "late__echo" in names(relay.client.list_all("tools"))
 
     def test_it_does_not_wait_once_all_are_there(self, home: RelayHome) -> None:
         """The wait is a bound and not a delay."""

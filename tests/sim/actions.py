@@ -301,7 +301,7 @@ def while_passes(world: World) -> None:
 
 
 def oversleep(world: World) -> None:
-    world.sleep(world.dice.pick((2.0, 60.0, 8 * 3600.0)))
+    world.oversleep(world.dice.pick((2.0, 60.0, 8 * 3600.0)))
 
 
 WEIGHTS: dict[Action, float] = {

@@ -24,6 +24,9 @@ TRACE_LINES = 40
 LATE_SECONDS_MAX = 0.5
 """How late a busy loop may come; later is `Overslept`."""
 
+IMMEDIATE_MAX = 4
+"""How often a deadline may lead to another at the same instant; a back-off may be nothing."""
+
 # What the core may say about processes to a worker that is gone; the adapter skips it.
 TO_THE_GONE = (v1.Spawned, v1.SpawnRefused, v1.Exited, v1.Retire)
 
@@ -128,7 +131,7 @@ class World:
                 self._deadline()
         self._move(max(0.0, until - self.now))
 
-    def sleep(self, seconds: float) -> None:
+    def oversleep(self, seconds: float) -> None:
         """Stop everything, as SIGSTOP or a suspended machine does."""
         deadline = self.relay.next_deadline()
         if deadline is None:
@@ -145,9 +148,13 @@ class World:
         self.awake += seconds
 
     def _deadline(self) -> None:
-        self.happen(events.DeadlinePassed())
-        after = self.relay.next_deadline()
-        must(after is None or after > self.now, f"a deadline {after} that is passed already")
+        after: float | None = None
+        for _ in range(IMMEDIATE_MAX):
+            self.happen(events.DeadlinePassed())
+            after = self.relay.next_deadline()
+            if after is None or after > self.now or self.exited:
+                return
+        raise Violation(f"the deadline {after} is passed again and again")
 
     # ---- the end ----------------------------------------------------------------------------
 

@@ -31,7 +31,8 @@ def test_enabled_and_disabled_together_are_one_key_too_many(loaded) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("60000", 60.0), ("1500", 1.5), ("604800000", 604800.0), ("null", None)]
+    ("text", "seconds"),
+    [("60000", 60.0), ("1500", 1.5), ("1000", 1.0), ("604800000", 604800.0), ("null", None)],
 )
 def test_timeout_is_in_milliseconds(loaded, text: str, seconds: float | None) -> None:
     got = loaded(f"backends: {{a: {{command: x, timeout: {text}}}}}")
