@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -220,8 +220,17 @@ def test_history_and_report_tell_what_happened(relay: Relay) -> None:
     assert failed.startswith(f"# Swap {instance}-2: failed\n") and "/releases/bad" in failed
 
 
-def test_a_client_that_leaves_in_the_middle_ends_the_wait(home: RelayHome) -> None:
-    """The relay is gone, and so it is told within seconds."""
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (Relay.stop, "swap failed after"),
+        (Relay.kill, "Which version serves now is not known; before it was: "),
+    ],
+)
+def test_a_relay_that_ends_in_the_middle_ends_the_wait(
+    home: RelayHome, end: Callable[[Relay], object], said: str
+) -> None:
+    """With its client it says so itself; killed it cannot, and that is told within seconds."""
     with Relay(config("fx", probation_seconds=60), home=home) as relay:
         relay.client.initialize()
         wait_until(lambda: relay.status()["health"] == "ok", SECONDS_MAX, "healthy")
@@ -229,10 +238,10 @@ def test_a_client_that_leaves_in_the_middle_ends_the_wait(home: RelayHome) -> No
         waiting = threading.Thread(target=lambda: ended.append(relay.relayctl("swap")))
         waiting.start()
         wait_until(lambda: active(relay)["generation"] == 2, SECONDS_MAX, "the cut-over")
-        relay.stop()
+        end(relay)
         waiting.join(SECONDS_MAX)
     assert ended[0].returncode == 1
-    assert "Which version serves now is not known" in ended[0].stdout
+    assert said in ended[0].stdout
 
 
 def test_a_relay_that_is_stopped_in_the_middle_is_noticed(home: RelayHome) -> None:
