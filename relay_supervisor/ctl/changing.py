@@ -123,7 +123,7 @@ def change_one(
                     progress.step(prefix + phase.words())
                 tick(phase)
     except (RelayLost, ValueError) as error:
-        return _failed(relay, Failure("lost", f"it {error}"))
+        return _failed(relay, Failure("lost", str(error)))
     raise AssertionError("a conversation ends with an answer or an exception")
 
 

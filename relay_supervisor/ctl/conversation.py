@@ -57,7 +57,7 @@ def converse(path: str, request: Request) -> Generator[Reply | None]:
                 continue
             yield None
             if time.monotonic() >= end:
-                raise RelayLost(f"gave no final answer within {CONVERSATION_SECONDS_MAX:g} s")
+                raise RelayLost(f"it gave no final answer within {CONVERSATION_SECONDS_MAX:g} s")
             if time.monotonic() >= probe_at:
                 _probe(path)
                 probe_at = time.monotonic() + PROBE_SECONDS
@@ -68,11 +68,11 @@ def _begin(connection: socket.socket, path: str, request: Request) -> None:
     try:
         connection.connect(path)
     except (ConnectionRefusedError, FileNotFoundError):
-        raise RelayLost("has ended") from None
+        raise RelayLost("it has ended") from None
     except (BlockingIOError, TimeoutError):
-        raise RelayLost("cannot be reached, its queue is full: stopped or hung") from None
+        raise RelayLost("it cannot be reached, its queue is full: stopped or hung") from None
     except OSError as error:
-        raise RelayLost(f"cannot be reached: {error.strerror}") from error
+        raise RelayLost(f"it cannot be reached: {error.strerror}") from error
     # A relay that refuses the connection closes it at once, but has said why before that.
     with contextlib.suppress(OSError):
         connection.sendall(encode(request))
@@ -92,14 +92,14 @@ def _read(connection: socket.socket) -> bytes | None:
     except OSError:
         data = b""
     if not data:
-        raise RelayLost("closed the connection without a final answer: it ended, or was killed")
+        raise RelayLost("it closed the connection without a final answer: it ended, or was killed")
     return data
 
 
 def _lines(reader: LineReader, data: bytes) -> list[bytes]:
     lines = reader.feed(data)
     if reader.oversized:
-        raise RelayLost(f"sent a line over {client.REPLY_BYTES_MAX} bytes")
+        raise RelayLost(f"it sent a line over {client.REPLY_BYTES_MAX} bytes")
     return lines
 
 
@@ -118,6 +118,6 @@ def _probe(path: str) -> None:
     """
     answers = client.ask_all([path], Request("status"), client.ANSWER_SECONDS_MAX)
     if not answers:
-        raise RelayLost("has ended")
+        raise RelayLost("it has ended")
     if answers[0].result is None:
-        raise RelayLost(f"does not answer any more: {answers[0].trouble}")
+        raise RelayLost(f"it does not answer any more: {answers[0].trouble}")
