@@ -3,293 +3,12 @@
 An action looks at the world and does one thing, or nothing where there is nothing to do it to.
 """
 
-import json
 from collections.abc import Callable
 
-import msgspec
-
-from relay_supervisor.core import events
-from relay_supervisor.wire import cache, v1
-from tests.sim.client import KEYS, META, OWN, ROUTED
-from tests.sim.model import Worker, must
+from tests.sim import client_actions, worker_actions
 from tests.sim.world import World
-from tests.unit.relay_supervisor.core.driver import BODY
 
 Action = Callable[[World], None]
-
-BACKENDS = [v1.BackendInfo("files", "stdio"), v1.BackendInfo("slow", "stdio", 5.0)]
-QUESTIONS = ("elicitation/create", "roots/list", "sampling/createMessage", "tools/call")
-PROTOCOLS = ("2024-11-05", "2025-03-26", "2025-03-26", "2025-11-25", "2099-01-01")
-
-
-def initialize(world: World) -> None:
-    key = world.dice.pick([key for key in KEYS if key not in world.client.open] or ["again"])
-    capabilities = {"elicitation": {}, "roots": {}} if world.dice.chance(0.8) else {}
-    protocol = world.dice.pick(PROTOCOLS)
-    params = {"protocolVersion": protocol, "capabilities": capabilities}
-    world.client.write(world.client.ask(key, "initialize", params))
-
-
-def initialized(world: World) -> None:
-    world.client.ready = True
-    world.client.write({"jsonrpc": "2.0", "method": "notifications/initialized"})
-
-
-def call(world: World) -> None:
-    method = "tools/call" if world.dice.chance(0.6) else world.dice.pick(ROUTED)
-    world.client.write(world.client.request(method, modern=world.dice.chance(0.3)))
-
-
-def ask_relay(world: World) -> None:
-    request = world.client.request(world.dice.pick(OWN), modern=world.dice.chance(0.5))
-    world.client.write(request)
-
-
-def batch(world: World) -> None:
-    methods = [
-        world.dice.pick((*ROUTED, "ping", "tools/list", "tools/call"))
-        for _ in range(world.dice.rng.randint(1, 5))
-    ]
-    allowed = world.core.peer.protocol == "2025-03-26"
-    world.client.batch(methods, allowed=allowed, modern=world.dice.chance(0.2))
-
-
-def rubbish(world: World) -> None:
-    world.client.rubbish()
-
-
-def too_long(world: World) -> None:
-    world.client.nulls += 1
-    world.happen(events.ClientLineTooLong(1 << 20))
-    must(world.client.nulls == 0, "a line that was too long was not answered")
-
-
-def cancel(world: World) -> None:
-    known = [*world.client.open, *KEYS[:3]]
-    world.client.cancel(world.dice.pick(known))
-
-
-def notify(world: World) -> None:
-    methods = ("notifications/roots/list_changed", "notifications/progress", "notifications/x")
-    world.client.write({"jsonrpc": "2.0", "method": world.dice.pick(methods)})
-
-
-def answer_question(world: World) -> None:
-    open_ones = sorted(world.client.questions)
-    number = world.dice.pick([*open_ones, *open_ones, 999, "1"])
-    world.client.questions.discard(number)
-    members = {"result": {"roots": []}} if world.dice.chance(0.7) else {"error": {"code": 1}}
-    world.client.write({"jsonrpc": "2.0", "id": number, **members})
-
-
-def control(world: World) -> None:
-    world.control()
-
-
-# ---- workers and their backends -----------------------------------------------------------------
-
-
-def awake_worker(world: World) -> Worker | None:
-    """The newest worker, if its pipe is open and it may speak."""
-    worker = world.workers.get(max(world.workers, default=0))
-    return worker if worker is not None and worker.open and worker.phase != "new" else None
-
-
-def serving_worker(world: World) -> Worker | None:
-    """The newest worker, if it is configured."""
-    worker = awake_worker(world)
-    return worker if worker is not None and worker.phase == "configured" else None
-
-
-def come_up(world: World) -> None:
-    worker = awake_worker(world)
-    if worker is None:
-        return
-    if worker.phase == "called":
-        world.welcome(worker, nonce=worker.nonce if world.dice.chance(0.95) else "wrong")
-    elif worker.phase == "welcomed":
-        worker.phase = "configured"
-        limits = v1.Limits(
-            queue_requests_max=world.dice.pick((1, 3, 256)),
-            queue_bytes_max=world.dice.pick((200, 1 << 20)),
-            queue_wait_seconds=world.dice.pick((0.3, 3.3, 10.0)),
-            retained_bytes_max=world.dice.pick((300, 1 << 20)),
-            requests_in_flight_max=world.dice.pick((4, 10_000)),
-        )
-        world.frame(worker, v1.Configured(BACKENDS, limits), b"Use it.")
-
-
-def catalogue(world: World) -> None:
-    if (worker := serving_worker(world)) is None:
-        return
-    count = world.dice.rng.randint(0, 2)
-    body = cache.Body(tools=BODY.tools[:count], resources=BODY.resources[: world.dice.pick((0, 1))])
-    message = v1.Catalogue(f"d{count}{len(body.resources)}", settled=world.dice.chance(0.7))
-    world.frame(worker, message, cache.encode_body(body))
-
-
-def reply(world: World) -> None:
-    """Answer a call; where the client still wants it, it gets just that."""
-    worker = serving_worker(world)
-    if worker is None or not worker.calls:
-        return
-    number = world.dice.pick(worker.calls)
-    sent = worker.calls.pop(number)
-    worker.answered.append(number)
-    asked = [a for a in world.client.open.values() if a.marker == sent.marker and a.marker]
-    before = len(world.client.received)
-    if world.dice.chance(0.8):
-        members = msgspec.json.encode({"result": {"call": number, "marker": sent.marker}})[1:]
-        world.frame(worker, v1.Reply(number, v1.OUTCOME_RESULT), members)
-    else:
-        members = b'"error":{"code":1,"message":"of the backend"}}'
-        world.frame(worker, v1.Reply(number, v1.OUTCOME_BACKEND_ERROR), members)
-    told = world.client.received[before:]
-    must(len(asked) == 1, f"{sent} was cancelled, and the worker not told")
-    if not asked[0].batch:
-        must([answer.get("id") for answer in told] == [asked[0].key], f"{sent}: client got {told}")
-
-
-def reply_again(world: World) -> None:
-    """Answer what is answered, or was never asked: nobody may notice."""
-    if (worker := serving_worker(world)) is None:
-        return
-    number = world.dice.pick([*worker.answered[-5:], 10**9])
-    unheard(world, worker, v1.Reply(number, v1.OUTCOME_RESULT), b'"result":{}}')
-
-
-def progress(world: World) -> None:
-    worker = serving_worker(world)
-    if worker is None:
-        return
-    if not worker.calls or world.dice.chance(0.3):
-        number = world.dice.pick([*worker.answered[-5:], 10**9])
-        unheard(world, worker, v1.Progress(number), b'{"progress":1}')
-    else:
-        number = world.dice.pick(worker.calls)
-        world.frame(worker, v1.Progress(number), b'{"progress":1}')
-
-
-def routed(world: World) -> None:
-    """Say whose call it is; for one that is answered, nobody may notice."""
-    if (worker := serving_worker(world)) is None:
-        return
-    number = world.dice.pick([*worker.calls, *worker.answered[-5:], 10**9])
-    message = v1.Routed(number, world.dice.pick(("files", "slow", "unheard of")))
-    unheard(world, worker, message, b"")
-
-
-def unheard(world: World, worker: Worker, message: v1.Message, payload: bytes) -> None:
-    """Send what must change nothing."""
-    event = events.WorkerFrame(worker.generation, v1.encode(message), payload)
-    must(world.happen(event) == [], f"{message} of generation {worker.generation} was heard")
-
-
-def late_frame(world: World) -> None:
-    """What a lost worker still had in its pipe: nobody may notice."""
-    gone = [w for w in world.workers.values() if not w.open and w.phase == "lost"]
-    if not gone:
-        return
-    worker = world.dice.pick(gone)
-    number = world.dice.pick([*worker.calls, *worker.answered, 1])
-    message, payload = world.dice.pick(
-        (
-            (v1.Reply(number, v1.OUTCOME_RESULT), b'"result":{}}'),
-            (v1.Catalogue("late", settled=True), cache.encode_body(cache.Body())),
-            (v1.StatusRequest(1), b""),
-            (v1.BackendRequest("files", b"1", 1, "roots/list"), b""),
-            (v1.Configured([], v1.Limits()), b""),
-        )
-    )
-    unheard(world, worker, message, payload)
-
-
-def report(world: World) -> None:
-    if (worker := serving_worker(world)) is None:
-        return
-    uri = b'{"uri":"file:///a"}'
-    message, payload = world.dice.pick(
-        (
-            (v1.BackendState("files", "ready", 1), b""),
-            (v1.LearnedLists("files", "h"), b"lists"),
-            (v1.Notification("files", "notifications/message"), b'{"level":"info","data":1}'),
-            (v1.Notification("files", "notifications/resources/updated"), uri),
-            (v1.StatusRequest(7), b""),
-            (v1.Pong(1), b""),
-        )
-    )
-    world.frame(worker, message, payload)
-
-
-def ready(world: World) -> None:
-    if (worker := serving_worker(world)) is not None:
-        world.frame(worker, v1.Ready(worker.generation, worker.nonce))
-
-
-def question(world: World) -> None:
-    """A backend asks the client."""
-    if (worker := serving_worker(world)) is None:
-        return
-    worker.tokens += 1
-    backend_id = b'"g%d-%d"' % (worker.generation, worker.tokens)
-    pid = world.dice.pick([*world.children])
-    worker.asks[backend_id] = pid
-    method = world.dice.pick(QUESTIONS)
-    world.frame(worker, v1.BackendRequest("files", backend_id, pid, method), b'{"message":"?"}')
-
-
-def withdraw(world: World) -> None:
-    worker = serving_worker(world)
-    if worker is None or not worker.asks:
-        return
-    backend_id = world.dice.pick(worker.asks)
-    pid = worker.asks.pop(backend_id)
-    payload = world.dice.pick((b"", b'{"reason":"late"}', b"[]"))
-    world.frame(worker, v1.BackendCancel("files", backend_id, pid), payload)
-
-
-def spawn(world: World) -> None:
-    if (worker := serving_worker(world)) is None or len(world.children) > 20:
-        return
-    worker.tokens += 1
-    worker.spawns.add(worker.tokens)
-    name = world.dice.pick(("files", "slow"))
-    world.frame(worker, v1.Spawn(worker.tokens, name, ["server"], {}, "/project"))
-
-
-def stop_backend(world: World) -> None:
-    worker = serving_worker(world)
-    if worker is None:
-        return
-    child = world.dice.pick(world.children.values())
-    world.frame(worker, v1.StopBackend(world.dice.pick(("files", "slow")), child.pid))
-
-
-def die(world: World) -> None:
-    """Any child ends by itself."""
-    if world.children:
-        child = world.dice.pick(world.children.values())
-        world.die(child, world.dice.pick((0, 1, 64, -9, -11)))
-
-
-def break_pipe(world: World) -> None:
-    """The newest worker closes its pipe, or says what nobody understands."""
-    if (worker := awake_worker(world)) is None:
-        return
-    if world.dice.chance(0.5):
-        world.happen(events.WorkerPipeFailed(worker.generation, "it closed its pipe"))
-    else:
-        header = world.dice.pick((b"", b"\xc1", b"\x91\x44", b"\x92\x46\xa1\xff", b"\x91" * 3000))
-        world.happen(events.WorkerFrame(worker.generation, header, b""))
-
-
-def newer_message(world: World) -> None:
-    if (worker := serving_worker(world)) is not None:
-        header = msgspec.msgpack.encode([200, {"new": json.dumps(META)}])
-        world.happen(events.WorkerFrame(worker.generation, header, b""))
-
-
-# ---- time ---------------------------------------------------------------------------------------
 
 
 def moment(world: World) -> None:
@@ -305,38 +24,45 @@ def oversleep(world: World) -> None:
 
 
 WEIGHTS: dict[Action, float] = {
-    initialize: 0.5,
-    initialized: 0.5,
-    call: 8,
-    ask_relay: 4,
-    batch: 2,
-    rubbish: 1,
-    too_long: 0.3,
-    cancel: 3,
-    notify: 0.5,
-    answer_question: 2,
-    control: 0.3,
-    come_up: 4,
-    catalogue: 1.5,
-    reply: 8,
-    reply_again: 0.7,
-    progress: 2,
-    routed: 1,
-    late_frame: 0.7,
-    report: 1,
-    ready: 0.1,
-    question: 1.5,
-    withdraw: 0.5,
-    spawn: 0.7,
-    stop_backend: 0.3,
-    die: 0.3,
-    break_pipe: 0.15,
-    newer_message: 0.3,
+    client_actions.initialize: 0.5,
+    client_actions.initialized: 0.5,
+    client_actions.call: 8,
+    client_actions.ask_relay: 4,
+    client_actions.batch: 2,
+    client_actions.rubbish: 1,
+    client_actions.too_long: 0.3,
+    client_actions.cancel: 3,
+    client_actions.notify: 0.5,
+    client_actions.answer_question: 2,
+    client_actions.control: 0.3,
+    worker_actions.come_up: 4,
+    worker_actions.catalogue: 1.5,
+    worker_actions.reply: 8,
+    worker_actions.reply_again: 0.7,
+    worker_actions.progress: 2,
+    worker_actions.routed: 1,
+    worker_actions.late_frame: 0.7,
+    worker_actions.report: 1,
+    worker_actions.ready: 0.1,
+    worker_actions.question: 1.5,
+    worker_actions.withdraw: 0.5,
+    worker_actions.spawn: 0.7,
+    worker_actions.stop_backend: 0.3,
+    worker_actions.die: 0.3,
+    worker_actions.break_pipe: 0.15,
+    worker_actions.newer_message: 0.3,
     moment: 3,
     while_passes: 1,
     oversleep: 0.1,
 }
 """How often each action is taken, before a run's own taste."""
 
-NEVER_OFF: tuple[Action, ...] = (initialize, call, come_up, reply, moment, while_passes)
+NEVER_OFF: tuple[Action, ...] = (
+    client_actions.initialize,
+    client_actions.call,
+    worker_actions.come_up,
+    worker_actions.reply,
+    moment,
+    while_passes,
+)
 """Without these a run would say nothing."""

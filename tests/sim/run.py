@@ -2,8 +2,9 @@
 
 from relay_supervisor.core import events
 from relay_supervisor.core.state import Phase
-from tests.sim.actions import NEVER_OFF, WEIGHTS, come_up, reply, serving_worker
+from tests.sim.actions import NEVER_OFF, WEIGHTS
 from tests.sim.model import must
+from tests.sim.worker_actions import come_up, reply, serving_worker
 from tests.sim.world import World
 
 STEPS_MIN, STEPS_MAX = 20, 400
