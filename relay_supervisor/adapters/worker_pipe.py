@@ -151,8 +151,10 @@ class WorkerPipe:
         """The worker is dead and all is read; its stderr is read on to its end."""
         self.hang_up()
         self._stop_reading()
-        os.close(self._in)
-        os.close(self.ledger)
+        if self._in >= 0:
+            os.close(self._in)
+            os.close(self.ledger)
+            self._in = self.ledger = -1
 
     def _stop_reading(self) -> None:
         self._reading = False

@@ -3,7 +3,6 @@
 Memory figures are left null: relayctl, which may use psutil, fills them in.
 """
 
-import time
 from typing import Final
 
 import msgspec
@@ -14,7 +13,7 @@ from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import Backend, Counts, State
 from relay_supervisor.core.swap_record import Swap
 from relay_supervisor.core.workers import WorkersState
-from relay_supervisor.wire import cache, v1
+from relay_supervisor.wire import cache, control_v1, v1
 
 _ERAS: Final = {v1.LEGACY: "legacy", v1.MODERN: "modern", None: None}
 _BROKEN: Final = ("failed", "backing_off", "restarting", "lost")
@@ -90,7 +89,7 @@ def _last_swap(swap: Swap | None, epoch: float) -> dict[str, object] | None:
     """*epoch* is the wall clock when the core's clock was at 0."""
     if swap is None:
         return None
-    began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch + swap.began))
+    began = control_v1.timestamp(epoch + swap.began)
     return {
         "outcome": swap.outcome.value if swap.outcome else "probation",
         "from": swap.labels.get("from", {}).get("build"),

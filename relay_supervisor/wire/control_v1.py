@@ -5,6 +5,7 @@ One request per connection, one JSON object per line in both directions, so that
 `done` true. Unknown fields are skipped, an unknown `op` is refused by name.
 """
 
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -43,6 +44,11 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     done: bool
     result: msgspec.Raw = NO_RESULT
     error: Failure | None = None
+
+
+def timestamp(epoch_seconds: float) -> str:
+    """Return a time of the wall clock as relayctl shows it: RFC 3339, UTC, whole seconds."""
+    return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 _request = msgspec.json.Decoder(Request)

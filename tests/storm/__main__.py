@@ -24,6 +24,7 @@ from tests.storm.load import Load, Tally
 
 BACKENDS: Final = ("one", "two", "three")
 SWAP_SECONDS_MIN: Final = 0.3
+KILL_SECONDS_MAX: Final = 1.5
 GROWTH_BYTES_MAX: Final = 16 << 20
 SETTLE_SECONDS: Final = 30.0
 
@@ -34,12 +35,15 @@ def status(relay: Relay) -> dict[str, Any]:
 
 
 class Disturbance:
-    """Does something to the relay again and again, in a thread of its own."""
+    """Does something to the relay again and again, in a thread of its own. *pause* says for how
+    many seconds to wait before each time.
+    """
 
-    def __init__(self, once: Callable[[], bool]) -> None:
+    def __init__(self, once: Callable[[], bool], pause: Callable[[], float]) -> None:
         self.done = 0
         self.refused: list[str] = []
         self._once = once
+        self._pause = pause
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -52,13 +56,11 @@ class Disturbance:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.is_set():
-            begun = time.monotonic()
+        while not self._stop.wait(self._pause()):
             try:
                 self.done += self._once()
             except (OSError, ValueError, LookupError) as error:
                 self.refused.append(repr(error))
-            self._stop.wait(max(0.0, begun + SWAP_SECONDS_MIN - time.monotonic()))
 
 
 def swapper(relay: Relay) -> Callable[[], bool]:
@@ -73,12 +75,10 @@ def swapper(relay: Relay) -> Callable[[], bool]:
     return once
 
 
-def killer(relay: Relay, seed: int) -> Callable[[], bool]:
-    """Kills the active worker at random times."""
-    chance = random.Random(seed)
+def killer(relay: Relay) -> Callable[[], bool]:
+    """Kills the active worker."""
 
     def once() -> bool:
-        time.sleep(chance.uniform(0.5, 1.5))
         (pid,) = relay.worker_pids("active")
         os.kill(pid, signal.SIGKILL)
         return True
@@ -107,8 +107,11 @@ def run(mode: str, seconds: float, seed: int) -> dict[str, Any]:
             quiet.run(time.monotonic() + seconds / 4)
             memory, fds = resident_bytes(relay.pid), open_fds(relay.pid)
             storm = Load(relay.client, list(BACKENDS), seed + 1)
-            once = swapper(relay) if mode == "swap" else killer(relay, seed)
-            with Disturbance(once) as disturbance:
+            once = swapper(relay) if mode == "swap" else killer(relay)
+            chance = random.Random(seed)
+            longest = SWAP_SECONDS_MIN if mode == "swap" else KILL_SECONDS_MAX
+            pause = lambda: chance.uniform(SWAP_SECONDS_MIN, longest)  # noqa: E731
+            with Disturbance(once, pause) as disturbance:
                 storm.run(time.monotonic() + seconds)
             wait_until(
                 lambda: len(status(relay)["workers"]) == 1, SETTLE_SECONDS, "one worker is left"

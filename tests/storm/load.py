@@ -113,6 +113,6 @@ class Load:
             judge(self.client.response(request, ANSWER_SECONDS))
 
     def twice(self, log: Path) -> list[str]:
-        """Return the tags that ran more than once, and those answered with a result that never ran."""
+        """Return the tags that ran more than once, and those answered that never ran."""
         runs = Counter(entry["tag"] for entry in side_effects(log))
         return [tag for tag, times in runs.items() if times > 1] + sorted(self.done - set(runs))

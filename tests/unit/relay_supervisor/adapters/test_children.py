@@ -246,14 +246,16 @@ def test_a_worker_is_this_python_with_its_descriptors_and_nothing_of_the_project
     monkeypatch.setattr(sys, "executable", str(python))
     read, write = os.pipe()
     extra, kept = os.pipe()
-    pid = children.spawn_worker((extra, kept), write)
-    for fd in (write, extra, kept):
+    ledger, _ = memory = os.pipe()
+    pid = children.spawn_worker(str(python), (extra, kept), ledger, write)
+    assert not os.get_inheritable(ledger), "ours alone again"
+    for fd in (write, extra, kept, *memory):
         os.close(fd)
     said = read_to_end(read).decode().split("\n", 1)
     os.close(read)
     dead = dict[int, int]()
     wait_until(lambda: dead.update(children.reap()) or pid in dead, SECONDS)
-    assert said[0] == f"-P -m relay_worker --fds {extra},{kept}"
+    assert said[0] == f"-P -m relay_worker --fds {extra},{kept} --ledger {ledger}"
     assert {"0", "1", "2", str(extra), str(kept)} <= set(said[1].split())
     assert str(read) not in said[1].split()
 

@@ -9,7 +9,7 @@ import pytest
 
 from relay_supervisor.adapters.loop import Loop
 from relay_supervisor.adapters.worker_pipe import WorkerPipe
-from relay_supervisor.core.events import AnyEvent, WorkerFrame, WorkerPipeFailed
+from relay_supervisor.core.events import AnyEvent, WorkerFrame, WorkerPipeClosed, WorkerPipeFailed
 from relay_supervisor.wire.framing import PREFIX, FrameReader, prefix
 from tests.unit.relay_supervisor.adapters.descriptors import (
     open_fds,
@@ -109,7 +109,7 @@ def test_a_worker_that_closes_its_pipe_has_failed_once(worker: Worker) -> None:
     os.close(worker.write)
     worker.write = os.open(os.devnull, os.O_WRONLY)
     assert worker.turn() == [WorkerFrame(3, b"last", b"")]
-    assert worker.turn() == [WorkerPipeFailed(3, "it closed its pipe")]
+    assert worker.turn() == [WorkerPipeClosed(3)]
     assert worker.turn() == []
 
 
@@ -179,7 +179,7 @@ def test_a_dead_worker_is_found_by_its_silence_and_not_by_writing(worker: Worker
     worker.pipe.flush()
     worker.pipe.send(b"again", b"")
     worker.pipe.flush()
-    assert [type(event) for event in worker.turn()] == [WorkerPipeFailed]
+    assert [type(event) for event in worker.turn()] == [WorkerPipeClosed]
 
 
 def test_a_worker_that_dies_while_much_is_unwritten_does_not_keep_the_loop_busy(

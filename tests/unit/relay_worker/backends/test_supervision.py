@@ -2,40 +2,16 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from relay_supervisor.wire import v1
-from relay_worker.backends import backoff
 from relay_worker.backends.base import State
-from relay_worker.backends.surroundings import Policy
 from tests.unit.relay_worker.backends.stage import Stage
 
-POLICY = Policy(
-    frame_bytes_max=100_000,
-    list_timeout_seconds=30.0,
-    restart_delay_seconds=1.0,
-    restart_delay_max_seconds=4.0,
-    restart_reset_seconds=60.0,
-    restart_attempts_max=3,
-)
 Make = Callable[..., Stage]
-
-
-@pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    monkeypatch.setattr(backoff.random, "uniform", lambda _low, high: high)
-    made: list[Stage] = []
-
-    def make(**plan: Any) -> Stage:
-        made.append(Stage(monkeypatch, POLICY, **plan))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def test_from_the_client_to_ready(stage: Make) -> None:
@@ -342,79 +318,3 @@ def test_level_subscriptions_and_pause_outlive_a_process(stage: Make) -> None:
     one.backend.pause(paused=False)
     one.turn()
     assert one.backend.state is State.READY
-
-
-def test_messages_both_ways(stage: Make) -> None:
-    one = stage(client=False)
-    one.introduce(sampling={}, roots={})
-    process = one.connect()
-    process.heard()
-    one.backend.call(7, "tools/call", b'{"a":1}')
-    one.backend.cancel(7, b'{"requestId":7}')
-    one.backend.cancel(7, b'{"requestId":7}')
-    process.say(id=7, result={})
-    process.say(id="q", method="sampling/createMessage", params={})
-    process.say(method="notifications/progress", params={"progressToken": 7, "progress": 1})
-    one.turn()
-    assert one.told == [("asked", process.pid, b'"q"', "sampling/createMessage", b"")]
-    one.backend.answer(process.pid, b'"q"', b'"result":{}}')
-    one.backend.answer(process.pid + 1, b'"q"', b'"result":{}}')
-    one.backend.notify("notifications/roots/list_changed", b"", "roots")
-    one.backend.notify("notifications/x", b"{}", "elicitation")
-    one.turn()
-    assert [(m.get("method"), m.get("id")) for m in process.heard()] == [
-        ("tools/call", 7),
-        ("notifications/cancelled", None),
-        (None, "q"),
-        ("notifications/roots/list_changed", None),
-    ]
-
-
-def test_the_last_lines_of_stderr_are_in_the_trouble(stage: Make) -> None:
-    one = stage()
-    process = one.start_process()
-    lines = b"".join(b"line %d\n" % number for number in range(20))
-    os.write(process.stderr, lines)
-    one.exit(1)
-    assert one.backend.trouble == (
-        "Backend 'fix' is not ready (backing_off): it exited with status 1\n"
-        "Its last lines on stderr:\nline 15\nline 16\nline 17\nline 18\nline 19"
-    )
-    assert ("stderr", lines) in one.told
-
-
-def test_a_list_that_is_not_answered_is_given_up_in_time(stage: Make) -> None:
-    one = stage()
-    process = one.connect()
-    process.heard()
-    process.say(method="notifications/tools/list_changed")
-    one.turn()
-    assert [message["method"] for message in process.heard()] == ["tools/list"]
-    one.wait(31)
-    process.say(method="notifications/tools/list_changed")
-    one.turn()
-    (request,) = process.heard()
-    process.say(id=request["id"], result={"tools": [1]})
-    one.turn()
-    assert one.backend.lists is not None and one.backend.lists.tools == [b"1"]
-    one.wait(100)
-    assert one.backend.state is State.READY
-
-
-def test_an_oversized_reply_is_told_by_its_id_or_by_there_being_one_call(stage: Make) -> None:
-    one = stage()
-    process = one.connect()
-    process.heard()
-    for call in (7, 8, 9):
-        one.backend.call(call, "tools/call", b"{}")
-    junk = "x" * 30_000
-
-    process.say_in_pieces(one.turn, id=8, result=[junk] * 5)
-    process.say_in_pieces(one.turn, result=[junk] * 5, id=7)
-    process.say_in_pieces(one.turn, id="other", result=[junk] * 5)
-    assert [told for told in one.told if told[0] == "unusable"] == [
-        ("unusable", 8),
-        ("unusable", 7),
-        ("unusable", 9),
-    ]
-    assert one.backend.skipped_lines == 3

@@ -1,0 +1,178 @@
+"""What a worker says to the supervisor, version 1. Add-only. See `v1` for the words used here."""
+
+import msgspec
+
+from relay_supervisor.wire.v1_message import Message
+
+
+class BackendInfo(Message, frozen=True):
+    """A backend as configured; `kind` is stdio, http, sse, llm or builtin."""
+
+    name: str
+    kind: str
+    call_timeout_seconds: float | None = None
+    fingerprint: str = ""
+    """Changes with whatever the configuration says of this backend."""
+
+
+class Limits(Message, frozen=True):
+    """Settings of the configuration that the supervisor keeps."""
+
+    queue_requests_max: int = 256
+    queue_bytes_max: int = 8 << 20
+    queue_wait_seconds: float = 10.0
+    first_list_wait_seconds: float = 4.0
+    frame_bytes_max: int = 64 << 20
+    retained_bytes_max: int = 256 << 20
+    requests_in_flight_max: int = 10_000
+    drain_seconds: float = 30.0
+    drain_max_seconds: float = 600.0
+    probation_seconds: float = 10.0
+    probation_calls: int = 20
+    ready_seconds_max: float = 60.0
+
+
+class Configured(Message, frozen=True, tag=65):
+    """The configuration is read: what is valid of it. Payload: the `instructions` text, UTF-8."""
+
+    backends: list[BackendInfo]
+    limits: Limits
+    problems: list[str] = msgspec.field(default_factory=list)
+    broken: bool = False
+    """Nothing of the configuration could be used, though there is one."""
+    config_digest: str = ""
+
+
+class Catalogue(Message, frozen=True, tag=66):
+    """What the client is to see from now on. Payload: `wire.cache.Body`, msgpack.
+
+    `settled`: no backend that is to be learned is still on its way, so nothing is known missing.
+    """
+
+    digest: str
+    settled: bool
+
+
+class LearnedLists(Message, frozen=True, tag=67):
+    """The raw lists of one backend, to be kept for the next worker. Payload: the worker's own
+    format; the supervisor does not look into it.
+    """
+
+    backend: str
+    spec_hash: str
+
+
+class Reply(Message, frozen=True, tag=68):
+    """The answer to a call. Payload: members. `outcome` is one of `OUTCOME_…`."""
+
+    call: int
+    outcome: int
+
+
+class Progress(Message, frozen=True, tag=69):
+    """Progress of a call. Payload: params without `progressToken`."""
+
+    call: int
+
+
+class Notification(Message, frozen=True, tag=70):
+    """A backend's notification for the client. Payload: params."""
+
+    backend: str
+    method: str
+
+
+class BackendRequest(Message, frozen=True, tag=71):
+    """A backend asks the client (sampling, elicitation, roots). Payload: params. `id` is its raw
+    JSON-RPC id and `pid` the process that asked; both come back in `ClientAnswer`.
+    """
+
+    backend: str
+    id: bytes
+    pid: int
+    method: str
+
+
+class BackendCancel(Message, frozen=True, tag=72):
+    """A backend withdraws a `BackendRequest`. Payload: the params of its notification."""
+
+    backend: str
+    id: bytes
+    pid: int
+
+
+class Spawn(Message, frozen=True, tag=73):
+    """Start a backend: in a session of its own, its pipe ends passed back."""
+
+    token: int
+    backend: str
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str
+
+
+class StopBackend(Message, frozen=True, tag=74):
+    """End a backend: close its stdin, then TERM, then KILL its process group."""
+
+    backend: str
+    pid: int
+
+
+class BackendState(Message, frozen=True, tag=75):
+    """A backend as it is now, for `status`. `state` is a `relay_worker` word such as `ready`."""
+
+    backend: str
+    state: str
+    pid: int | None = None
+    tools: int = 0
+    restarts: int = 0
+    last_error: str | None = None
+    skipped_lines: int = 0
+
+
+class StatusRequest(Message, frozen=True, tag=76):
+    """A tool of the relay's own wants the status; answered with `StatusReply`."""
+
+    token: int
+
+
+class Ready(Message, frozen=True, tag=77):
+    """The catalogue is built and the checks have passed; the nonce is `Hello`'s."""
+
+    generation: int
+    nonce: str
+
+
+class Pong(Message, frozen=True, tag=78):
+    """Answer to `Ping`."""
+
+    token: int
+
+
+class ConfigRead(Message, frozen=True, tag=79):
+    """The configuration file as the worker read it: the snapshot of its generation from now on.
+    Payload: the file's bytes.
+    """
+
+
+class CheckResult(Message, frozen=True):
+    """How one of the configured checks went; `detail` says why it failed."""
+
+    tool: str
+    ok: bool
+    seconds: float
+    detail: str = ""
+
+
+class Checked(Message, frozen=True, tag=80):
+    """All configured checks have run: before `Ready` (token 0), or as `RunChecks` asked."""
+
+    token: int
+    results: list[CheckResult]
+
+
+class Routed(Message, frozen=True, tag=81):
+    """A call that said `tell` is on its way to this backend."""
+
+    call: int
+    backend: str
