@@ -96,6 +96,7 @@ class Supervisor:
             on_request=lambda c, line: self._on(events.ControlRequested(c, line)),
             log=lambda text: self._log.write("warning", text),
         )
+        children.keep_descriptors()
         if not children.adopt_orphans():
             self._log.write("debug", "this system lets orphans of backends go to init")
 
@@ -135,15 +136,18 @@ class Supervisor:
     def _turn(self) -> None:
         deadline = _earlier(self._relay.next_deadline(), self._control.next_deadline())
         wait = None if deadline is None else max(0.0, deadline - time.monotonic())
-        self._loop.turn(wait)
-        if deadline is not None and (now := time.monotonic()) >= deadline:
-            # What came in time is served first: a wait that a SIGSTOP outlasted returns without
-            # another look at what is ready.
-            self._loop.turn(0.0)
-            if now - deadline > OVERSLEPT_SECONDS:
-                self._on(events.Overslept(now - deadline))
+        ready = self._loop.wait(wait)
+        late = -1.0 if deadline is None else time.monotonic() - deadline
+        if late >= 0.0:
+            if late > OVERSLEPT_SECONDS:
+                self._on(events.Overslept(late))  # before anything else is timed
+            # What came in time is served before the deadline: a wait that a SIGSTOP outlasted
+            # returns without another look at what is ready.
+            self._loop.serve(ready or self._loop.wait(0.0))
             self._on(events.DeadlinePassed())
-            self._control.expire(now)
+            self._control.expire(time.monotonic())
+        else:
+            self._loop.serve(ready)
         self._flush()
 
     def _on(self, event: events.AnyEvent) -> None:

@@ -6,6 +6,7 @@ go through /bin/sh as an exec shim: what may block (changing to a directory, fin
 a dead network drive) then happens in the child.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -28,7 +29,17 @@ DEFAULT_SIGNALS: Final = (
 )
 """Python ignores the first two, and children would inherit that."""
 
+STDERR: Final = 2
+
 PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+def keep_descriptors() -> None:
+    """Let no child inherit what the client has left open for us by mistake."""
+    for name in os.listdir("/dev/fd"):
+        with contextlib.suppress(OSError, ValueError):
+            if (fd := int(name)) > STDERR:
+                os.set_inheritable(fd, False)
 
 
 class Pipes(msgspec.Struct):

@@ -112,6 +112,9 @@ class ClientStdio:
         if not data:
             self._ended = True
             self._heed()
+            for line in self._lines.feed(NEWLINE):  # the last line may lack its own
+                if line:
+                    self._on_event(ClientLine(line))
             self._on_event(ClientClosed())
             return
         self._read_bytes = READ_BYTES_MAX if len(data) == self._read_bytes else READ_BYTES

@@ -57,9 +57,16 @@ class Loop:
 
     def turn(self, seconds: float | None) -> None:
         """Wait at most *seconds* (None: for ever), and serve whoever is ready."""
-        ready = self._poll(0.0 if self._files else seconds)
-        if self._files:
-            ready = [*ready, *self._files.items()]
+        self.serve(self.wait(seconds))
+
+    def wait(self, seconds: float | None) -> list[tuple[int, int]]:
+        """Wait at most *seconds* (None: for ever); return who is ready, for `serve`."""
+        if not self._files:
+            return self._poll(seconds)
+        return [*self._poll(0.0), *self._files.items()]
+
+    def serve(self, ready: list[tuple[int, int]]) -> None:
+        """Serve those that `wait` found ready."""
         for fd, events in ready:
             owner = self._owners.get(fd)  # an owner served before may have closed this one
             if owner is not None:

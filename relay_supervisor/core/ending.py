@@ -15,6 +15,13 @@ STOP_SECONDS_MAX: Final = 1.0
 """After the end has begun we exit at the latest after this, whatever is left."""
 
 
+_WHY: Final = {
+    Pace.HURRIED: "the client has gone",
+    Pace.URGENT: "a signal asks for it",
+    Pace.AT_ONCE: "signals ask for it",
+}
+
+
 class Ending:
     """Whether, and how fast, the relay is ending."""
 
@@ -40,6 +47,7 @@ class Ending:
             return
         shared = self._shared
         if self.pace is None:
+            shared.out.log("info", f"the relay ends: {_WHY[pace]}")
             shared.timers.clear("respawn")
             shared.timers.set("stop", now + STOP_SECONDS_MAX)
             for number in shared.workers.state.generations:

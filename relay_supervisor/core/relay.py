@@ -181,7 +181,10 @@ class Relay:
     def _start(self, event: events.Started, now: float) -> None:
         self.shared.state.started = now
         self.recovery.respawn(now)
-        self.shared.out.journal("started", build=self.shared.workers.identity.build)
+        me = self.shared.workers.identity
+        self.shared.out.journal("started", build=me.build)
+        text = f"relay {me.instance} (version {me.build}, pid {me.pid}) starts: {me.config_path}"
+        self.shared.out.log("info", text)
 
     def _respawn(self, now: float) -> None:
         if self.ending.pace is None and self.shared.workers.nobody():

@@ -42,6 +42,8 @@ class Session:
             registry.recall(snapshot)
         if peer.met is None:  # a second handshake makes nobody wait longer
             peer.met = now
+        text = f"the client is {peer.name} {peer.version}, protocol {protocol}"
+        self._shared.out.log("info", text)
         self.await_first_lists(now)
         for generation in self._shared.workers.state.generations.values():
             if generation.offer.configured and generation.state not in GONE:

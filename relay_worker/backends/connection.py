@@ -216,16 +216,19 @@ class Connection:
                 "backend writes something else than MCP to its stdout; it is skipped",
                 backend=self._backend.name,
             )
+        self._count_skipped(pieces)
+
+    def _count_skipped(self, pieces: int) -> None:
         self.skipped_lines += pieces
         self._watcher.changed(self._backend)
 
     def _oversized(self, head: bytes, tail: bytes) -> None:
-        self._skipped(1)
+        self._count_skipped(1)
         named = self._named(head, tail)
         if not named and len(self.in_flight) == 1:
             named = set(self.in_flight)
-        if not self._give_up(named, OVERSIZED):
-            self._log.error("oversized line of a backend skipped", backend=self._backend.name)
+        self._log.warning(f"a line of this backend {OVERSIZED}", backend=self._backend.name)
+        self._give_up(named, OVERSIZED)
 
     def _unreadable(self, head: bytes, tail: bytes) -> None:
         """A line was skipped: if it is what is left of a reply, its call waits for nothing."""

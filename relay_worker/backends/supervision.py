@@ -240,6 +240,7 @@ class StdioBackend:
             self._around.send(v1.Spawn(self._token, self.name, argv, plan.env, plan.cwd))
         except (CommandError, FrameTooLarge) as error:
             self._note(str(error))
+            self._log_down()
             self._back_off.failures += 1
             self._advance(Event.GIVEN_UP)
             return
@@ -263,6 +264,7 @@ class StdioBackend:
             return
         self._error = None
         self._advance(Event.CONNECTED)
+        self._around.log.info("backend is ready", backend=self.name, tools=len(lists.tools))
         self._back_off.ready(self._loop.now)
         if self._plan.idle_stop_seconds:
             self._timer = self._loop.after(self._plan.idle_stop_seconds, self._stop_if_idle)
@@ -319,12 +321,15 @@ class StdioBackend:
             self._host.unread(self, unread, reason)
 
     def _try_later(self) -> None:
-        self._around.log.warning(f"backend is down: {self._error}", backend=self.name)
+        self._log_down()
         delay = self._back_off.fell(self._loop.now)
         if delay is None:
             self._advance(Event.GIVEN_UP)
         else:
             self._timer = self._loop.after(delay, self._retry)
+
+    def _log_down(self) -> None:
+        self._around.log.warning(f"backend is down: {self._error}", backend=self.name)
 
     def _retry(self) -> None:
         self._advance(Event.RETRY)

@@ -16,9 +16,7 @@ import msgspec
 
 from relay_worker.config.model import BackendSpec, Kind, LlmSpec
 from relay_worker.config.problems import PROBLEMS_MAX, KeyPath, key_text, shown_key
-
-SECRET_CHARS_MIN: Final = 4
-"""Shorter values are not hidden in logs: they occur everywhere and protect nothing."""
+from relay_worker.log import SECRET_CHARS_MIN
 
 HARMLESS: Final = re.compile(
     "HOME|USER|LOGNAME|PATH|PWD|SHELL|TERM|LANG|TMPDIR|XDG_[A-Z_]+|CLAUDE_PROJECT_DIR"

@@ -1,5 +1,6 @@
 """Calls in flight under a storm: which answers are right, which are honest, which are neither."""
 
+import itertools
 import random
 import time
 from collections import Counter
@@ -29,7 +30,7 @@ class Tally:
     def gap(self) -> float:
         """The longest time without any answer, in seconds."""
         times = sorted(self.times)
-        return max((b - a for a, b in zip(times, times[1:], strict=False)), default=0.0)
+        return max((b - a for a, b in itertools.pairwise(times)), default=0.0)
 
     def percentile(self, share: float) -> float:
         """A percentile of the latencies, in seconds."""
