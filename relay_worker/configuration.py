@@ -18,12 +18,9 @@ from relay_supervisor.wire import v1
 from relay_worker.config.expand import ExpandedSpec, expand
 from relay_worker.config.load import Loaded, embedded, load, load_bytes
 from relay_worker.config.locate import distrust
-from relay_worker.config.model import Config
+from relay_worker.config.model import RUNNABLE_KINDS, Config
 from relay_worker.config.problems import Problem, Severity
 from relay_worker.fingerprints import fingerprints
-
-KINDS: Final = frozenset({"stdio"})
-"""Kinds of backends that this release can run."""
 
 DIGEST_CHARS: Final = 16
 DEFAULT_DIGEST: Final = "default"
@@ -63,7 +60,7 @@ def read(message: v1.Configure, snapshot: bytes) -> Settings:
     }
     backends = {}
     for name, spec in loaded.config.backends.items():
-        if spec.kind in KINDS or not spec.enabled:
+        if spec.kind in RUNNABLE_KINDS or not spec.enabled:
             backends[name] = spec
         else:
             unusable[name] = f"backends of the kind {spec.kind} are not supported by this version"

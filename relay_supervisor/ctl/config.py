@@ -8,6 +8,7 @@ import click
 from relay_supervisor.ctl.words import clean, count
 from relay_worker.config.load import Loaded, load_located
 from relay_worker.config.locate import locate
+from relay_worker.config.model import RUNNABLE_KINDS
 from relay_worker.config.problems import Severity
 
 
@@ -58,8 +59,11 @@ def _verdict(loaded: Loaded, errors: int) -> str:
     """Say in one line whether the file can be used, and for what."""
     if loaded.broken:
         return f"{loaded.path} cannot be used: a running relay goes on with what it has."
-    names = [clean(name) for name, spec in loaded.config.backends.items() if spec.enabled]
+    enabled = {name: spec.kind for name, spec in loaded.config.backends.items() if spec.enabled}
+    names = [clean(name) for name, kind in enabled.items() if kind in RUNNABLE_KINDS]
     usable = f"{count(len(names), 'backend')} enabled" + (f": {', '.join(names)}" if names else "")
+    if idle := [f"{clean(n)} ({k})" for n, k in enabled.items() if k not in RUNNABLE_KINDS]:
+        usable += f"; of a kind that this version does not run: {', '.join(idle)}"
     if not errors:
         return f"{loaded.path} is valid; {usable}"
     return f"{loaded.path} has {count(errors, 'error')}; the rest would run, {usable}"

@@ -37,7 +37,7 @@ from relay_supervisor.ctl.words import (
     seconds,
 )
 
-PIPE_COLUMNS: Final = 160
+PIPE_COLUMNS: Final = 4096
 """Where nobody sees the width, long lines are left alone; COLUMNS sets another."""
 
 DIGEST_CHARS: Final = 8

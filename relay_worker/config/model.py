@@ -24,6 +24,9 @@ FULL_NAME_CHARS_MAX: Final = 64
 """Longest full tool name that every client and model API accepts."""
 
 Kind = Literal["stdio", "http", "sse", "llm"]
+RUNNABLE_KINDS: Final = frozenset({"stdio"})
+"""Kinds of backends that this release can run; the others are read and checked only."""
+
 Seconds = Annotated[float, Meta(ge=0, le=SECONDS_MAX)]
 PositiveSeconds = Annotated[float, Meta(ge=0.1, le=SECONDS_MAX)]
 NonEmpty = Annotated[str, Meta(min_length=1)]
