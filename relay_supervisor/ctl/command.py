@@ -19,6 +19,11 @@ TAIL_LINES_MAX: Final = 15
 
 LINE_BYTES_MAX: Final = 64 << 10
 
+END_SECONDS_MAX: Final = 5.0
+"""How long the end of killed processes is waited for; more only if the disk hangs."""
+
+END_POLL_SECONDS: Final = 0.01
+
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -43,8 +48,31 @@ def run(
     Raises:
         CommandFailed: it could not be started, failed, or took longer than *seconds_max*.
     """
+    tail: deque[str] = deque(maxlen=TAIL_LINES_MAX)
+    process = None
     try:
-        process = subprocess.Popen(
+        with _signals_held_back():
+            process = _start(argv, env, cwd, keep)
+        assert process.stdout is not None
+        for line in _lines(process.stdout.fileno(), time.monotonic() + seconds_max):
+            tail.append(line)
+            on_line(line)
+        status = process.wait()
+    except TimeoutError:
+        raise CommandFailed("\n".join([*tail, f"It took over {seconds_max:g} s."])) from None
+    finally:
+        if process is not None:
+            _end(process)
+    if status:
+        raise CommandFailed("\n".join(tail) or f"{argv[0]} ended with status {status}")
+    return list(tail)
+
+
+def _start(
+    argv: Sequence[str], env: Mapping[str, str], cwd: Path, keep: Sequence[int]
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -56,24 +84,53 @@ def run(
         )
     except OSError as error:
         raise CommandFailed(f"{argv[0]} cannot be started: {error.strerror}") from error
-    tail: deque[str] = deque(maxlen=TAIL_LINES_MAX)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Leave nothing of a program behind: whatever it has started is of its process group."""
     try:
-        assert process.stdout is not None
-        for line in _lines(process.stdout.fileno(), time.monotonic() + seconds_max):
-            tail.append(line)
-            on_line(line)
-        status = process.wait()
-    except TimeoutError:
-        raise CommandFailed("\n".join([*tail, f"It took over {seconds_max:g} s."])) from None
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass  # all of it has ended
+    else:
+        # A killed process may still end a system call, such as making the directory that its
+        # parent is about to remove.
         process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
-    if status:
-        raise CommandFailed("\n".join(tail) or f"{argv[0]} ended with status {status}")
-    return list(tail)
+        until = time.monotonic() + END_SECONDS_MAX
+        while _lives(process.pid) and time.monotonic() < until:
+            time.sleep(END_POLL_SECONDS)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _lives(group: int) -> bool:
+    """Tell whether a process of the group still runs; a zombie does nothing any more."""
+    import psutil  # noqa: PLC0415 - slow to import, and seldom wanted
+
+    for process in psutil.process_iter(["status"]):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
+                return True
+    return False
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Let signals wait: one within Popen would leave a child that nobody knows of."""
+    caught: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, *_ENDING)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if caught:
+            signal.raise_signal(caught[0])
 
 
 @contextlib.contextmanager

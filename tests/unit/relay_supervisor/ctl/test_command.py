@@ -2,14 +2,16 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from relay_supervisor.ctl.command import CommandFailed, run, tidy_at_signals
-from tests.harness.processes import alive, wait_until
+from tests.harness.processes import alive
 
 Line = Callable[[str], None]
 
@@ -57,7 +59,7 @@ def test_it_has_a_limit_and_takes_its_children_along() -> None:
     )
     with pytest.raises(CommandFailed, match=r"over 0\.7 s"):
         python(program, lambda line: pids.append(int(line)), seconds_max=0.7)
-    wait_until(lambda: not alive(pids[0]), 10, "the grandchild's end")
+    assert not alive(pids[0])
 
 
 def test_an_interruption_takes_it_along() -> None:
@@ -72,6 +74,23 @@ def test_an_interruption_takes_it_along() -> None:
         python("import os, signal; print(os.getpid(), flush=True); signal.pause()", interrupt)
     assert not alive(pids[0])
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_interruption_while_it_is_being_started_takes_it_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def interrupted(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        started.append(popen(*args, **options))
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    with pytest.raises(KeyboardInterrupt), tidy_at_signals():
+        python("import signal; signal.pause()")
+    assert started[0].returncode == -signal.SIGKILL
 
 
 def test_it_inherits_what_it_is_to_keep_and_nothing_else() -> None:
