@@ -14,7 +14,7 @@ PYTHON ?=
 NPM_INSTALL := npm install --no-audit --no-fund --no-package-lock --loglevel=error \
 	--fetch-retries=1 --fetch-timeout=120000
 
-.PHONY: help setup demo test lint format types bench node clean
+.PHONY: help setup demo test lint format types bench storm node clean
 
 help:
 	@echo "make demo    a real MCP client session on your terminal"
@@ -22,6 +22,7 @@ help:
 	@echo "make lint    ruff: rules and format      make format   let ruff repair both"
 	@echo "make types   mypy --strict"
 	@echo "make bench   the relay beside the floor and an SDK relay"
+	@echo "make storm   swaps, then kills, under load; prints figures"
 	@echo "make setup   only the environment        make clean    remove all that was made"
 
 setup: $(STAMP)
@@ -45,6 +46,9 @@ types: $(STAMP)
 
 bench: $(STAMP)
 	@$(PY) -m tests.bench $(ARGS)
+
+storm: $(STAMP)
+	@$(PY) -m tests.storm $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(NODE) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
