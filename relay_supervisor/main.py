@@ -61,8 +61,12 @@ class Supervisor:
         self._status: int | None = None
         instance = self._instance = os.urandom(4).hex()
         snapshot = read_config(config.config_path)
-        base = cache.key(snapshot or b"", config.project.encode(errors="surrogateescape"))
+        project = config.project.encode(errors="surrogateescape")
         cache_dir = os.path.join(config.state_dir, "cache")
+
+        def base(configuration: bytes) -> str:
+            return cache.key(configuration, project)
+
         identity = Identity(
             instance=instance,
             build=__version__,
@@ -77,8 +81,8 @@ class Supervisor:
         )
         self._relay = Relay(
             identity,
-            read_snapshots(cache_dir, base),
-            lambda variant: os.path.join(cache_dir, f"{base}.{variant}.cache"),
+            read_snapshots(cache_dir, base(snapshot or b"")),
+            lambda conf, variant: os.path.join(cache_dir, f"{base(conf)}.{variant}.cache"),
             int.from_bytes(os.urandom(8), "big") | 1,
             Source(*_release(config.state_dir), config=snapshot),
         )
@@ -96,6 +100,8 @@ class Supervisor:
             on_request=lambda c, line: self._on(events.ControlRequested(c, line)),
             log=lambda text: self._log.write("warning", text),
         )
+        for problem in config.problems:
+            self._log.write("warning", problem)
         children.keep_descriptors()
         if not children.adopt_orphans():
             self._log.write("debug", "this system lets orphans of backends go to init")
@@ -281,13 +287,21 @@ def run() -> NoReturn:
         if wanted.show_help or wanted.show_version:
             sys.stdout.write(arguments.HELP if wanted.show_help else f"mcp-relay {__version__}\n")
             sys.exit(0)
-        config = settings.from_environment(os.environ, os.getcwd(), os.getuid(), wanted.config)
+        config = settings.from_environment(os.environ, _cwd(), os.getuid(), wanted.config)
     except ConfigurationError as error:
         sys.stderr.write(f"mcp-relay: {error}\n")
         sys.exit(EXIT_USAGE)
     status = Supervisor(config).run()
     # Not sys.exit: nothing registered by anybody may delay the end.
     os._exit(status)
+
+
+def _cwd() -> str:
+    """Return the working directory; a client may start us in one that was deleted."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return os.path.expanduser("~")
 
 
 def _release(state_dir: str) -> tuple[str, str]:

@@ -33,16 +33,17 @@ class Settings(msgspec.Struct, frozen=True):
     runtime_dir: str
     log_level: LogLevel
     log_format: LogFormat
+    problems: tuple[str, ...] = ()
+    """What was not understood, and what is done instead."""
 
 
 def from_environment(
     environ: Mapping[str, str], cwd: str, uid: int, config: str | None = None
 ) -> Settings:
-    """Return the settings; *config* is the path of the command line.
-
-    Raises:
-        ConfigurationError: a value is not one of those allowed.
+    """Return the settings; *config* is the path of the command line. A value that is not understood
+    must not keep the client from its server: the default is used, and a problem noted.
     """
+    problems: list[str] = []
     home = environ.get("HOME") or os.path.expanduser("~")
     explicit = config or environ.get("RELAY_CONFIG")
     config_home = _absolute(environ.get("XDG_CONFIG_HOME")) or os.path.join(home, ".config")
@@ -57,8 +58,9 @@ def from_environment(
         if environ.get("RELAY_STATE_DIR")
         else os.path.join(state_home, "relay"),
         runtime_dir=runtime_dir(environ, uid, cwd),
-        log_level=_choice(environ, "RELAY_LOG_LEVEL", _LEVELS, "info"),
-        log_format=_choice(environ, "RELAY_LOG_FORMAT", _FORMATS, "text"),
+        log_level=_choice(environ, "RELAY_LOG_LEVEL", _LEVELS, "info", problems),
+        log_format=_choice(environ, "RELAY_LOG_FORMAT", _FORMATS, "text", problems),
+        problems=tuple(problems),
     )
 
 
@@ -110,12 +112,17 @@ def _absolute(path: str | None) -> str | None:
 
 
 def _choice(
-    environ: Mapping[str, str], name: str, allowed: tuple[_Word, ...], default: _Word
+    environ: Mapping[str, str],
+    name: str,
+    allowed: tuple[_Word, ...],
+    default: _Word,
+    problems: list[str],
 ) -> _Word:
     value = environ.get(name, "").lower() or default
     for choice in allowed:
         if choice == value:
             return choice
-    raise ConfigurationError(
-        f"{name}={environ[name]!r} is not understood; it can be {', '.join(allowed)}"
-    )
+    known = ", ".join(allowed)
+    fault = f"{name}={environ[name]!r} is not understood; it can be {known}"
+    problems.append(f"{fault}; {default} is used")
+    return default

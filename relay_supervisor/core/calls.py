@@ -76,7 +76,7 @@ class Calls:
             )
         held = self._open.waiting(Phase.HELD)
         if len(held) >= limits.queue_requests_max:
-            return self._refuse(request, "queue_requests_max", limits.queue_requests_max)
+            return self._refuse(request, "queue_max_requests", limits.queue_requests_max)
         if held and sum(len(r.params) for r in held) + size > limits.queue_bytes_max:
             return self._refuse(request, "queue_bytes_max", limits.queue_bytes_max)
         return self._hold(request, now)
@@ -101,7 +101,7 @@ class Calls:
                 self.fail(
                     request,
                     f"Relay: no worker came up within {limit:g} s (queue_wait_seconds), so this "
-                    "was not carried out. The relay goes on trying; see `relayctl status`.",
+                    f"was not carried out. The relay goes on trying. {self._state.worker_trouble}",
                 )
         if held := self._open.waiting(Phase.HELD):
             self._timers.set("held", min(r.held_since for r in held) + limit)

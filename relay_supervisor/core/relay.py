@@ -42,7 +42,7 @@ class Relay:
         self,
         identity: Identity,
         snapshots: Mapping[str, bytes],
-        cache_path: Callable[[str], str],
+        cache_path: Callable[[bytes, str], str],
         seed: int,
         first: Source,
     ) -> None:
@@ -52,7 +52,7 @@ class Relay:
             identity: what the relay knows of itself.
             first: what the first generation is made of.
             snapshots: cache files read at the start, by the variant of their client.
-            cache_path: gives the path of the cache file for a variant.
+            cache_path: gives the path of the cache file for a configuration's bytes and a variant.
             seed: for nonces and back-off, not 0; the same seed gives the same run.
         """
         self.shared = shared = Shared(identity, seed)
@@ -235,6 +235,8 @@ class Relay:
         if generation is None or generation.state in GONE:
             return
         self.shared.workers.fail(generation, reason)
+        if self.shared.workers.state.active is None:
+            self.shared.state.worker_trouble = f"the worker failed: {reason}"
         self.asks.lose(generation=number)
         self.backends.lost(number, now)
         self.drains.gone(number)
@@ -310,7 +312,8 @@ class Relay:
 
 
 def _how_it_ended(event: events.ProcessExited) -> str:
-    words = f": {event.words}" if event.words and event.status else ""
     if event.status < 0:
-        return f"it was ended by signal {-event.status}{words}"
+        return f"it was ended by signal {-event.status}"
+    # Who exits by himself says why; last is then the line with the exception.
+    words = f": {event.words}" if event.words and event.status else ""
     return f"it exited with status {event.status}{words}"

@@ -34,6 +34,7 @@ class Serving:
         offer, shared = generation.offer, self._shared
         state = shared.state
         state.limits = offer.limits
+        state.worker_trouble = ""
         state.problems, state.broken = offer.problems, offer.broken
         shared.out.put(LimitLines(offer.limits.frame_bytes_max))
         if "first lists" in shared.timers.at:

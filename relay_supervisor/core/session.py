@@ -4,6 +4,7 @@ The supervisor alone has met the client; what a worker must know of it is replay
 """
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from msgspec import Raw
 
@@ -12,12 +13,17 @@ from relay_supervisor.core.generation import GONE, Generation
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.wire import cache, v1
 
+FIRST_WORD_SECONDS: Final = 0.25
+
 
 class Session:
     """The session with the client, as far as workers depend on it."""
 
     def __init__(
-        self, shared: Shared, snapshots: Mapping[str, bytes], cache_path: Callable[[str], str]
+        self,
+        shared: Shared,
+        snapshots: Mapping[str, bytes],
+        cache_path: Callable[[bytes, str], str],
     ) -> None:
         """See `Relay` for *snapshots* and *cache_path*."""
         self._shared = shared
@@ -57,7 +63,7 @@ class Session:
         for lists in self._shared.registry.lists.values():
             message = v1.KnownLists(lists.backend, lists.spec_hash)
             worker(generation.number, message, lists.payload)
-        path = self._cache_path(self._variant)
+        path = self._cache_path(generation.source.config or b"", self._variant)
         session = v1.Session(peer.era, peer.protocol, path, peer.log_level)
         worker(generation.number, session, peer.params)
         if uris := peer.subscriptions():
@@ -68,5 +74,6 @@ class Session:
         met = self._shared.state.peer.met
         if met is not None and not self._shared.registry.servable:
             wait = self._shared.state.limits.first_list_wait_seconds
-            # Never in the past: that would look as if the loop had overslept.
-            self._shared.timers.set("first lists", max(now, met + wait))
+            # Never in the past, which would look as if the loop had overslept; and a worker that
+            # has only just come up gets a moment to say what it knows.
+            self._shared.timers.set("first lists", max(now + FIRST_WORD_SECONDS, met + wait))

@@ -151,6 +151,8 @@ class State(msgspec.Struct):
     limits: v1.Limits = msgspec.field(default_factory=v1.Limits)
     problems: list[str] = []
     broken: bool = False
+    worker_trouble: str = ""
+    """Why the last worker failed, until one serves again."""
     last_call: int = 0
     last_ask: int = 0
     last_batch: int = 0

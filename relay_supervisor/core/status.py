@@ -54,7 +54,7 @@ def instance(shared: Shared, swap: Swap | None, now: float, *, degraded: bool) -
             "backends": [_backend(backend) for backend in state.backends.values()],
             "last_swap": _last_swap(swap, identity.started_at - state.started),
             "config_path": identity.config_path,
-            "problems": state.problems,
+            "problems": [*state.problems, *filter(None, [state.worker_trouble])],
         }
     )
 

@@ -110,6 +110,7 @@ class Swaps:
         if connection is not None:
             (swap.watchers if wait else swap.no_wait).append(connection)
         swap.labels["from"] = label(active)
+        swap.labels["to"] = {"release": source.release}  # more is known when it has spoken
         self._shared.timers.clear("respawn")  # the candidate takes over, whoever died
         if self._crowded():
             self._phase(swap, "waiting", now, f"{DRAINERS_MAX} old workers are not done yet")
@@ -157,7 +158,8 @@ class Swaps:
         if not swap.force and (reason := self._refusals.reason(generation)) is not None:
             text = f"this version failed before ({reason}); --force takes it all the same"
             self._abandon_candidate(text, now)
-        elif self._shared.workers.active() is None:
+        elif self._shared.workers.active() is None or self._shared.state.peer.era is None:
+            # Nobody serves, or nobody is there to be served: nothing to judge it by.
             self._cut_over(swap, generation, now)
 
     def check_gate(self, now: float) -> None:

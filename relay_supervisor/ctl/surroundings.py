@@ -4,7 +4,6 @@ import os
 
 import click
 
-from relay_supervisor.errors import ConfigurationError
 from relay_supervisor.settings import Settings, from_environment
 
 
@@ -14,7 +13,7 @@ def settings(config: str | None = None) -> Settings:
     Raises:
         click.ClickException: a variable of the environment has a value that is not allowed.
     """
-    try:
-        return from_environment(os.environ, os.getcwd(), os.getuid(), config)
-    except ConfigurationError as error:
-        raise click.ClickException(str(error)) from error
+    found = from_environment(os.environ, os.getcwd(), os.getuid(), config)
+    if found.problems:
+        raise click.ClickException("; ".join(found.problems))
+    return found

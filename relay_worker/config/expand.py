@@ -35,7 +35,7 @@ _REFERENCE: Final = re.compile(
     re.VERBOSE,
 )
 _SECRET_NAME: Final = re.compile(
-    r"key|token|secret|passw|pwd|auth|cookie|credential", re.IGNORECASE
+    r"key|token|secret|pass|pwd|^pw$|auth|cookie|credential", re.IGNORECASE
 )
 _URL: Final = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 

@@ -23,7 +23,7 @@ IGNORED: Final = {
     "oauth": "The relay does not log in by itself; use headers with a token.",
     "headersHelper": "Use headers with ${VAR}.",
     "envFile": "Put the variables into env, or into the client's environment.",
-    "dev": "Restart with relayctl backend restart.",
+    "dev": "Changes are taken up by relayctl swap.",
     "gallery": "It has no effect here.",
     "version": "It has no effect here.",
     "description": "It has no effect here.",

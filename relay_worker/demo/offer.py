@@ -8,7 +8,7 @@ README: Final = """\
 This text is the resource demo://readme of Relay's demo backend.
 
 Relay stands between an MCP client and any number of MCP servers. You see this one because no
-configuration was found; name your own servers in relay.yaml, or with `relayctl backend add`.
+configuration was found; name your own servers in relay.yaml; `relayctl config path` says where.
 """
 
 TOOLS: Final[list[dict[str, Any]]] = [

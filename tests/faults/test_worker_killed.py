@@ -83,12 +83,14 @@ def test_calls_made_while_no_worker_is_up_wait_for_the_next() -> None:
 
 
 def test_a_worker_killed_over_and_over_costs_answers_but_nothing_else(tmp_path: Path) -> None:
-    """Five times, with calls before and after each: every one answered, none of them twice."""
+    """Four times (a fifth would be a crash loop), with calls before and after each: every one
+    answered, none of them twice.
+    """
     log = tmp_path / "log"
     with Relay({"backends": {"fix": fixture_backend("--log", str(log))}}) as relay:
         all_ready(relay)
         before = tools_bytes(relay)
-        for round_number in range(5):
+        for round_number in range(4):
             calls = [
                 relay.client.start_tool("fix__counter", {"tag": f"{round_number}.{n}"})
                 for n in range(10)
@@ -100,7 +102,7 @@ def test_a_worker_killed_over_and_over_costs_answers_but_nothing_else(tmp_path: 
         assert tools_bytes(relay) == before
         tags = [entry["tag"] for entry in side_effects(log)]
         assert len(tags) == len(set(tags)), "a call ran twice"
-        assert {f"{n}.after" for n in range(5)} <= set(tags)
+        assert {f"{n}.after" for n in range(4)} <= set(tags)
 
 
 def test_what_a_backend_asked_through_a_dead_worker_is_withdrawn() -> None:

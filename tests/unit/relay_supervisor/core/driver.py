@@ -86,7 +86,7 @@ class Driver:
         seed: int = 1,
     ) -> None:
         known = {} if snapshots is None else snapshots
-        self.relay = Relay(identity, known, lambda v: f"/state/cache/{v}", seed, source)
+        self.relay = Relay(identity, known, lambda _, v: f"/state/cache/{v}", seed, source)
         self.state = self.relay.shared.state
         self.now = START
         self.wanted: list[effects.AnyEffect] = []

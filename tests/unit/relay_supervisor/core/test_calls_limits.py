@@ -63,7 +63,7 @@ def test_the_queue_holds_so_many_requests_and_names_the_setting() -> None:
     relay.line(call(1))
     relay.line(call(2))
     answer = relay.ask(call(3))
-    assert answer["id"] == 3 and "queue_requests_max = 2" in text_of(answer)
+    assert answer["id"] == 3 and "queue_max_requests = 2" in text_of(answer)
     assert relay.state.requests.keys() == {1, 2}
 
 

@@ -126,5 +126,5 @@ def test_a_watch_on_a_terminal_redraws_and_leaves_the_last_view() -> None:
 
 
 def test_the_golden_files_are_all_used() -> None:
-    named = {"busy.json", "starting.json", "busy.80.txt", "busy.160.txt", "starting.80.txt"}
+    named = {"busy.json", "starting.json", "busy.80.txt", "busy.4096.txt", "starting.80.txt"}
     assert {path.name for path in Path(GOLDEN).iterdir()} == named
