@@ -7,17 +7,15 @@ its outcome. `prepare → gate → cut over → probation → commit`, and from 
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from relay_supervisor.core.drains import DRAINERS_MAX, Drains
-from relay_supervisor.core.effects import ReplyToControl
 from relay_supervisor.core.gate import Verdict, judge
 from relay_supervisor.core.generation import GONE, Generation, Life, Source, Step
 from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.refusals import Refusals
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.swap_record import Outcome, Swap, checks_of, label
-from relay_supervisor.wire import control_v1, v1
+from relay_supervisor.core.swap_replies import Replies
+from relay_supervisor.wire import v1
 
 RELAY_ERRORS_MAX: Final = 3
 """So many failures of the relay's own, and more than half of the calls, end a probation."""
@@ -44,6 +42,7 @@ class Swaps:
         self._serve = serve
         self._give_up = give_up
         self._refusals = Refusals()
+        self._replies = Replies(shared)
         self._count = 0
         self.warming: Swap | None = None
         self.probation: Swap | None = None
@@ -59,7 +58,7 @@ class Swaps:
     def request(self, connection: int, args: dict[str, object], now: float) -> None:
         """relayctl wants a swap."""
         if self.warming is not None:
-            return self._deny(connection, "busy", "a swap is under way already")
+            return self._replies.deny(connection, "busy", "a swap is under way already")
         committed = self._recovery.state.committed
         python = str(args.get("python") or committed.python)
         release = str(args.get("release") or ("" if args.get("python") else committed.release))
@@ -85,7 +84,7 @@ class Swaps:
             return self._abandon_candidate(reason, now, Outcome.ROLLED_BACK)
         if (source := self._recovery.before(self._shared.workers.active())) is None:
             text = "no earlier version was committed in this session; nothing was changed"
-            return self._deny(connection, "nothing", text)
+            return self._replies.deny(connection, "nothing", text)
         if self.probation is not None:
             self._end(self.probation, Outcome.FAILED, reason, now)
         wait = not args.get("no_wait")
@@ -113,7 +112,9 @@ class Swaps:
         swap.labels["to"] = {"release": source.release}  # more is known when it has spoken
         self._shared.timers.clear("respawn")  # the candidate takes over, whoever died
         if self._crowded():
-            self._phase(swap, "waiting", now, f"{DRAINERS_MAX} old workers are not done yet")
+            self._replies.phase(
+                swap, "waiting", now, f"{DRAINERS_MAX} old workers are not done yet"
+            )
         else:
             self._spawn(swap, now)
 
@@ -131,7 +132,7 @@ class Swaps:
         return Life.ACTIVE in lives and leaving >= DRAINERS_MAX
 
     def _spawn(self, swap: Swap, now: float) -> None:
-        self._phase(swap, "spawning", now)
+        self._replies.phase(swap, "spawning", now)
         swap.new = self._shared.workers.spawn(swap.source, now).number
         limit = self._shared.state.limits.ready_seconds_max
         self._shared.timers.set("candidate", now + limit)
@@ -146,7 +147,7 @@ class Swaps:
         """The candidate speaks our language."""
         if self.warming is not None and self.is_candidate(generation):
             self.warming.labels["to"] = label(generation)
-            self._phase(self.warming, "handshaking", now)
+            self._replies.phase(self.warming, "handshaking", now)
 
     def configured(self, generation: Generation, now: float) -> None:
         """The candidate has read its configuration; with nobody serving it serves at once."""
@@ -154,13 +155,20 @@ class Swaps:
         if swap is None or not self.is_candidate(generation):
             return
         swap.labels["to"] = label(generation)
-        self._phase(swap, "warming", now)
-        if not swap.force and (reason := self._refusals.reason(generation)) is not None:
-            text = f"this version failed before ({reason}); --force takes it all the same"
-            self._abandon_candidate(text, now)
-        elif self._shared.workers.active() is None or self._shared.state.peer.era is None:
+        self._replies.phase(swap, "warming", now)
+        nobody = self._shared.workers.active() is None or self._shared.state.peer.era is None
+        if self._is_welcome(swap, generation, now) and nobody:
             # Nobody serves, or nobody is there to be served: nothing to judge it by.
             self._cut_over(swap, generation, now)
+
+    def _is_welcome(self, swap: Swap, generation: Generation, now: float) -> bool:
+        """End the swap if its candidate failed before; looked at again as it may have meanwhile."""
+        reason = self._refusals.reason(generation)
+        if swap.force or reason is None:
+            return True
+        text = f"this version failed before ({reason}); --force takes it all the same"
+        self._abandon_candidate(text, now)
+        return False
 
     def check_gate(self, now: float) -> None:
         """Something about one of the workers has changed: see whether the candidate may serve."""
@@ -168,8 +176,10 @@ class Swaps:
         generation = self._shared.workers.state.generations.get(swap.new or 0) if swap else None
         if swap is None or generation is None or generation.state is not Life.READY:
             return
+        if not self._is_welcome(swap, generation, now):
+            return
         if not any(name == "ready" for name, _ in swap.phases):
-            self._phase(swap, "ready", now)
+            self._replies.phase(swap, "ready", now)
         verdict = self._judge(generation)
         swap.difference = verdict.difference
         swap.checks = checks_of(generation.offer.checks, "ready")
@@ -234,11 +244,11 @@ class Swaps:
         swap.old = old.number if old is not None else None
         shared.workers.promote(generation)
         self.warming, self.probation = None, swap
-        self._phase(swap, "active", now)
+        self._replies.phase(swap, "active", now)
         self._serve(generation, now)
         no_wait, swap.no_wait = swap.no_wait, []
         for connection in no_wait:
-            self._answer(connection, swap, Outcome.PROBATION, now)
+            self._replies.answer(connection, swap, Outcome.PROBATION, now)
         limits = shared.state.limits
         if limits.probation_seconds <= 0 or limits.probation_calls <= 0:
             self.commit(now)
@@ -347,7 +357,8 @@ class Swaps:
             if swap.new is None:
                 self._spawn(swap, now)
             return
-        if generation.state in (Life.WARMING, Life.READY) and generation.offer.configured:
+        up = generation.state in (Life.WARMING, Life.READY) and generation.offer.configured
+        if up and self._is_welcome(swap, generation, now):
             self._cut_over(swap, generation, now)
 
     # ---- the record ---------------------------------------------------------------------------
@@ -355,7 +366,7 @@ class Swaps:
     def _end(self, swap: Swap, outcome: Outcome, reason: str, now: float) -> None:
         swap.outcome, swap.reason = outcome, reason
         swap.seconds = round(now - swap.began, 3)
-        self._phase(swap, outcome.value, now)
+        self._replies.phase(swap, outcome.value, now)
         if self.warming is swap:
             self.warming = None
             self._shared.timers.clear("candidate")
@@ -369,31 +380,4 @@ class Swaps:
         )
         self._shared.out.journal("swap_ended", **swap.record())
         for connection in (*swap.watchers, *swap.no_wait):
-            self._answer(connection, swap, outcome, now)
-
-    def _phase(self, swap: Swap, name: str, now: float, text: str = "") -> None:
-        seconds = round(now - swap.began, 3)
-        swap.phases.append((name, seconds))
-        self._shared.out.journal("swap_phase", swap=swap.number, phase=name, seconds=seconds)
-        progress = {"phase": name, "seconds": seconds, "text": text}
-        reply = control_v1.Reply(False, msgspec.Raw(msgspec.json.encode(progress)))
-        for connection in (*swap.watchers, *swap.no_wait):
-            self._reply(connection, reply)
-
-    def _answer(self, connection: int, swap: Swap, outcome: Outcome, now: float) -> None:
-        result = swap.record() | {
-            "id": f"{self._shared.workers.identity.instance}-{swap.number}",
-            "outcome": outcome.value,
-            "seconds": round(now - swap.began, 3),
-            "serving": label(self._shared.workers.active()),
-            "tools": swap.difference,
-            "calls_at_cut_over": swap.calls_at_cut_over,
-        }
-        self._reply(connection, control_v1.Reply(True, msgspec.Raw(msgspec.json.encode(result))))
-
-    def _deny(self, connection: int, code: str, text: str) -> None:
-        self._reply(connection, control_v1.Reply(True, error=control_v1.Failure(code, text)))
-
-    def _reply(self, connection: int, reply: control_v1.Reply) -> None:
-        line = control_v1.encode(reply)
-        self._shared.out.put(ReplyToControl(connection, line, reply.done))
+            self._replies.answer(connection, swap, outcome, now)

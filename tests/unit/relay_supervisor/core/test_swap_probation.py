@@ -329,3 +329,20 @@ def test_a_candidate_that_never_served_is_not_refused_next_time() -> None:
     relay.swap()
     relay.candidate(3, build="2.0", digest="two")
     assert relay.active == 3
+
+
+@pytest.mark.parametrize("end", ["ready", "in need"])
+def test_a_pair_that_fails_while_it_is_prepared_again_is_refused_too(end: str) -> None:
+    relay = on_probation()
+    relay.swap()
+    relay.warm(3, build="2.0", digest="two")
+    relay.die(2)
+    assert relay.active == 1 and relay.ended(Outcome.ROLLED_BACK)
+    if end == "ready":
+        relay.ready(3)
+        assert relay.active == 1
+    else:
+        relay.die(1)
+        relay.revive(4)
+        assert relay.active == 4
+    assert relay.ended(Outcome.FAILED, "failed before") and relay.life(3) is Life.FAILED
