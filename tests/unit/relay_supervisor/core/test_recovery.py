@@ -16,6 +16,7 @@ from relay_supervisor.core.recovery import (
     DEATHS_MAX,
     PREVIOUS_MAX,
     PROBE_SECONDS,
+    STEADY_CALLS,
     STEADY_SECONDS,
     WINDOW_SECONDS,
     Condition,
@@ -89,6 +90,25 @@ def test_a_worker_that_served_for_long_has_not_failed_at_its_start() -> None:
     waited = delays(relay, 12, served=STEADY_SECONDS + 1)
     assert max(waited) <= BACKOFF_SECONDS_FIRST + 1e-6
     assert condition(relay) is Condition.WELL
+
+
+@pytest.mark.parametrize("calls", [STEADY_CALLS - 1, STEADY_CALLS])
+def test_a_worker_that_has_answered_so_many_calls_is_no_part_of_a_crash_loop(calls: int) -> None:
+    """One that is killed under load, again and again, is not to blame for it."""
+    relay = Driver()
+    relay.serve()
+    for number in range(1, 3 * DEATHS_MAX):
+        for key in range(calls):
+            relay.line(call(key))
+            relay.reply(relay.one(v1.Call).call, generation=number)
+        relay.client()
+        relay.die(number)
+        follow(relay)
+        if condition(relay) is not Condition.WELL:
+            break
+        relay.hatch(number + 1)
+        relay.configure(number + 1)
+    assert (condition(relay) is Condition.WELL) == (calls == STEADY_CALLS)
 
 
 def test_deaths_far_from_each_other_are_no_crash_loop() -> None:
