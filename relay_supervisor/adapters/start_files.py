@@ -14,7 +14,7 @@ from relay_supervisor.wire import cache
 CONFIG_BYTES_MAX: Final = 1 << 20
 NAME_BYTES_MAX: Final = 256
 SNAPSHOTS_MAX: Final = 8
-"""Cache files of one configuration that are looked at: one for each kind of client."""
+"""Cache files of one configuration that are looked at, the newest: one for each kind of client."""
 
 
 def read_config(path: str) -> bytes | None:
@@ -25,11 +25,12 @@ def read_config(path: str) -> bytes | None:
 def read_snapshots(cache_dir: str, base: str) -> dict[str, bytes]:
     """Return the cache files of the configuration *base* by the variant in their names."""
     try:
-        names = [name for name in os.listdir(cache_dir) if name.startswith(f"{base}.")]
+        with os.scandir(cache_dir) as entries:
+            files = [(e.stat().st_mtime, e.name) for e in entries if e.name.startswith(f"{base}.")]
     except OSError:
         return {}
     found: dict[str, bytes] = {}
-    for name in sorted(names)[:SNAPSHOTS_MAX]:
+    for _, name in sorted(files, reverse=True)[:SNAPSHOTS_MAX]:
         data = _read(os.path.join(cache_dir, name), cache.FILE_BYTES_MAX)
         if data is not None:
             found[name.split(".")[1]] = data

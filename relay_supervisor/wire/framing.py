@@ -122,10 +122,6 @@ class LineReader:
             return kept
         return lines
 
-    def pending(self) -> bytes:
-        """Return the bytes of the line that is not complete yet."""
-        return b"".join(self._parts)
-
     def _hold(self, data: bytes) -> None:
         if self._skipping:
             return

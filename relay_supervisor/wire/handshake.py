@@ -14,9 +14,6 @@ VERSIONS: Final = (1,)
 EXIT_INCOMPATIBLE: Final = 64
 """Exit status of a worker that speaks none of the supervisor's versions."""
 
-EXIT_PERMANENT: Final = 125
-"""Exit status of a worker that must not be started again as it is."""
-
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
     """Supervisor to worker, the first frame: who calls, and what it speaks."""
