@@ -5,7 +5,10 @@ An action looks at the world and does one thing, or nothing where there is nothi
 
 from collections.abc import Callable
 
-from tests.sim import client_actions, worker_actions
+from tests.sim import client_actions as client
+from tests.sim import swap_actions as swaps
+from tests.sim import worker_actions as workers
+from tests.sim.rising import come_up, run_checks
 from tests.sim.world import World
 
 Action = Callable[[World], None]
@@ -24,44 +27,55 @@ def oversleep(world: World) -> None:
 
 
 WEIGHTS: dict[Action, float] = {
-    client_actions.initialize: 0.5,
-    client_actions.initialized: 0.5,
-    client_actions.call: 8,
-    client_actions.ask_relay: 4,
-    client_actions.batch: 2,
-    client_actions.rubbish: 1,
-    client_actions.too_long: 0.3,
-    client_actions.cancel: 3,
-    client_actions.notify: 0.5,
-    client_actions.answer_question: 2,
-    client_actions.control: 0.3,
-    worker_actions.come_up: 4,
-    worker_actions.catalogue: 1.5,
-    worker_actions.reply: 8,
-    worker_actions.reply_again: 0.7,
-    worker_actions.progress: 2,
-    worker_actions.routed: 1,
-    worker_actions.late_frame: 0.7,
-    worker_actions.report: 1,
-    worker_actions.ready: 0.1,
-    worker_actions.question: 1.5,
-    worker_actions.withdraw: 0.5,
-    worker_actions.spawn: 0.7,
-    worker_actions.stop_backend: 0.3,
-    worker_actions.die: 0.3,
-    worker_actions.break_pipe: 0.15,
-    worker_actions.newer_message: 0.3,
+    client.initialize: 0.5,
+    client.initialized: 0.5,
+    client.call: 8,
+    client.ask_relay: 4,
+    client.batch: 1.5,
+    client.rubbish: 0.7,
+    client.too_long: 0.3,
+    client.cancel: 3,
+    client.notify: 0.5,
+    client.answer_question: 2,
+    swaps.swap: 1.2,
+    swaps.rollback: 0.25,
+    swaps.edit_configuration: 0.3,
+    swaps.control: 0.3,
+    swaps.stop_reading: 0.2,
+    come_up: 14,
+    run_checks: 0.5,
+    workers.carry: 5,
+    workers.reply: 8,
+    workers.reply_again: 0.7,
+    workers.meddle: 0.5,
+    workers.progress: 1.5,
+    workers.routed: 0.5,
+    workers.last_words: 0.5,
+    workers.late_frame: 0.7,
+    workers.report: 1,
+    workers.backend_changes: 0.5,
+    workers.drop_a_tool: 0.1,
+    workers.question: 1.2,
+    workers.withdraw: 0.5,
+    workers.spawn: 0.7,
+    workers.stop_backend: 0.3,
+    workers.die: 0.3,
+    workers.active_dies: 0.3,
+    workers.break_pipe: 0.15,
+    workers.stop_worker: 0.15,
+    workers.wake_worker: 0.1,
+    workers.newer_message: 0.3,
     moment: 3,
-    while_passes: 1,
+    while_passes: 1.5,
     oversleep: 0.1,
 }
 """How often each action is taken, before a run's own taste."""
 
 NEVER_OFF: tuple[Action, ...] = (
-    client_actions.initialize,
-    client_actions.call,
-    worker_actions.come_up,
-    worker_actions.reply,
+    client.initialize,
+    client.call,
+    come_up,
+    workers.reply,
     moment,
     while_passes,
 )

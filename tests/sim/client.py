@@ -4,19 +4,22 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from relay_supervisor.core import events
+from relay_supervisor.core.mcp import LISTS, Kind
+from relay_supervisor.core.registry import EMPTY
 from tests.sim.model import Asked, Key, Violation, must
 
 if TYPE_CHECKING:
     from tests.sim.world import World
 
 ROUTED = {
-    "tools/call": ("name", ("files__read", "slow__think", "unheard of")),
+    "tools/call": ("name", ("files__read", "files__list", "slow__think", "unheard of")),
     "prompts/get": ("name", ("files__ask",)),
     "resources/read": ("uri", ("file:///a", "file:///b")),
     "resources/subscribe": ("uri", ("file:///a", "file:///b")),
     "resources/unsubscribe": ("uri", ("file:///a", "file:///b")),
     "completion/complete": ("ref", ({"type": "ref/prompt", "name": "files__ask"},)),
 }
+REPEATABLE = ("prompts/get", "resources/read", "completion/complete")
 OWN = (
     "ping",
     "tools/list",
@@ -28,6 +31,11 @@ OWN = (
     "subscriptions/listen",
     "no/such/method",
 )
+NEWS = {
+    "notifications/tools/list_changed": (Kind.TOOLS,),
+    "notifications/prompts/list_changed": (Kind.PROMPTS,),
+    "notifications/resources/list_changed": (Kind.RESOURCES, Kind.TEMPLATES),
+}
 META = "io.modelcontextprotocol/"
 MODERN = {META + "protocolVersion": "2026-07-28", META + "clientCapabilities": {}}
 KEYS: tuple[Key, ...] = (*range(8), *(str(n) for n in range(8)))
@@ -46,9 +54,12 @@ class Client:
         """Questions of the relay's without an answer."""
         self.last_question = 0
         self.ready = False
+        self._told: tuple[float, str] = (0.0, "")
         self._markers = 0
         self._batches = 0
         self.received: list[Any] = []
+        self.seen: dict[Kind, bytes] = {}
+        """The lists as it was last sent or told of."""
 
     # ---- writing ----------------------------------------------------------------------------
 
@@ -89,8 +100,9 @@ class Client:
         if key in self.open:
             self._null(batch)
         else:
-            marker = params.get("marker", 0)
-            self.open[key] = Asked(key, method, marker, modern, self._world.awake, batch)
+            name = params.get("name", "")
+            marker, born = params.get("marker", 0), self._world.awake
+            self.open[key] = Asked(key, method, marker, modern, born, name, batch)
         return {"jsonrpc": "2.0", "id": key, "method": method, "params": params}
 
     def batch(self, methods: list[str], *, allowed: bool, modern: bool) -> None:
@@ -126,6 +138,17 @@ class Client:
             del self.open[key]
         params = {"requestId": key, "reason": "test"}
         self.write({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
+
+    def answer_questions(self) -> None:
+        """Answer whatever was asked."""
+        for number in sorted(self.questions):
+            self.questions.discard(number)
+            self.write({"jsonrpc": "2.0", "id": number, "result": {}})
+
+    def by_marker(self, marker: int) -> Asked | None:
+        """The open request with this marker."""
+        found = [asked for asked in self.open.values() if asked.marker == marker]
+        return found[0] if marker and found else None
 
     def _null(self, batch: int) -> None:
         if batch:
@@ -190,13 +213,26 @@ class Client:
     def _check_result(self, asked: Asked, answer: dict[str, Any]) -> None:
         result = answer.get("result")
         if result is None or result.get("isError"):
+            self._check_failure(asked, json.dumps(answer))
             return
         if asked.method in ROUTED:
             sent = self._world.sent.get(result["call"])
             must(result["marker"] == asked.marker, f"{asked} got the answer {answer}")
             must(sent and sent.marker == asked.marker, f"{sent} is not the call for {asked}")
-        if asked.modern and asked.method.endswith("/list"):
-            must(result["resultType"] == "complete", f"{asked} got {answer}")
+        if (kind := LISTS.get(asked.method)) is not None:
+            page = self._page(kind) if not asked.batch else json.dumps(result[kind.value]).encode()
+            must(result[kind.value] == json.loads(page), f"{asked} got {answer}")
+            must(not asked.modern or result["resultType"] == "complete", f"{asked}: {answer}")
+            self.seen[kind] = page
+
+    def _check_failure(self, asked: Asked, answer: str) -> None:
+        """An outcome may be called unknown only where it is."""
+        if "outcome is unknown" in answer:
+            attempts = self._world.attempts.get(asked.marker, [])
+            must(attempts and attempts[-1].doubt, f"nothing is unknown of {asked}: {attempts}")
+
+    def _page(self, kind: Kind) -> bytes:
+        return self._world.relay.shared.registry.pages.get(kind, EMPTY)
 
     def _read_question(self, question: dict[str, Any]) -> None:
         number = question["id"]
@@ -217,5 +253,21 @@ class Client:
         elif (stamp := params.get("_meta", {}).get(META + "subscriptionId")) is not None:
             asked = self.open.get(stamp)
             must(asked and asked.method == "subscriptions/listen", f"no such stamp: {message}")
+            if method.endswith("list_changed"):
+                self._check_news(method)
         elif method.endswith("list_changed"):
             must(self.ready, f"told before it is ready: {message}")
+            self._check_news(method)
+
+    def _check_news(self, method: str) -> None:
+        """A change is told of where there is one, and then it is known; to all at the same time
+        who want to hear of it. Who is listed in a batch may hear of it before it has the batch.
+        """
+        kinds = NEWS[method]
+        news = [kind for kind in kinds if self.seen.get(kind) not in {None, self._page(kind)}]
+        told = self._told == (self._world.now, method)
+        late = any(a.batch and LISTS.get(a.method) in kinds for a in self.open.values())
+        must(news or told or late, f"{method} though nothing has changed")
+        self._told = (self._world.now, method)
+        for kind in news:
+            self.seen[kind] = self._page(kind)

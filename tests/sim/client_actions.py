@@ -1,4 +1,4 @@
-"""What a client can do in a simulated world, and relayctl beside it."""
+"""What a client can do in a simulated world."""
 
 from relay_supervisor.core import events
 from tests.sim.client import KEYS, OWN, ROUTED
@@ -66,7 +66,3 @@ def answer_question(world: World) -> None:
     world.client.questions.discard(number)
     members = {"result": {"roots": []}} if world.dice.chance(0.7) else {"error": {"code": 1}}
     world.client.write({"jsonrpc": "2.0", "id": number, **members})
-
-
-def control(world: World) -> None:
-    world.control()

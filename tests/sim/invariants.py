@@ -2,13 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from relay_supervisor.core.generation import GONE, Life
+from relay_supervisor.core.generation import COMING, Life
 from relay_supervisor.core.processes import Rung
 from relay_supervisor.core.state import Phase
+from tests.sim import swap_invariants
 from tests.sim.model import must
 
 if TYPE_CHECKING:
     from tests.sim.world import World
+
+HOLDS_CALLS = (Life.ACTIVE, Life.STANDBY, Life.DRAINING, Life.FAILED)
+"""One that failed still has its calls, until its death is proven."""
 
 LATE_SECONDS = 1.0
 """How much longer than its limit anything may take; the loop may be late by half of that."""
@@ -31,6 +35,7 @@ def check(world: "World") -> None:
         no_deadline_is_long_past(world)
         nothing_waits_without_a_deadline(world)
         nothing_waits_for_too_long(world)
+        swap_invariants.check(world)
 
 
 def requests_are_those_of_the_client(world: "World") -> None:
@@ -46,7 +51,9 @@ def requests_are_those_of_the_client(world: "World") -> None:
 
 
 def calls_and_requests_belong_together(world: "World") -> None:
-    """No call without its request, no calling request without its call, none with the dead."""
+    """No call without its request, no calling request without its call, none with one that is let
+    go, and none with the dead once that is proven.
+    """
     state, workers = world.core, world.relay.shared.workers.state
     for number, call in state.calls.items():
         request = state.requests.get(call.request)
@@ -57,8 +64,8 @@ def calls_and_requests_belong_together(world: "World") -> None:
         generation = workers.generations.get(call.generation)
         # At the end they are answered all at once, when it is reached.
         ending = world.relay.ending.pace is not None
-        alive = generation is not None and generation.state not in GONE
-        must(alive or ending, f"{call} is with a dead generation")
+        holds = generation is not None and generation.state in HOLDS_CALLS
+        must(holds or ending, f"{call} is with generation {generation}")
     for request in state.requests.values():
         if request.phase is Phase.CALLING:
             must(request.call in state.calls, f"{request} has no call")
@@ -134,9 +141,13 @@ def nothing_waits_without_a_deadline(world: "World") -> None:
         on_its_way = process.rung in {Rung.CLOSED, Rung.TERMINATED}
         must(not on_its_way or f"process#{process.pid}" in timers, f"{process} is left as it is")
     if world.relay.ending.pace is None:
-        alive = [g for g in workers.generations.values() if g.state not in GONE]
+        alive = [g for g in workers.generations.values() if g.state in COMING]
+        served = workers.active is not None
         # Before the first event there is none, and that is not the simulation's concern.
-        must(alive or "respawn" in timers or not world.workers, "no worker, and none to come")
+        to_come = alive or "respawn" in timers or not world.workers
+        must(served or to_come, "no worker serves, and none is to come")
+        held = [r for r in world.core.requests.values() if r.phase is Phase.HELD]
+        must(not (served and held), f"a worker serves, and {held} are still held")
     else:
         must("stop" in timers, "an end without a deadline")
         running = [c for c in by_pid.values() if c.rung is Rung.RUNNING]
@@ -149,13 +160,16 @@ def nothing_waits_for_too_long(world: "World") -> None:
     longest = {
         Phase.GREETING: GREETING_SECONDS,
         Phase.LISTING: limits.first_list_wait_seconds,
-        Phase.HELD: limits.queue_wait_seconds,
     }
     for key, request in world.core.requests.items():
         asked = world.client.open[key]
         if (seconds := longest.get(request.phase)) is not None:
             waited = world.awake - asked.born
             must(waited <= seconds + LATE_SECONDS, f"{request} has waited {waited:.3f} s")
+        elif request.phase is Phase.HELD:
+            waited = world.now - request.held_since
+            limit = limits.queue_wait_seconds + LATE_SECONDS
+            must(waited <= limit, f"{request} is held for {waited:.3f} s")
     for call in world.core.calls.values():
         if call.deadline is not None:
             must(world.now <= call.deadline + LATE_SECONDS, f"{call} is over its limit")

@@ -8,6 +8,9 @@ import dataclasses
 import random
 from typing import Any
 
+from relay_supervisor.wire.ledger import Stage
+from tests.sim.setup import Setup
+
 Key = int | str
 
 
@@ -21,7 +24,7 @@ def must(true: object, what: str) -> None:
         raise Violation(what)
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Asked:
     """A request of the client's without an answer."""
 
@@ -32,19 +35,24 @@ class Asked:
     modern: bool
     born: float
     """Seconds awake when it was asked."""
+    name: str = ""
     batch: int = 0
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Sent:
     """A call as a worker got it."""
 
     number: int
     marker: int
     generation: int
+    stage: int = 0
+    """What the worker's ledger says of it, 0: it has not been taken from the pipe."""
+    doubt: bool = False
+    """The worker is dead, and a backend may have seen it."""
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Child:
     """A process the core believes in."""
 
@@ -54,23 +62,56 @@ class Child:
     dies: float | None = None
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Worker:
     """A generation as seen from the other end of its pipe."""
 
     generation: int
+    python: str = ""
     phase: str = "new"
-    """new, called, welcomed, configured; lost once the core closed its pipe or it exited."""
+    """new, called, welcomed, told (what to read), configured; lost once the core closed its pipe or
+    it exited."""
     nonce: str = ""
     pid: int = 0
+    setup: Setup | None = None
+    """Its code and configuration, once it was told which."""
+    has_snapshot: bool = False
     introduced: bool = False
     open: bool = True
+    deaf: bool = False
+    """It was stopped: it says nothing, and may wake."""
+    mute: bool = False
+    """It has closed its pipe."""
+    missed: int = 0
+    """Pings in a row it had no chance to answer."""
     calls: dict[int, Sent] = dataclasses.field(default_factory=dict)
     answered: list[int] = dataclasses.field(default_factory=list)
     asks: dict[bytes, int] = dataclasses.field(default_factory=dict)
     """Questions of its backends without an answer, with the pid that asked."""
     tokens: int = 0
     spawns: set[int] = dataclasses.field(default_factory=set)
+    states: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Its backends as it has reported them."""
+    learned: set[str] = dataclasses.field(default_factory=set)
+    """The backends whose lists it knows."""
+    settled: bool = False
+    """It has reported a catalogue that lacks nothing."""
+    ready: bool = False
+    checks: int | None = None
+    """Token of checks it was asked for."""
+    level: str | None = None
+    uris: set[str] = dataclasses.field(default_factory=set)
+    """What it knows of the session."""
+
+    def ledger(self) -> dict[int, int]:
+        """What is found in its shared memory."""
+        return {number: sent.stage for number, sent in self.calls.items() if sent.stage}
+
+    def falls(self, ledger: dict[int, int] | None) -> None:
+        """It is dead: what can be known of its calls is known now."""
+        self.open, self.phase = False, "lost"
+        for sent in self.calls.values():
+            sent.doubt = ledger is None or sent.stage > Stage.RECEIVED
 
 
 class Dice:
@@ -78,16 +119,13 @@ class Dice:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
-        self._favour: dict[str, float] = {}
 
     def chance(self, share: float) -> bool:
         return self.rng.random() < share
 
     def pick(self, things: Any) -> Any:
-        return self.rng.choice(list(things))
+        return self.rng.choice(things if isinstance(things, (list, tuple)) else list(things))
 
-    def weigh(self, name: str, weight: float) -> float:
-        """The weight of an action in this run."""
-        if name not in self._favour:
-            self._favour[name] = self.rng.choice((0.0, 0.3, 1.0, 1.0, 3.0))
-        return weight * self._favour[name]
+    def weigh(self, weight: float, *, off: bool) -> float:
+        """The weight of an action in this run; it may be taken not at all where *off* is set."""
+        return weight * self.rng.choice((0.0 if off else 1.0, 0.3, 1.0, 1.0, 3.0))

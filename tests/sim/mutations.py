@@ -1,16 +1,18 @@
 """Cores that are broken on purpose, each in one way. The simulation has to catch every one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from relay_supervisor.core import effects, mcp, relay
+from relay_supervisor.core import effects, events, mcp
 from relay_supervisor.core.asks import Asks
-from relay_supervisor.core.calls import Calls
+from relay_supervisor.core.calls import Calls, Losses
 from relay_supervisor.core.client import Client
 from relay_supervisor.core.ending import Ending
 from relay_supervisor.core.processes import Processes
+from relay_supervisor.core.recovery import Recovery
+from relay_supervisor.core.relay import Relay
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.timers import Timers
 from relay_supervisor.core.workers import Workers
@@ -75,16 +77,24 @@ def does_not_cancel_at_the_worker(patch: pytest.MonkeyPatch) -> None:
 def gives_replies_to_whoever_asked_last(patch: pytest.MonkeyPatch) -> None:
     right = Calls.reply
 
-    def wrong(self: Calls, generation: int, message: v1.Reply, payload: bytes, now: float) -> None:
+    def wrong(self: Calls, generation: int, message: v1.Reply, payload: bytes, now: float) -> bool:
         if message.call in self._state.calls:
             message = v1.Reply(max(self._state.calls), message.outcome)
-        right(self, generation, message, payload, now)
+        return right(self, generation, message, payload, now)
 
     patch.setattr(Calls, "reply", wrong)
 
 
 def listens_to_the_dead(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(relay, "GONE", ())
+    def wrong(self: Relay, event: events.WorkerFrame, now: float) -> None:
+        generation = self.shared.workers.state.generations.get(event.generation)
+        if generation is None or not generation.version:
+            return right(self, event, now)
+        message = v1.decode_to_supervisor(event.header)
+        return self._messages[type(message)](generation, message, event.payload, now)
+
+    right = Relay._worker_frame
+    patch.setattr(Relay, "_worker_frame", wrong)
 
 
 def sends_calls_to_the_dead(patch: pytest.MonkeyPatch) -> None:
@@ -99,7 +109,7 @@ def sends_calls_to_the_dead(patch: pytest.MonkeyPatch) -> None:
 
 
 def forgets_the_calls_of_a_dead_worker(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Calls, "lose_generation", nothing)
+    patch.setattr(Calls, "settle", lambda *args: Losses())
 
 
 def repeats_calls_with_a_new_worker(patch: pytest.MonkeyPatch) -> None:
@@ -140,17 +150,16 @@ def miscounts_batches(patch: pytest.MonkeyPatch) -> None:
 def keeps_deadlines_that_have_passed(patch: pytest.MonkeyPatch) -> None:
     right = Timers.due
 
-    def wrong(self: Timers, now: float) -> list[str]:
-        names = right(self, now)
-        for name in names:
+    def wrong(self: Timers, now: float) -> Iterator[str]:
+        for name in right(self, now):
             self.set(name, now)
-        return names
+            yield name
 
     patch.setattr(Timers, "due", wrong)
 
 
 def never_starts_another_worker(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Workers, "respawn_later", nothing)
+    patch.setattr(Recovery, "died", nothing)
 
 
 def does_not_tell_who_asked_that_it_is_gone(patch: pytest.MonkeyPatch) -> None:

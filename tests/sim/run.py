@@ -1,23 +1,28 @@
 """Runs a world from its seed to its end. `SimulationFailed` tells the seed and the last events."""
 
 from relay_supervisor.core import events
+from relay_supervisor.core.generation import Life
 from relay_supervisor.core.state import Phase
 from tests.sim.actions import NEVER_OFF, WEIGHTS
+from tests.sim.client_actions import initialize, initialized
 from tests.sim.model import must
-from tests.sim.worker_actions import come_up, reply, serving_worker
+from tests.sim.rising import come_up, run_checks, speakers
+from tests.sim.swap_actions import stop_reading
+from tests.sim.worker_actions import reply
 from tests.sim.world import World
 
 STEPS_MIN, STEPS_MAX = 20, 400
+REST_ROUNDS_MAX = 600
 
 
 class SimulationFailed(AssertionError):
     """What went wrong in which world."""
 
     def __init__(self, world: World, error: Exception) -> None:
-        last = "\n".join(f"  {line}" for line in world.trace)
+        last = "\n".join(f"  {now:12.3f} {str(event)[:300]}" for now, event in world.trace)
         super().__init__(
             f"{type(error).__name__}: {error}\n\nThe last events of seed {world.seed}:\n{last}\n\n"
-            f"Again: SIM_SEED={world.seed} python -m pytest tests/sim -k replay"
+            f"Again: python -m tests.sim --seed {world.seed}"
         )
 
 
@@ -42,28 +47,49 @@ def simulate(seed: int) -> int:
 def live(world: World, steps: int) -> None:
     """Let random things happen."""
     world.happen(events.Started())
+    if world.dice.chance(0.7):
+        initialize(world)
+        initialized(world)
     names = list(WEIGHTS)
     weights = [
-        weight if action in NEVER_OFF else world.dice.weigh(action.__name__, weight)
-        for action, weight in WEIGHTS.items()
+        world.dice.weigh(weight, off=action not in NEVER_OFF) for action, weight in WEIGHTS.items()
     ]
     for action in world.dice.rng.choices(names, weights, k=steps):
         action(world)
 
 
 def come_to_rest(world: World) -> None:
-    """With a worker that answers everything, nothing stays open but subscriptions."""
-    for _ in range(200):
-        waiting = [a for a in world.client.open.values() if a.method != "subscriptions/listen"]
-        if not waiting:
-            break
-        come_up(world)
-        while (worker := serving_worker(world)) is not None and worker.calls:
+    """Everybody is sound and answers everything: nothing stays open but subscriptions, one worker
+    serves, and no other is left.
+    """
+    if world.unread:
+        stop_reading(world)
+    world.spawn_failures = 0.0
+    world.disk.repair()
+    for _ in range(REST_ROUNDS_MAX):
+        for worker in world.workers.values():
+            worker.deaf = False
+        for _ in range(4):
+            come_up(world)
+            run_checks(world)
+        while any(worker.calls for worker in speakers(world)):
             reply(world)
+        world.client.answer_questions()
+        if at_rest(world):
+            return
         world.pass_time(0.5)
-    must(not waiting, f"never answered: {waiting}")
+    must(False, f"never at rest: {world.client.open}, {world.relayctl.waiting}")
+
+
+def at_rest(world: World) -> bool:
+    """Whether nothing is under way any more."""
     phases = {request.phase for request in world.core.requests.values()}
-    must(phases <= {Phase.LISTENING}, f"at rest there is {phases}")
+    generations = world.relay.shared.workers.state.generations.values()
+    return (
+        phases <= {Phase.LISTENING}
+        and not world.relayctl.waiting
+        and [generation.state for generation in generations] == [Life.ACTIVE]
+    )
 
 
 def finish(world: World) -> None:

@@ -1,15 +1,17 @@
 """The core in thousands of random worlds: whatever happens, its promises hold.
 
 Each world comes from a seed: a client that writes requests of both eras, batches, duplicates,
-cancellations and rubbish; workers that come up or do not, answer late, twice or never, and die;
-backends that ask and exit; a clock that is late or oversleeps; and an end. After every event the
-rules of `invariants.py` are checked, and every answer is held against what was asked.
+cancellations and rubbish; workers that come up or do not, answer late, twice or never, hang and
+die, with a ledger that says what had become of their calls; swaps to sound and to flawed releases,
+to other configurations, forced or not, several at once and taken back; backends that ask and exit;
+a clock that is late or oversleeps; and an end. After every event the rules of `invariants`,
+`swap_invariants` and `watch` are checked, and every answer is held against what was asked.
 
 A failure prints its seed. Replay it with
 
-    SIM_SEED=4711 python -m pytest tests/sim -k replay
+    python -m tests.sim --seed 4711
 
-and run more worlds than usual with `SIM_STEPS=5000000 python -m pytest tests/sim`.
+and run new worlds with `make sim`, or more of these with `SIM_STEPS=5000000`.
 """
 
 import os
@@ -57,8 +59,3 @@ def test_a_core_that_is_broken_on_purpose_is_caught(
     else:
         pytest.fail(f"{MUTATION_SEEDS} worlds have not noticed")
     simulate(seed)
-
-
-@pytest.mark.skipif("SIM_SEED" not in os.environ, reason="replays SIM_SEED, which is not set")
-def test_replay() -> None:
-    simulate(int(os.environ["SIM_SEED"]))

@@ -96,7 +96,7 @@ def test_an_interruption_while_it_is_being_started_takes_it_along(
 def test_it_inherits_what_it_is_to_keep_and_nothing_else() -> None:
     fds = os.pipe()
     program = (
-        "import os\nfor fd in range(3, 64):\n try: os.fstat(fd); print(fd)\n except OSError: pass"
+        "import os\nfor fd in range(3, 1024):\n try: os.fstat(fd); print(fd)\n except OSError: pass"
     )
     said = run(
         [sys.executable, "-I", "-c", program],
