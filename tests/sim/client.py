@@ -67,7 +67,7 @@ class Client:
         """Write one line, which must leave no error due."""
         line = message if isinstance(message, bytes) else json.dumps(message).encode()
         self._world.happen(events.ClientLine(line))
-        must(self.nulls == 0, f"{self.nulls} errors without an id are missing")
+        must(self.nulls == 0, "{} errors without an id are missing", self.nulls)
 
     def request(self, method: str, *, modern: bool, batch: int = 0) -> dict[str, Any]:
         """A request of this method, noted as asked; under an id in use it is to be refused."""
@@ -160,7 +160,7 @@ class Client:
 
     def read(self, line: bytes) -> None:
         """Take in one line from the relay."""
-        must(line.endswith(b"\n") and line.count(b"\n") == 1, f"not one line: {line[:200]!r}")
+        must(line.endswith(b"\n") and line.count(b"\n") == 1, "not one line: {!r}", line[:200])
         try:
             message = json.loads(line)
         except ValueError as error:
@@ -182,32 +182,32 @@ class Client:
             full = {asked.batch for asked in self.open.values()}
             nulls = {b for b, due in self.batch_nulls.items() if due == len(answers)}
             batches = nulls - full
-        must(batches, f"a batch nobody asked for: {answers}")
-        must(len(batches) == 1 or not keys, f"answers of several batches in one: {answers}")
+        must(batches, "a batch nobody asked for: {}", answers)
+        must(len(batches) == 1 or not keys, "answers of several batches in one: {}", answers)
         batch = min(batches)
         for answer in answers:
             self._read_answer(answer, batch)
         left = [asked for asked in self.open.values() if asked.batch == batch]
-        must(not left, f"the batch was answered without {left}")
+        must(not left, "the batch was answered without {}", left)
         must(self.batch_nulls.pop(batch) == 0, "errors without an id are missing in a batch")
 
     def _read_answer(self, answer: dict[str, Any], batch: int) -> None:
-        must(("result" in answer) != ("error" in answer), f"neither or both: {answer}")
+        must(("result" in answer) != ("error" in answer), "neither or both: {}", answer)
         key = answer["id"]
         if key is None:
-            must("error" in answer, f"a result without an id: {answer}")
+            must("error" in answer, "a result without an id: {}", answer)
             due = self.batch_nulls.get(batch, 0) if batch else self.nulls
-            must(due > 0, f"an error without an id that is not due: {answer}")
+            must(due > 0, "an error without an id that is not due: {}", answer)
             if batch:
                 self.batch_nulls[batch] -= 1
             else:
                 self.nulls -= 1
             return
-        must(type(key) in {int, str}, f"an id of another type: {answer}")
+        must(type(key) in {int, str}, "an id of another type: {}", answer)
         asked = self.open.pop(key, None)
         if asked is None:
             raise Violation(f"an answer to nothing that is open: {answer}")
-        must(asked.batch == batch, f"{asked} was answered in batch {batch}")
+        must(asked.batch == batch, "{} was answered in batch {}", asked, batch)
         self._check_result(asked, answer)
 
     def _check_result(self, asked: Asked, answer: dict[str, Any]) -> None:
@@ -217,46 +217,46 @@ class Client:
             return
         if asked.method in ROUTED:
             sent = self._world.sent.get(result["call"])
-            must(result["marker"] == asked.marker, f"{asked} got the answer {answer}")
-            must(sent and sent.marker == asked.marker, f"{sent} is not the call for {asked}")
+            must(result["marker"] == asked.marker, "{} got the answer {}", asked, answer)
+            must(sent and sent.marker == asked.marker, "{} is not the call for {}", sent, asked)
         if (kind := LISTS.get(asked.method)) is not None:
             page = self._page(kind) if not asked.batch else json.dumps(result[kind.value]).encode()
-            must(result[kind.value] == json.loads(page), f"{asked} got {answer}")
-            must(not asked.modern or result["resultType"] == "complete", f"{asked}: {answer}")
+            must(result[kind.value] == json.loads(page), "{} got {}", asked, answer)
+            must(not asked.modern or result["resultType"] == "complete", "{}: {}", asked, answer)
             self.seen[kind] = page
 
     def _check_failure(self, asked: Asked, answer: str) -> None:
         """An outcome may be called unknown only where it is."""
         if "outcome is unknown" in answer:
             attempts = self._world.attempts.get(asked.marker, [])
-            must(attempts and attempts[-1].doubt, f"nothing is unknown of {asked}: {attempts}")
+            must(attempts and attempts[-1].doubt, "nothing is unknown of {}: {}", asked, attempts)
 
     def _page(self, kind: Kind) -> bytes:
         return self._world.relay.shared.registry.pages.get(kind, EMPTY)
 
     def _read_question(self, question: dict[str, Any]) -> None:
         number = question["id"]
-        must(self.ready, f"asked before it is ready: {question}")
-        must(type(number) is int and number > 0, f"a question with the id {number!r}")
-        must(number not in self.questions, f"asked twice: {question}")
+        must(self.ready, "asked before it is ready: {}", question)
+        must(type(number) is int and number > 0, "a question with the id {!r}", number)
+        must(number not in self.questions, "asked twice: {}", question)
         self.questions.add(number)
 
     def _read_notification(self, message: dict[str, Any]) -> None:
         method, params = message["method"], message.get("params", {})
         if method == "notifications/cancelled":
-            must(params["requestId"] in self.questions, f"cancelled though not asked: {message}")
+            must(params["requestId"] in self.questions, "cancelled though not asked: {}", message)
             self.questions.discard(params["requestId"])
         elif method == "notifications/progress":
             marker = int(str(params["progressToken"]).removeprefix("t"))
             known = {asked.marker for asked in self.open.values()}
-            must(marker in known, f"progress of a request that is not open: {message}")
+            must(marker in known, "progress of a request that is not open: {}", message)
         elif (stamp := params.get("_meta", {}).get(META + "subscriptionId")) is not None:
             asked = self.open.get(stamp)
-            must(asked and asked.method == "subscriptions/listen", f"no such stamp: {message}")
+            must(asked and asked.method == "subscriptions/listen", "no such stamp: {}", message)
             if method.endswith("list_changed"):
                 self._check_news(method)
         elif method.endswith("list_changed"):
-            must(self.ready, f"told before it is ready: {message}")
+            must(self.ready, "told before it is ready: {}", message)
             self._check_news(method)
 
     def _check_news(self, method: str) -> None:
@@ -267,7 +267,7 @@ class Client:
         news = [kind for kind in kinds if self.seen.get(kind) not in {None, self._page(kind)}]
         told = self._told == (self._world.now, method)
         late = any(a.batch and LISTS.get(a.method) in kinds for a in self.open.values())
-        must(news or told or late, f"{method} though nothing has changed")
+        must(news or told or late, "{} though nothing has changed", method)
         self._told = (self._world.now, method)
         for kind in news:
             self.seen[kind] = self._page(kind)

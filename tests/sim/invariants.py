@@ -42,12 +42,12 @@ def requests_are_those_of_the_client(world: "World") -> None:
     """Every open request is in the core's table, and no other; answers of a batch may be held."""
     core, client = world.core.requests, world.client.open
     strange = [key for key in core if key not in client]
-    must(not strange, f"the core has requests that are closed for the client: {strange}")
+    must(not strange, "the core has requests that are closed for the client: {}", strange)
     lost = [asked for key, asked in client.items() if key not in core and not asked.batch]
-    must(not lost, f"the core has forgotten {lost}")
+    must(not lost, "the core has forgotten {}", lost)
     for key, request in core.items():
-        must(request.id == key and type(request.id) is type(key), f"{request} under {key!r}")
-        must(request.method == client[key].method, f"{request} is not {client[key]}")
+        must(request.id == key and type(request.id) is type(key), "{} under {!r}", request, key)
+        must(request.method == client[key].method, "{} is not {}", request, client[key])
 
 
 def calls_and_requests_belong_together(world: "World") -> None:
@@ -57,21 +57,22 @@ def calls_and_requests_belong_together(world: "World") -> None:
     state, workers = world.core, world.relay.shared.workers.state
     for number, call in state.calls.items():
         request = state.requests.get(call.request)
-        must(request is not None, f"{call} has no request")
+        must(request is not None, "{} has no request", call)
         assert request is not None
-        must(request.call == number == call.number, f"{call} is not the call of {request}")
-        must(request.phase is Phase.CALLING, f"{request} has a call")
+        must(request.call == number == call.number, "{} is not the call of {}", call, request)
+        must(request.phase is Phase.CALLING, "{} has a call", request)
         generation = workers.generations.get(call.generation)
         # At the end they are answered all at once, when it is reached.
         ending = world.relay.ending.pace is not None
         holds = generation is not None and generation.state in HOLDS_CALLS
-        must(holds or ending, f"{call} is with generation {generation}")
+        must(holds or ending, "{} is with generation {}", call, generation)
     for request in state.requests.values():
         if request.phase is Phase.CALLING:
-            must(request.call in state.calls, f"{request} has no call")
+            must(request.call in state.calls, "{} has no call", request)
         must(
             (request.phase is Phase.LISTENING) == (request.id in state.peer.listens),
-            f"{request} and the subscriptions differ",
+            "{} and the subscriptions differ",
+            request,
         )
     must(len(state.peer.listens) <= len(state.requests), "subscriptions without requests")
 
@@ -83,45 +84,45 @@ def batches_add_up(world: "World") -> None:
         waiting[request.batch] = waiting.get(request.batch, 0) + 1
     waiting.pop(0, None)
     core = {number: batch.waiting for number, batch in world.core.batches.items()}
-    must(core == waiting, f"batches wait for {core}, open are {waiting}")
+    must(core == waiting, "batches wait for {}, open are {}", core, waiting)
 
 
 def bytes_add_up(world: "World") -> None:
     """The retained bytes are those of the open requests."""
     held = sum(len(request.params) for request in world.core.requests.values())
-    must(world.core.retained_bytes == held, f"{world.core.retained_bytes} for {held} bytes")
+    must(world.core.retained_bytes == held, "{} for {} bytes", world.core.retained_bytes, held)
 
 
 def one_generation_is_active(world: "World") -> None:
     """At most one, and it is the one the core names."""
     workers = world.relay.shared.workers.state
     active = [g.number for g in workers.generations.values() if g.state is Life.ACTIVE]
-    must(len(active) <= 1, f"{active} are active")
+    must(len(active) <= 1, "{} are active", active)
     if workers.active is None:
-        must(not active, f"{active} is active and not known to be")
+        must(not active, "{} is active and not known to be", active)
     else:
-        must(active == [workers.active], f"{workers.active} is named, {active} is active")
+        must(active == [workers.active], "{} is named, {} is active", workers.active, active)
 
 
 def children_are_known(world: "World") -> None:
     """The core's children are those that live."""
     core = sorted(world.relay.shared.processes.by_pid)
-    must(core == sorted(world.children), f"the core knows {core}, alive are {[*world.children]}")
+    must(core == sorted(world.children), "the core knows {}, alive are {}", core, [*world.children])
 
 
 def questions_are_known(world: "World") -> None:
     """What the client was asked and has not answered is in the core's table."""
     lost = world.client.questions - set(world.core.asks)
-    must(not lost, f"the client is to answer {lost}, which nobody waits for")
+    must(not lost, "the client is to answer {}, which nobody waits for", lost)
     if world.core.peer.ready:
         unasked = set(world.core.asks) - world.client.questions
-        must(not unasked, f"{unasked} were never put to the client")
+        must(not unasked, "{} were never put to the client", unasked)
 
 
 def no_deadline_is_long_past(world: "World") -> None:
     """One set in the past would look as if the loop had overslept, and postpone all others."""
     deadline = world.relay.next_deadline()
-    must(deadline is None or deadline >= world.now - LATE_SECONDS, f"{deadline} is long past")
+    must(deadline is None or deadline >= world.now - LATE_SECONDS, "{} is long past", deadline)
 
 
 def nothing_waits_without_a_deadline(world: "World") -> None:
@@ -133,13 +134,13 @@ def nothing_waits_without_a_deadline(world: "World") -> None:
         (Phase.LISTING, "first lists"),
         (Phase.HELD, "held"),
     ):
-        must(phase not in phases or name in timers, f"{phase} without the deadline {name!r}")
+        must(phase not in phases or name in timers, "{} without the deadline {!r}", phase, name)
     if any(call.deadline is not None for call in world.core.calls.values()):
         must("calls" in timers, "calls with a limit without their deadline")
     by_pid = world.relay.shared.processes.by_pid
     for process in by_pid.values():
         on_its_way = process.rung in {Rung.CLOSED, Rung.TERMINATED}
-        must(not on_its_way or f"process#{process.pid}" in timers, f"{process} is left as it is")
+        must(not on_its_way or f"process#{process.pid}" in timers, "{} is left as it is", process)
     if world.relay.ending.pace is None:
         alive = [g for g in workers.generations.values() if g.state in COMING]
         served = workers.active is not None
@@ -147,11 +148,11 @@ def nothing_waits_without_a_deadline(world: "World") -> None:
         to_come = alive or "respawn" in timers or not world.workers
         must(served or to_come, "no worker serves, and none is to come")
         held = [r for r in world.core.requests.values() if r.phase is Phase.HELD]
-        must(not (served and held), f"a worker serves, and {held} are still held")
+        must(not (served and held), "a worker serves, and {} are still held", held)
     else:
         must("stop" in timers, "an end without a deadline")
         running = [c for c in by_pid.values() if c.rung is Rung.RUNNING]
-        must(not running, f"at the end nobody ends {running}")
+        must(not running, "at the end nobody ends {}", running)
 
 
 def nothing_waits_for_too_long(world: "World") -> None:
@@ -165,14 +166,14 @@ def nothing_waits_for_too_long(world: "World") -> None:
         asked = world.client.open[key]
         if (seconds := longest.get(request.phase)) is not None:
             waited = world.awake - asked.born
-            must(waited <= seconds + LATE_SECONDS, f"{request} has waited {waited:.3f} s")
+            must(waited <= seconds + LATE_SECONDS, "{} has waited {:.3f} s", request, waited)
         elif request.phase is Phase.HELD:
             waited = world.now - request.held_since
             limit = limits.queue_wait_seconds + LATE_SECONDS
-            must(waited <= limit, f"{request} is held for {waited:.3f} s")
+            must(waited <= limit, "{} is held for {:.3f} s", request, waited)
     for call in world.core.calls.values():
         if call.deadline is not None:
-            must(world.now <= call.deadline + LATE_SECONDS, f"{call} is over its limit")
+            must(world.now <= call.deadline + LATE_SECONDS, "{} is over its limit", call)
     if world.ended is not None:
         took = world.awake - world.ended
-        must(took <= END_SECONDS + LATE_SECONDS, f"the end has taken {took:.3f} s")
+        must(took <= END_SECONDS + LATE_SECONDS, "the end has taken {:.3f} s", took)

@@ -18,10 +18,10 @@ class Violation(AssertionError):
     """The core did what it must never do."""
 
 
-def must(true: object, what: str) -> None:
-    """Raise Violation where something that must be true is not."""
+def must(true: object, what: str, *about: object) -> None:
+    """Raise Violation where something that must be true is not; *what* is filled in only then."""
     if not true:
-        raise Violation(what)
+        raise Violation(what.format(*about) if about else what)
 
 
 @dataclasses.dataclass(slots=True)

@@ -1,7 +1,8 @@
 """The other end of every worker's pipe: what the core sends is held against what it may send."""
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from relay_supervisor.core import effects, events
 from relay_supervisor.core.generation import Life
@@ -23,6 +24,22 @@ class Pipe:
 
     def __init__(self, world: "World") -> None:
         self._world = world
+        self._messages: dict[type, Callable[[Worker, Any, bytes], None]] = {
+            handshake.Hello: self._hello,
+            v1.Configure: self._configure,
+            v1.KnownLists: self._lists,
+            v1.Session: self._session,
+            v1.SetLevel: self._level,
+            v1.Subscriptions: self._subscriptions,
+            v1.Call: self._take_call,
+            v1.Cancel: self._cancel,
+            v1.ClientAnswer: self._client_answer,
+            v1.Spawned: self._spawned,
+            v1.SpawnRefused: self._spawned,
+            v1.RunChecks: self._run_checks,
+            v1.Ping: self._ping,
+            v1.Retire: self._retire,
+        }
 
     def deliver(self, effect: effects.SendToWorker) -> None:
         """A message reaches a worker, or goes nowhere where that is no harm."""
@@ -31,56 +48,67 @@ class Pipe:
             # At the end nobody takes note any more of a worker that is gone; but no call is new.
             ending = self._world.relay.ending.pace is not None and not isinstance(message, v1.Call)
             skipped = isinstance(message, TO_THE_GONE) or ending
-            must(skipped, f"{message} to a generation that is gone")
+            must(skipped, "{} to a generation that is gone", message)
         if isinstance(message, v1.Refuse):
             self._world.watch.refused.add((message.build, message.config_digest))
         if worker.open:
             self._take(worker, message, bytes(effect.payload))
 
-    def _take(self, worker: Worker, message: v1.Message | handshake.Hello, payload: bytes) -> None:  # noqa: C901, PLR0912 - a case for each message
-        match message:
-            case handshake.Hello():
-                must(worker.phase == "new", f"called while {worker.phase}")
-                worker.phase, worker.nonce = "called", message.nonce
-            case v1.Configure():
-                must(worker.phase == "welcomed", f"configured while {worker.phase}")
-                config = payload if message.has_snapshot else None
-                worker.phase, worker.has_snapshot = "told", message.has_snapshot
-                worker.setup = self._world.disk.setup(worker.python, config)
-            case v1.KnownLists():
-                if worker.setup and worker.setup.prints.get(message.backend) == message.spec_hash:
-                    worker.learned.add(message.backend)
-            case v1.Session():
-                worker.introduced, worker.level = True, message.log_level
-            case v1.SetLevel():
-                worker.level = message.level
-            case v1.Subscriptions():
-                worker.uris = set(message.uris)
-            case v1.Call():
-                self._take_call(worker, message, payload)
-            case v1.Cancel():
-                must(message.call in worker.calls, f"{message} of no call under way there")
-                del worker.calls[message.call]
-                worker.answered.append(message.call)
-            case v1.ClientAnswer():
-                must(message.id in worker.asks, f"{message} to nothing it asked")
-                must(worker.asks.pop(message.id) == message.pid, f"{message} to another process")
-            case v1.Spawned() | v1.SpawnRefused():
-                must(message.token in worker.spawns, f"{message} was not asked for")
-                worker.spawns.discard(message.token)
-            case v1.RunChecks():
-                worker.checks = message.token
-            case v1.Ping():
-                self._ping(worker, message)
-            case v1.Retire():
-                self._world.wish(worker.pid, 0.8, 0.3)
-            case _:
-                must(worker.phase == "configured", f"{message} while {worker.phase}")
+    def _take(self, worker: Worker, message: v1.Message | handshake.Hello, payload: bytes) -> None:
+        take = self._messages.get(type(message))
+        if take is not None:
+            take(worker, message, payload)
+        else:
+            must(worker.phase == "configured", "{} while {}", message, worker.phase)
 
-    def _ping(self, worker: Worker, message: v1.Ping) -> None:
+    def _hello(self, worker: Worker, message: handshake.Hello, payload: bytes) -> None:
+        must(worker.phase == "new", "called while {}", worker.phase)
+        worker.phase, worker.nonce = "called", message.nonce
+
+    def _configure(self, worker: Worker, message: v1.Configure, payload: bytes) -> None:
+        must(worker.phase == "welcomed", "configured while {}", worker.phase)
+        config = payload if message.has_snapshot else None
+        worker.phase, worker.has_snapshot = "told", message.has_snapshot
+        worker.setup = self._world.disk.setup(worker.python, config)
+
+    def _lists(self, worker: Worker, message: v1.KnownLists, payload: bytes) -> None:
+        if worker.setup and worker.setup.prints.get(message.backend) == message.spec_hash:
+            worker.learned.add(message.backend)
+
+    def _session(self, worker: Worker, message: v1.Session, payload: bytes) -> None:
+        worker.introduced, worker.level = True, message.log_level
+
+    def _level(self, worker: Worker, message: v1.SetLevel, payload: bytes) -> None:
+        worker.level = message.level
+
+    def _subscriptions(self, worker: Worker, message: v1.Subscriptions, payload: bytes) -> None:
+        worker.uris = set(message.uris)
+
+    def _cancel(self, worker: Worker, message: v1.Cancel, payload: bytes) -> None:
+        must(message.call in worker.calls, "{} of no call under way there", message)
+        del worker.calls[message.call]
+        worker.answered.append(message.call)
+
+    def _client_answer(self, worker: Worker, message: v1.ClientAnswer, payload: bytes) -> None:
+        must(message.id in worker.asks, "{} to nothing it asked", message)
+        must(worker.asks.pop(message.id) == message.pid, "{} to another process", message)
+
+    def _spawned(self, worker: Worker, message: v1.Spawned | v1.SpawnRefused, _: bytes) -> None:
+        must(message.token in worker.spawns, "{} was not asked for", message)
+        worker.spawns.discard(message.token)
+
+    def _run_checks(self, worker: Worker, message: v1.RunChecks, payload: bytes) -> None:
+        worker.checks = message.token
+
+    def _retire(self, worker: Worker, message: v1.Retire, payload: bytes) -> None:
+        self._world.wish(worker.pid, 0.8, 0.3)
+
+    def _ping(self, worker: Worker, message: v1.Ping, payload: bytes) -> None:
         if message.token == 1:
             worker.missed = 0  # it was counted anew, as nothing was open for a while
-        must(worker.missed < MISSES_MAX, f"generation {worker.generation} is asked again and again")
+        must(
+            worker.missed < MISSES_MAX, "generation {} is asked again and again", worker.generation
+        )
         if worker.deaf or worker.mute:
             worker.missed += 1
         elif not self._world.unread:
@@ -91,19 +119,19 @@ class Pipe:
         world = self._world
         generation = world.relay.shared.workers.state.generations.get(worker.generation)
         serves = generation is not None and generation.state is Life.ACTIVE
-        must(serves, f"{message} to generation {generation}, which does not serve")
+        must(serves, "{} to generation {}, which does not serve", message, generation)
         must(worker.introduced, "a call before the client is introduced")
-        must(worker.level == world.core.peer.log_level, f"{worker} has another log level")
-        must(worker.uris == set(world.core.peer.subscriptions()), f"{worker}: subscriptions")
-        must(message.call not in world.sent, f"call {message.call} is carried out twice")
+        must(worker.level == world.core.peer.log_level, "{} has another log level", worker)
+        must(worker.uris == set(world.core.peer.subscriptions()), "{}: subscriptions", worker)
+        must(message.call not in world.sent, "call {} is carried out twice", message.call)
         must(message.call > max(world.sent, default=0), "call numbers go back")
         marker = json.loads(payload)["marker"]
         asked = world.client.by_marker(marker)
         if asked is None:
-            must(False, f"{message} is for no open request")
+            must(False, "{} is for no open request", message)
             return
-        must(message.method == asked.method, f"{message} is for {asked}")
-        must(message.era == (v1.MODERN if asked.modern else v1.LEGACY), f"{message}: era")
+        must(message.method == asked.method, "{} is for {}", message, asked)
+        must(message.era == (v1.MODERN if asked.modern else v1.LEGACY), "{}: era", message)
         self._may_be_sent(message, marker, asked.method in REPEATABLE or asked.name == SAFE_TOOL)
         sent = Sent(message.call, marker, worker.generation)
         world.sent[message.call] = worker.calls[message.call] = sent
@@ -112,9 +140,11 @@ class Pipe:
     def _may_be_sent(self, message: v1.Call, marker: int, repeatable: bool) -> None:
         """Nobody else may have it, or have done it, but what may be done twice."""
         attempts = self._world.attempts.get(marker, [])
-        must(message.attempt == len(attempts) + 1, f"{message} is attempt {len(attempts) + 1}")
+        must(message.attempt == len(attempts) + 1, "{} is attempt {}", message, len(attempts) + 1)
         alive = {child.generation for child in self._world.children.values() if not child.backend}
         holders = [sent for sent in attempts if sent.generation in alive]
-        must(not holders, f"{message}: {holders} may still carry it out")
+        must(not holders, "{}: {} may still carry it out", message, holders)
         doubts = sum(sent.doubt for sent in attempts)
-        must(doubts <= repeatable, f"{message} may have run {doubts} times already: {attempts}")
+        must(
+            doubts <= repeatable, "{} may have run {} times already: {}", message, doubts, attempts
+        )

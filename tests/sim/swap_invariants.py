@@ -29,21 +29,21 @@ def check(world: "World") -> None:
 
 def nobody_waits_for_a_swap(world: "World") -> None:
     """At the end every conversation is over."""
-    must(not world.relayctl.waiting, f"at the end relayctl waits for {world.relayctl.waiting}")
+    must(not world.relayctl.waiting, "at the end relayctl waits for {}", world.relayctl.waiting)
 
 
 def there_are_not_too_many(world: "World", generations: list[Generation]) -> None:
     """One serves, one stands by, one candidate and one that is started again come up, two drain."""
     lives = Counter(generation.state for generation in generations)
-    must(lives[Life.ACTIVE] <= 1, f"{lives}: too many serve")
-    must(lives[Life.STANDBY] <= 1, f"{lives}: too many stand by")
-    must(lives[Life.DRAINING] <= DRAINERS_MAX, f"{lives}: too many drain")
+    must(lives[Life.ACTIVE] <= 1, "{}: too many serve", lives)
+    must(lives[Life.STANDBY] <= 1, "{}: too many stand by", lives)
+    must(lives[Life.DRAINING] <= DRAINERS_MAX, "{}: too many drain", lives)
     warming = world.relay.swaps.warming
     candidate = None if warming is None else warming.new
     coming = [g for g in generations if g.state in COMING and g.number != candidate]
-    must(len(coming) <= 1, f"{coming} are all started")
+    must(len(coming) <= 1, "{} are all started", coming)
     surplus = [g for g in coming if g.offer.configured and lives[Life.ACTIVE]]
-    must(not surplus, f"{surplus} came up, and nobody needs them")
+    must(not surplus, "{} came up, and nobody needs them", surplus)
 
 
 def who_is_let_go_is_on_the_way_out(world: "World", generations: list[Generation]) -> None:
@@ -52,14 +52,14 @@ def who_is_let_go_is_on_the_way_out(world: "World", generations: list[Generation
     for generation in generations:
         pid = generation.pid
         if pid is None:
-            must(generation.state is Life.SPAWNING, f"{generation} has no process")
+            must(generation.state is Life.SPAWNING, "{} has no process", generation)
         else:
             process = by_pid.get(pid)
-            must(process is not None, f"{generation} is dead, and not forgotten")
+            must(process is not None, "{} is dead, and not forgotten", generation)
             assert process is not None
             leaving = process.rung is not Rung.RUNNING
             must(
-                leaving or generation.state not in GONE, f"nobody ends the process of {generation}"
+                leaving or generation.state not in GONE, "nobody ends the process of {}", generation
             )
     workers = [p for p in by_pid.values() if not p.backend]
     must(len(workers) <= len(generations), "a worker's process without its generation")
@@ -70,25 +70,25 @@ def swaps_and_generations_belong_together(world: "World", generations: list[Gene
     swaps, timers = world.relay.swaps, world.relay.shared.timers.at
     lives = {generation.number: generation.state for generation in generations}
     if (warming := swaps.warming) is not None:
-        must(warming.outcome is None, f"{warming} is over and not forgotten")
+        must(warming.outcome is None, "{} is over and not forgotten", warming)
         if warming.new is not None:
-            must(lives.get(warming.new) in COMING, f"{warming} without its candidate: {lives}")
+            must(lives.get(warming.new) in COMING, "{} without its candidate: {}", warming, lives)
             must("candidate" in timers, "a candidate without a deadline")
         else:
-            must(Life.ACTIVE in lives.values(), f"{warming} waits, and nobody serves")
+            must(Life.ACTIVE in lives.values(), "{} waits, and nobody serves", warming)
     else:
         must("candidate" not in timers, "a deadline for no candidate")
     standing_by = [number for number, life in lives.items() if life is Life.STANDBY]
     if (probation := swaps.probation) is not None:
-        must(probation.outcome is None, f"{probation} is over and not forgotten")
-        must(lives.get(probation.new or 0) is Life.ACTIVE, f"{probation}: {lives}")
+        must(probation.outcome is None, "{} is over and not forgotten", probation)
+        must(lives.get(probation.new or 0) is Life.ACTIVE, "{}: {}", probation, lives)
         must("probation" in timers, "a probation without a deadline")
-        must(standing_by in ([], [probation.old]), f"{standing_by} stand by for {probation}")
+        must(standing_by in ([], [probation.old]), "{} stand by for {}", standing_by, probation)
         limit = world.core.limits.probation_seconds + LATE_SECONDS
         served = world.awake - world.watch.served.get(probation.new or 0, world.awake)
-        must(served <= limit, f"{probation} has served {served} s")
+        must(served <= limit, "{} has served {} s", probation, served)
     else:
-        must(not standing_by, f"{standing_by} stand by, and nobody is on probation")
+        must(not standing_by, "{} stand by, and nobody is on probation", standing_by)
         must("probation" not in timers, "a deadline for no probation")
 
 
@@ -97,16 +97,16 @@ def drains_end_in_time(world: "World") -> None:
     generations = world.relay.shared.workers.state.generations
     draining = {number for number, g in generations.items() if g.state is Life.DRAINING}
     open_ones = set(world.relay.drains.open)
-    must(draining == open_ones, f"{draining} drain, known are {open_ones}")
+    must(draining == open_ones, "{} drain, known are {}", draining, open_ones)
     timers = world.relay.shared.timers.at
     for number in draining:
-        must(f"drain_max#{number}" in timers, f"{number} drains without a deadline")
+        must(f"drain_max#{number}" in timers, "{} drains without a deadline", number)
         calls = any(call.generation == number for call in world.core.calls.values())
         asks = any(ask.generation == number for ask in world.core.asks.values())
-        must(calls or asks, f"{number} drains with nothing under way")
+        must(calls or asks, "{} drains with nothing under way", number)
         drained = world.awake - world.watch.drains.setdefault(number, world.awake)
         limit = world.watch.drain_seconds_max + LATE_SECONDS
-        must(drained <= limit, f"{number} has drained for {drained} s")
+        must(drained <= limit, "{} has drained for {} s", number, drained)
 
 
 def whoever_is_needed_is_watched(world: "World") -> None:

@@ -22,7 +22,7 @@ import pytest
 from tests.sim.mutations import MUTATIONS
 from tests.sim.run import SimulationFailed, simulate
 
-STEPS = int(os.environ.get("SIM_STEPS", "200000"))
+STEPS = int(os.environ.get("SIM_STEPS", "400000"))
 """Steps of all worlds together."""
 
 PARTS = 4

@@ -74,16 +74,16 @@ class Watch:
         self.served[active.number] = self._world.awake
         self.answered[active.number] = 0
         worker, swap = self._world.workers[active.number], self._swap(active.number)
-        must(worker.phase == "configured", f"{worker} serves")
+        must(worker.phase == "configured", "{} serves", worker)
         if swap is not None:
             pair = (active.build, active.offer.config_digest)
-            must(swap.force or pair not in self.refused, f"{pair} failed before, and serves")
+            must(swap.force or pair not in self.refused, "{} failed before, and serves", pair)
             # With no client there is nothing it could lose.
             needless = worker.ready or self._in_need() or self._world.core.peer.era is None
-            must(needless, f"{worker} is not ready, and serves")
+            must(needless, "{} is not ready, and serves", worker)
         elif not self._in_need():
             back = active.number == self._standby
-            must(back, f"{active.number} serves, {self._standby} stood by")
+            must(back, "{} serves, {} stood by", active.number, self._standby)
 
     def _in_need(self) -> bool:
         """Whether nobody serves any more who did before this event."""
@@ -102,25 +102,25 @@ class Watch:
     ) -> None:
         """Tools are gone: somebody must have wanted that, or it must be for good."""
         before = self._active
-        must(active is not None, f"{lost} are lost with nobody serving")
+        must(active is not None, "{} are lost with nobody serving", lost)
         assert active is not None
         worker = self._world.workers[active.number]
         if active is before:
             frame = isinstance(event, events.WorkerFrame) and event.generation == active.number
             message = v1.decode_to_supervisor(event.header) if frame else None  # type: ignore[union-attr]
             known = isinstance(message, v1.Catalogue) and message.settled
-            must(known, f"{lost} are lost by {event}")
+            must(known, "{} are lost by {}", lost, event)
             return
         if active.number == self._standby:
             return  # what the other one had brought goes with it
         swap = self._swap(active.number)
         if before is None or self._in_need():
-            must(worker.settled or worker.ready, f"{lost} are lost by one that is not ready")
+            must(worker.settled or worker.ready, "{} are lost by one that is not ready", lost)
         elif swap is not None and not swap.force:
             old, new = self._prints(self._world.workers[before.number]), self._prints(worker)
             same = {name for name, print_ in new.items() if old.get(name) == print_}
             unwanted = [tool for tool in lost if tool.partition("__")[0] in same]
-            must(not unwanted, f"{unwanted} are lost by a swap without force")
+            must(not unwanted, "{} are lost by a swap without force", unwanted)
 
     def _prints(self, worker: Worker) -> dict[str, str]:
         return worker.setup.prints if worker.setup is not None else {}
@@ -131,18 +131,20 @@ class Watch:
         """An entry for the journal."""
         fields = effect.fields
         if effect.event == "swap_phase":
-            must(fields["swap"] not in self._ended, f"{fields} after its end")
+            must(fields["swap"] not in self._ended, "{} after its end", fields)
         elif effect.event == "swap_ended":
-            must(fields["swap"] not in self._ended, f"{fields} once more")
+            must(fields["swap"] not in self._ended, "{} once more", fields)
             self._ended.add(fields["swap"])
             if fields["outcome"] == "committed":
                 self._may_commit(fields)
             if fields["outcome"] == "rolled_back" and self._had_served(fields):
                 active = self._world.relay.shared.workers.state.active
-                must(active == self._standby, f"{fields}: {active} serves, not {self._standby}")
+                must(
+                    active == self._standby, "{}: {} serves, not {}", fields, active, self._standby
+                )
         elif effect.event in {"worker_died", "drained"}:
             key = (effect.event, fields["generation"])
-            must(key not in self._dead, f"{effect} once more")
+            must(key not in self._dead, "{} once more", effect)
             self._dead.add(key)
 
     def _had_served(self, fields: dict[str, Any]) -> bool:
@@ -155,14 +157,16 @@ class Watch:
         served = self._world.awake - self.served.get(number, self._world.awake) + EARLY_SECONDS
         answered = self.answered.get(number, 0)
         proved = served >= limits.probation_seconds or answered >= limits.probation_calls
-        must(proved, f"{fields} after {served} s and {answered} calls")
+        must(proved, "{} after {} s and {} calls", fields, served, answered)
 
     def log(self, effect: effects.Log) -> None:
         """A line of the log."""
         must(effect.text, "an empty line in the log")
         if (found := SILENT.search(effect.text)) is not None:
             worker = self._world.workers[int(found[1])]
-            must(worker.missed >= MISSES_MAX, f"{worker} is given up, and was to blame for nothing")
+            must(
+                worker.missed >= MISSES_MAX, "{} is given up, and was to blame for nothing", worker
+            )
 
     def forgive(self) -> None:
         """Nobody could be heard for a while."""

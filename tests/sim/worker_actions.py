@@ -59,7 +59,7 @@ def answer(world: World, worker: Worker, number: int) -> None:
     asked = world.client.by_marker(sent.marker)
     held = world.core.calls.get(number)
     wanted = asked is not None and held is not None and held.generation == worker.generation
-    must(wanted or not worker.open, f"{sent} was cancelled, and the worker not told")
+    must(wanted or not worker.open, "{} was cancelled, and the worker not told", sent)
     before = len(world.client.received)
     if wanted:
         world.watch.answer(worker.generation)
@@ -74,7 +74,7 @@ def answer(world: World, worker: Worker, number: int) -> None:
     note_subscription(worker, asked.method if asked else "", sent, world)
     if wanted and asked is not None and not asked.batch:
         ids = [m.get("id") for m in world.client.received[before:] if "method" not in m]
-        must(asked.key in ids, f"{sent}: the client did not get the answer")
+        must(asked.key in ids, "{}: the client did not get the answer", sent)
 
 
 def note_subscription(worker: Worker, method: str, sent: Sent, world: World) -> None:
@@ -126,7 +126,7 @@ def routed(world: World) -> None:
 def unheard(world: World, worker: Worker, message: v1.Message, payload: bytes) -> None:
     """Send what must change nothing."""
     event = events.WorkerFrame(worker.generation, v1.encode(message), payload)
-    must(world.happen(event) == [], f"{message} of generation {worker.generation} was heard")
+    must(world.happen(event) == [], "{} of generation {} was heard", message, worker.generation)
 
 
 def late_frame(world: World) -> None:
