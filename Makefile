@@ -14,11 +14,12 @@ PYTHON ?=
 NPM_INSTALL := npm install --no-audit --no-fund --no-package-lock --loglevel=error \
 	--fetch-retries=1 --fetch-timeout=120000
 
-.PHONY: help setup demo test sim lint format types bench storm node clean
+.PHONY: help setup demo test sim mutants lint format types bench storm node clean
 
 help:
 	@echo "make demo    a real MCP client session on your terminal"
 	@echo "make test    all tests                  make sim      a longer simulation"
+	@echo "make mutants  broken rules of the core that the tests must notice"
 	@echo "make lint    ruff: rules and format      make format   let ruff repair both"
 	@echo "make types   mypy --strict"
 	@echo "make bench   the relay beside the floor and an SDK relay"
@@ -36,6 +37,10 @@ test: $(STAMP) node
 # A longer run of the simulation than `make test` makes; the seed of a failure is printed.
 sim: $(STAMP)
 	@SIM_STEPS=$${SIM_STEPS:-3000000} $(PY) -m pytest tests/sim $(ARGS)
+
+# Rules of the core broken one by one; the tests must notice each.
+mutants: $(STAMP)
+	@$(PY) -m tests.mutants $(ARGS)
 
 lint: $(STAMP)
 	@$(PY) -m ruff check $(ARGS) .
