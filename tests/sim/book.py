@@ -63,15 +63,15 @@ class Book:
         """Nobody is the last good one who has not proved it, and then it is."""
         self.commits = True
         world = self._world
-        active = world.relay.shared.workers.active()
-        assert active is not None
+        number = fields["to"]["generation"]
         limits = world.core.limits
-        served = world.awake - world.watch.served.get(active.number, world.awake) + EARLY_SECONDS
-        answered, _ = world.watch.answered.get(active.number, (0, 0))
+        served = world.awake - world.watch.served.get(number, world.awake) + EARLY_SECONDS
+        answered, _ = world.watch.answered.get(number, (0, 0))
         proved = served >= limits.probation_seconds or answered >= limits.probation_calls
         must(proved, "{} after {} s and {} calls", fields, served, answered)
         committed = world.relay.recovery.state.committed
-        must(committed == active.source, "{} is committed, not {}", committed, active.source)
+        generation = world.relay.shared.workers.state.generations[number]
+        must(committed == generation.source, "{} is committed, not {}", committed, generation)
 
     def _may_be_refused(self, swap: Swap) -> None:
         """What the gate says is so, and nobody said that it does not matter."""
