@@ -207,7 +207,9 @@ def withdraw(world: World) -> None:
     if worker is None or not worker.asks:
         return
     backend_id = world.dice.pick(worker.asks)
-    pid = worker.asks.pop(backend_id)
+    pid = worker.asks[backend_id]
+    if world.relay.ending.pace is None:  # later it is not heard any more
+        del worker.asks[backend_id]
     payload = world.dice.pick((b"", b'{"reason":"late"}', b"[]"))
     world.frame(worker, v1.BackendCancel("files", backend_id, pid), payload)
 
