@@ -14,16 +14,17 @@ PYTHON ?=
 NPM_INSTALL := npm install --no-audit --no-fund --no-package-lock --loglevel=error \
 	--fetch-retries=1 --fetch-timeout=120000
 
-.PHONY: help setup demo test sim mutants lint format types bench storm node clean
+.PHONY: help setup demo test lint format types bench storm sim mutants node clean
 
 help:
 	@echo "make demo    a real MCP client session on your terminal"
-	@echo "make test    all tests                  make sim      a longer simulation"
-	@echo "make mutants  broken rules of the core that the tests must notice"
+	@echo "make test    all tests"
 	@echo "make lint    ruff: rules and format      make format   let ruff repair both"
 	@echo "make types   mypy --strict"
 	@echo "make bench   the relay beside the floor and an SDK relay"
 	@echo "make storm   swaps, then kills, under load; prints figures"
+	@echo "make sim     the core in millions of random steps nobody has seen; seeds are printed"
+	@echo "make mutants rules of the core broken one by one: the tests have to notice each"
 	@echo "make setup   only the environment        make clean    remove all that was made"
 
 setup: $(STAMP)
@@ -33,14 +34,6 @@ demo: $(STAMP)
 
 test: $(STAMP) node
 	@$(PY) -m pytest $(ARGS)
-
-# A longer run of the simulation than `make test` makes; the seed of a failure is printed.
-sim: $(STAMP)
-	@SIM_STEPS=$${SIM_STEPS:-3000000} $(PY) -m pytest tests/sim $(ARGS)
-
-# Rules of the core broken one by one; the tests must notice each.
-mutants: $(STAMP)
-	@$(PY) -m tests.mutants $(ARGS)
 
 lint: $(STAMP)
 	@$(PY) -m ruff check $(ARGS) .
@@ -58,6 +51,12 @@ bench: $(STAMP)
 
 storm: $(STAMP)
 	@$(PY) -m tests.storm $(ARGS)
+
+sim: $(STAMP)
+	@$(PY) -m tests.sim $(ARGS)
+
+mutants: $(STAMP)
+	@$(PY) -m tests.mutants $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(NODE) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

@@ -300,15 +300,21 @@ class Client:
     # ---- telling the client -------------------------------------------------------------------
 
     def announce(self) -> None:
-        """Tell the client which of the lists it knows have changed."""
+        """Tell the client which of the lists it knows have changed. What nobody may be told of yet,
+        or nobody wants to hear of, stays unseen.
+        """
         peer = self._state.peer
-        if not peer.ready and not peer.listens:
-            return  # nobody may be told yet; it stays unseen
-        methods = {CHANGED[kind] for kind in self._registry.announce()}
+        listens = peer.listens.values()
+        wanted = {
+            kind
+            for kind, method in CHANGED.items()
+            if peer.ready or any(getattr(listen, _FILTERS[method]) for listen in listens)
+        }
+        methods = {CHANGED[kind] for kind in self._registry.announce(wanted)}
         for method in sorted(methods):
             if peer.ready:
                 self._out.client(mcp.notification(method))
-            for listen in peer.listens.values():
+            for listen in listens:
                 if getattr(listen, _FILTERS[method]):
                     self._stamped(method, listen)
 

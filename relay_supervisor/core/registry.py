@@ -4,6 +4,7 @@ Lists are served from here alone, so they are there while workers and backends c
 page is put together once and then sent as it is: the same bytes for as long as nothing changed.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -90,9 +91,9 @@ class Registry(msgspec.Struct):
         """Return the lists the client was sent and that have changed since."""
         return [kind for kind, page in self.seen.items() if page != self.pages.get(kind, EMPTY)]
 
-    def announce(self) -> list[Kind]:
-        """Return the lists to tell the client of; they then count as seen."""
-        kinds = self.unseen()
+    def announce(self, wanted: Collection[Kind]) -> list[Kind]:
+        """Return the lists among those *wanted* to tell the client of; they then count as seen."""
+        kinds = [kind for kind in self.unseen() if kind in wanted]
         for kind in kinds:
             self.seen[kind] = self.pages.get(kind, EMPTY)
         return kinds

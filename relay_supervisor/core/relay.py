@@ -205,7 +205,7 @@ class Relay:
         if generation is None or generation.state is Life.RETIRED:
             return  # what it still had to say when it was let go
         try:
-            if generation.state is Life.FAILED:
+            if generation.state is Life.FAILED or self.ending.pace is not None:
                 # It was given up, but its calls are still its own: what it did answer counts.
                 message = v1.decode_to_supervisor(event.header)
                 if isinstance(message, v1.Reply):

@@ -61,8 +61,14 @@ PINS = (
     Mutant(
         "a worker that was given up is heard as before",
         "relay.py",
+        "            if generation.state is Life.FAILED or self.ending.pace",
+        "            if generation.state is Life.RETIRED or self.ending.pace",
+    ),
+    Mutant(
+        "workers begin new things during the end",
+        "relay.py",
+        "            if generation.state is Life.FAILED or self.ending.pace is not None:\n",
         "            if generation.state is Life.FAILED:\n",
-        "            if generation.state is Life.RETIRED:\n",
     ),
     Mutant(
         "the last answers of a worker that was given up are lost",

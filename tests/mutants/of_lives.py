@@ -138,12 +138,6 @@ RECOVERY = (
         "            pass\n",
     ),
     Mutant(
-        "a worker is started at the end",
-        "relay.py",
-        "        if self.ending.pace is None and self.shared.workers.nobody():\n",
-        "        if self.shared.workers.nobody():\n",
-    ),
-    Mutant(
         "of two that are late together the second is ended though the first has ended it",
         "timers.py",
         """            if self.at.get(name, inf) <= now:

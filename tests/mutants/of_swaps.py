@@ -16,6 +16,12 @@ BEFORE = (
         "        if message.generation != generation.number:",
     ),
     Mutant(
+        "Ready before the configuration is taken",
+        "reports.py",
+        "        if not generation.offer.configured:\n",
+        "        if not generation.offer:\n",
+    ),
+    Mutant(
         "a candidate serves before it is ready",
         "swaps.py",
         "        if swap is None or generation is None or generation.state is not Life.READY:\n",
@@ -71,6 +77,14 @@ BEFORE = (
         "        if self.warming is not None:\n            return self._replies.deny",
         """        if self.warming is None and self.last is self:
             return self._replies.deny""",
+    ),
+    Mutant(
+        "a pair that fails while it is prepared again is taken",
+        "swaps.py",
+        """        if not self._is_welcome(swap, generation, now):
+            return
+""",
+        "",
     ),
     Mutant(
         "refusals are forgotten",

@@ -71,6 +71,18 @@ WEIGHTS: dict[Action, float] = {
 }
 """How often each action is taken, before a run's own taste."""
 
+KINDS: tuple[dict[Action, float], ...] = (
+    {},
+    {},
+    # Swaps as fast as they are accepted, while calls take their time.
+    {swaps.swap: 6, workers.reply: 0.3, come_up: 2, workers.die: 0.3, while_passes: 0.3},
+    # One death after another, at every stage of a call.
+    {workers.active_dies: 6, workers.carry: 2, come_up: 2},
+    # Workers that hang, and a loop that is late.
+    {workers.stop_worker: 6, workers.wake_worker: 2, while_passes: 3, oversleep: 5},
+)
+"""What some runs are about: how much more, or less, of an action there is in them."""
+
 NEVER_OFF: tuple[Action, ...] = (
     client.initialize,
     client.call,

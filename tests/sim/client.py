@@ -231,6 +231,13 @@ class Client:
             attempts = self._world.attempts.get(asked.marker, [])
             must(attempts and attempts[-1].doubt, "nothing is unknown of {}: {}", asked, attempts)
 
+        for limit in ("drain_max_seconds", "call_timeout_seconds"):
+            if limit in answer:
+                sent = self._world.attempts[asked.marker][-1]
+                worker = self._world.workers[sent.generation]
+                told = sent.number not in worker.calls or not worker.open
+                must(told, "{} is over its limit, and not cancelled at {}", sent, worker)
+
     def _page(self, kind: Kind) -> bytes:
         return self._world.relay.shared.registry.pages.get(kind, EMPTY)
 

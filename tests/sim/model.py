@@ -78,6 +78,8 @@ class Worker:
     has_snapshot: bool = False
     introduced: bool = False
     open: bool = True
+    sound: bool = True
+    """It is the one that was called, and speaks as it should."""
     deaf: bool = False
     """It was stopped: it says nothing, and may wake."""
     mute: bool = False

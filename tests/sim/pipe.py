@@ -67,6 +67,7 @@ class Pipe:
 
     def _configure(self, worker: Worker, message: v1.Configure, payload: bytes) -> None:
         must(worker.phase == "welcomed", "configured while {}", worker.phase)
+        must(worker.sound, "{} is not the one that was called", worker)
         config = payload if message.has_snapshot else None
         worker.phase, worker.has_snapshot = "told", message.has_snapshot
         worker.setup = self._world.disk.setup(worker.python, config)

@@ -3,7 +3,7 @@
 from relay_supervisor.core import events
 from relay_supervisor.core.generation import Life
 from relay_supervisor.core.state import Phase
-from tests.sim.actions import NEVER_OFF, WEIGHTS
+from tests.sim.actions import KINDS, NEVER_OFF, WEIGHTS
 from tests.sim.client_actions import initialize, initialized
 from tests.sim.model import must
 from tests.sim.rising import come_up, run_checks, speakers
@@ -50,25 +50,27 @@ def live(world: World, steps: int) -> None:
     if world.dice.chance(0.7):
         initialize(world)
         initialized(world)
-    names = list(WEIGHTS)
+    names, kind = list(WEIGHTS), world.dice.pick(KINDS)
     weights = [
-        world.dice.weigh(weight, off=action not in NEVER_OFF) for action, weight in WEIGHTS.items()
+        world.dice.weigh(weight, off=action not in NEVER_OFF) * kind.get(action, 1.0)
+        for action, weight in WEIGHTS.items()
     ]
     for action in world.dice.rng.choices(names, weights, k=steps):
         action(world)
 
 
 def come_to_rest(world: World) -> None:
-    """Everybody is sound and answers everything: nothing stays open but subscriptions, one worker
-    serves, and no other is left.
+    """Everybody is sound and answers everything, but that who hangs may go on hanging: nothing
+    stays open but subscriptions, one worker serves, and no other is left.
     """
+    hang = world.dice.chance(0.5)
     if world.unread:
         stop_reading(world)
     world.spawn_failures = 0.0
     world.disk.repair()
     for _ in range(REST_ROUNDS_MAX):
         for worker in world.workers.values():
-            worker.deaf = False
+            worker.deaf = worker.deaf and hang
         for _ in range(4):
             come_up(world)
             run_checks(world)

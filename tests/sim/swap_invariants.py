@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from relay_supervisor.core.drains import DRAINERS_MAX
 from relay_supervisor.core.generation import COMING, GONE, Generation, Life
 from relay_supervisor.core.processes import Rung
+from relay_supervisor.core.swaps import RELAY_ERRORS_MAX
 from tests.sim.model import must
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ def there_are_not_too_many(world: "World", generations: list[Generation]) -> Non
     must(len(coming) <= 1, "{} are all started", coming)
     surplus = [g for g in coming if g.offer.configured and lives[Life.ACTIVE]]
     must(not surplus, "{} came up, and nobody needs them", surplus)
+    for active in (g for g in generations if g.state is Life.ACTIVE):
+        served = world.core.limits == active.offer.limits
+        must(served, "{} serves, and its limits do not hold", active)
 
 
 def who_is_let_go_is_on_the_way_out(world: "World", generations: list[Generation]) -> None:
@@ -61,6 +65,11 @@ def who_is_let_go_is_on_the_way_out(world: "World", generations: list[Generation
             must(
                 leaving or generation.state not in GONE, "nobody ends the process of {}", generation
             )
+    lives = {generation.number: generation.state for generation in generations}
+    for process in by_pid.values():
+        kept = process.rung is Rung.RUNNING
+        let_go = lives.get(process.generation) in (None, *GONE)
+        must(not (kept and let_go), "nobody ends {}", process)
     workers = [p for p in by_pid.values() if not p.backend]
     must(len(workers) <= len(generations), "a worker's process without its generation")
 
@@ -84,7 +93,12 @@ def swaps_and_generations_belong_together(world: "World", generations: list[Gene
         must(lives.get(probation.new or 0) is Life.ACTIVE, "{}: {}", probation, lives)
         must("probation" in timers, "a probation without a deadline")
         must(standing_by in ([], [probation.old]), "{} stand by for {}", standing_by, probation)
-        limit = world.core.limits.probation_seconds + LATE_SECONDS
+        limits, watch = world.core.limits, world.watch
+        answered, errors = watch.answered.get(probation.new or 0, (0, 0))
+        must(answered < limits.probation_calls, "{} has answered {} calls", probation, answered)
+        bad = errors >= RELAY_ERRORS_MAX and errors * 2 > answered
+        must(not bad, "{}: {} of {} calls have failed in the relay", probation, errors, answered)
+        limit = limits.probation_seconds + LATE_SECONDS
         served = world.awake - world.watch.served.get(probation.new or 0, world.awake)
         must(served <= limit, "{} has served {} s", probation, served)
     else:

@@ -61,10 +61,11 @@ def answer(world: World, worker: Worker, number: int) -> None:
     wanted = asked is not None and held is not None and held.generation == worker.generation
     must(wanted or not worker.open, "{} was cancelled, and the worker not told", sent)
     before = len(world.client.received)
-    if wanted:
-        world.watch.answer(worker.generation)
     flaw = worker.setup.flaw if worker.setup is not None else ""
-    if world.dice.chance(0.1 if flaw == "relay errors" else 0.8):
+    good = world.dice.chance(0.1 if flaw == "relay errors" else 0.8)
+    if wanted:
+        world.watch.answer(worker.generation, failed=bool(flaw) and not good)
+    if good:
         members = msgspec.json.encode({"result": {"call": number, "marker": sent.marker}})[1:]
         world.frame(worker, v1.Reply(number, v1.OUTCOME_RESULT), members)
     else:
@@ -206,7 +207,9 @@ def withdraw(world: World) -> None:
     if worker is None or not worker.asks:
         return
     backend_id = world.dice.pick(worker.asks)
-    pid = worker.asks.pop(backend_id)
+    pid = worker.asks[backend_id]
+    if world.relay.ending.pace is None:  # later it is not heard any more
+        del worker.asks[backend_id]
     payload = world.dice.pick((b"", b'{"reason":"late"}', b"[]"))
     world.frame(worker, v1.BackendCancel("files", backend_id, pid), payload)
 

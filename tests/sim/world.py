@@ -85,9 +85,9 @@ class World:
             effects.CloseStdin: lambda e: self.wish(e.pid, 0.6, 0.4),
             effects.Signal: self._signal,
             effects.ReplyToControl: self.relayctl.read,
-            effects.Journal: self.watch.journal,
+            effects.Journal: self.watch.book.journal,
             effects.LimitLines: lambda e: must(e.line_bytes_max > 0, "no line is let through"),
-            effects.Log: self.watch.log,
+            effects.Log: self.watch.book.log,
             effects.Exit: self._exit,
         }
 
@@ -203,6 +203,7 @@ class World:
         number = effect.generation
         must(number not in self.workers, f"generation {number} is started twice")
         must(not self.watch.ending, f"generation {number} is started at the end")
+        self.watch.starts(number)
         worker = self.workers[number] = Worker(number, effect.python)
         if self.dice.chance(self.spawn_failures):
             worker.falls({})
@@ -247,5 +248,5 @@ class World:
         """A worker says its welcome."""
         setup = self.disk.setup(worker.python, None)
         frame = handshake.Welcome(version, setup.build, worker.generation, nonce, worker.pid)
-        worker.phase = "welcomed"
+        worker.phase, worker.sound = "welcomed", nonce == worker.nonce and version == 1
         self.happen(events.WorkerFrame(worker.generation, msgspec.msgpack.encode(frame), b""))

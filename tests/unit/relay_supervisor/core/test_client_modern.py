@@ -9,6 +9,7 @@ from relay_supervisor.core import events, mcp
 from relay_supervisor.core.client import LISTENS_MAX
 from relay_supervisor.wire import cache, v1
 from tests.unit.relay_supervisor.core.driver import (
+    BODY,
     MODERN_META,
     Driver,
     call,
@@ -233,3 +234,22 @@ def test_subscriptions_are_limited(relay: Driver) -> None:
     relay.line(notification("notifications/cancelled", requestId=3))
     relay.wanted.clear()
     listen(relay, "one more")
+
+
+def test_a_list_nobody_listens_for_does_not_count_as_told() -> None:
+    """It is told to whoever comes to want it, and not told where it is as it was."""
+    relay = Driver()
+    relay.start()
+    relay.ask(modern("r", "resources/list"))
+    relay.line(modern("l", "subscriptions/listen", notifications={"toolsListChanged": True}))
+    relay.client()
+    changed = cache.Body(tools=BODY.tools, capabilities=BODY.capabilities)
+    relay.catalogue(changed, "fewer")
+    relay.wait(1.0)
+    assert relay.client() == []
+    relay.catalogue(BODY, "as before")
+    relay.line(request(0, "initialize", protocolVersion="2025-11-25", capabilities={}))
+    relay.line(notification("notifications/initialized"))
+    relay.wait(1.0)
+    told = [m["method"] for m in relay.client() if "method" in m]
+    assert "notifications/resources/list_changed" not in told

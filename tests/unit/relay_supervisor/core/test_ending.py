@@ -205,3 +205,18 @@ def test_what_is_still_open_when_the_time_is_up_is_answered_with_an_error(relay:
     first, second = relay.client()
     assert (first["id"], first["result"]["isError"]) == (1, True)
     assert (second["id"], second["error"]["code"]) == (2, -32010)
+
+
+def test_during_the_end_only_answers_of_workers_count(relay: Driver) -> None:
+    """Nothing new begins: no backend, no question, nobody is promoted or committed."""
+    relay.line(call(1))
+    relay.do(events.ProcessExited(5001, -9, {}))
+    relay.wait(0.2)
+    relay.spawned(2)
+    relay.welcome(2)
+    relay.do(events.StopRequested(15))
+    relay.wanted.clear()
+    relay.configure(2)
+    relay.frame(v1.Spawn(1, "files", ["server"], {}, "/"), b"", 2)
+    relay.frame(v1.BackendRequest("files", b"1", 61, "roots/list"), b"{}", 2)
+    assert relay.wanted == [] and relay.relay.shared.workers.state.active is None

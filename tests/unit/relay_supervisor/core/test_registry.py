@@ -71,9 +71,19 @@ def test_only_lists_the_client_has_seen_are_told_of_and_only_once() -> None:
     assert registry.update(v1.Catalogue("d2", settled=True), cache.encode_body(body("b"))) is False
     registry.page(Kind.TOOLS, v1.LEGACY)
     assert registry.update(v1.Catalogue("d3", settled=True), cache.encode_body(body("c"))) is True
-    assert registry.announce() == [Kind.TOOLS]
-    assert registry.announce() == []
+    assert registry.announce(Kind) == [Kind.TOOLS]
+    assert registry.announce(Kind) == []
     assert tools(registry) == ["c"]
+
+
+def test_what_nobody_wants_to_hear_of_stays_unseen() -> None:
+    registry = filled("a")
+    for kind in (Kind.TOOLS, Kind.RESOURCES):
+        registry.page(kind, v1.LEGACY)
+    registry.update(v1.Catalogue("d2", settled=True), cache.encode_body(BODY))
+    assert registry.announce([]) == []
+    assert registry.announce([Kind.RESOURCES]) == [Kind.RESOURCES]
+    assert registry.announce(Kind) == [Kind.TOOLS]
 
 
 def test_a_change_that_is_undone_before_it_is_told_is_no_change() -> None:
@@ -81,7 +91,7 @@ def test_a_change_that_is_undone_before_it_is_told_is_no_change() -> None:
     registry.page(Kind.TOOLS, v1.LEGACY)
     registry.update(v1.Catalogue("d2", settled=True), cache.encode_body(body("b")))
     registry.update(v1.Catalogue("d3", settled=True), cache.encode_body(body("a")))
-    assert registry.announce() == []
+    assert registry.announce(Kind) == []
 
 
 def test_a_broken_catalogue_is_an_error_and_the_old_one_stays() -> None:

@@ -184,7 +184,7 @@ def test_what_a_candidate_says_during_the_end_changes_nothing(relay: SwapDriver)
     relay.warm(2)
     relay.do(events.StopRequested(15))
     relay.ready(2)
-    assert relay.active == 1 and relay.life(2) is Life.READY
+    assert relay.active == 1 and relay.life(2) is Life.WARMING
     relay.die(1)
     relay.die(2)
     relay.wait(5.0)

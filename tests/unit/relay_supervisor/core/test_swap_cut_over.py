@@ -122,9 +122,12 @@ def test_a_worker_cannot_be_ready_twice(relay: SwapDriver) -> None:
     assert (relay.life(1), relay.life(2)) == (Life.ACTIVE, Life.FAILED)
 
 
-def test_ready_before_the_configuration_is_read_is_a_lie(relay: SwapDriver) -> None:
+@pytest.mark.parametrize("welcome", [False, True])
+def test_ready_before_the_configuration_is_read_is_a_lie(relay: SwapDriver, welcome: bool) -> None:
     relay.swap()
     relay.spawned(2)
+    if welcome:
+        relay.welcome(2)
     relay.frame(v1.Ready(2, relay.relay.shared.workers.state.generations[2].nonce), b"", 2)
     assert (relay.life(1), relay.life(2)) == (Life.ACTIVE, Life.FAILED)
 
