@@ -13,6 +13,11 @@ members   The rest of a JSON-RPC response after its id: `"result":{…}}` or `"e
           the closing brace, and any member the peer added. Putting `{"jsonrpc":"2.0","id":7,`
           in front makes the whole response.
 backend   The name of a backend in the configuration.
+errand    A number of the same row as call numbers, for something else that has to reach a backend
+          once: a cancellation, an answer of the client's. It is ledgered like a call.
+pid, at   Which process said it, and where in the stream of its stdout: the offset of its line's
+          first byte, plus one for each message before it in the same line. It grows from message
+          to message, so what is told again by another worker is dropped. 0, 0: not known.
 """
 
 from typing import Final, TypeAlias
@@ -22,6 +27,7 @@ import msgspec
 from relay_supervisor.wire.errors import UNDECODABLE, RemoteProtocolError
 from relay_supervisor.wire.v1_message import Message
 from relay_supervisor.wire.v1_to_supervisor import (
+    Adopted,
     BackendCancel,
     BackendInfo,
     BackendRequest,
@@ -31,6 +37,9 @@ from relay_supervisor.wire.v1_to_supervisor import (
     CheckResult,
     ConfigRead,
     Configured,
+    Done,
+    Frozen,
+    Joined,
     LearnedLists,
     Limits,
     Notification,
@@ -38,18 +47,22 @@ from relay_supervisor.wire.v1_to_supervisor import (
     Progress,
     Ready,
     Reply,
+    Returned,
     Routed,
     Spawn,
     StatusRequest,
     StopBackend,
 )
 from relay_supervisor.wire.v1_to_worker import (
+    Adopt,
+    Await,
     Call,
     Cancel,
     ClientAnswer,
     ClientNotification,
     Configure,
     Exited,
+    Freeze,
     Journal,
     KnownLists,
     Log,
@@ -62,6 +75,7 @@ from relay_supervisor.wire.v1_to_worker import (
     Spawned,
     SpawnRefused,
     StatusReply,
+    Stderr,
     Subscriptions,
 )
 
@@ -73,6 +87,9 @@ __all__ = [
     "OUTCOME_REFUSED",
     "OUTCOME_RELAY_ERROR",
     "OUTCOME_RESULT",
+    "Adopt",
+    "Adopted",
+    "Await",
     "BackendCancel",
     "BackendInfo",
     "BackendRequest",
@@ -87,7 +104,11 @@ __all__ = [
     "ConfigRead",
     "Configure",
     "Configured",
+    "Done",
     "Exited",
+    "Freeze",
+    "Frozen",
+    "Joined",
     "Journal",
     "KnownLists",
     "LearnedLists",
@@ -102,6 +123,7 @@ __all__ = [
     "Refuse",
     "Reply",
     "Retire",
+    "Returned",
     "Routed",
     "RunChecks",
     "Session",
@@ -111,6 +133,7 @@ __all__ = [
     "Spawned",
     "StatusReply",
     "StatusRequest",
+    "Stderr",
     "StopBackend",
     "Subscriptions",
     "ToSupervisor",
@@ -163,6 +186,10 @@ ToWorker: TypeAlias = (
     | Journal
     | Refuse
     | RunChecks
+    | Await
+    | Freeze
+    | Adopt
+    | Stderr
 )
 ToSupervisor: TypeAlias = (
     Configured
@@ -182,6 +209,11 @@ ToSupervisor: TypeAlias = (
     | ConfigRead
     | Checked
     | Routed
+    | Frozen
+    | Returned
+    | Adopted
+    | Joined
+    | Done
 )
 
 _encoder = msgspec.msgpack.Encoder()
