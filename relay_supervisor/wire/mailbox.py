@@ -79,9 +79,7 @@ def record(header: memoryview) -> Record | None:
     if offset >= length:
         return Record(number, Fate.WHOLE, torn=False)
     if length <= PIPE_BUF:
-        # Whole or not at all, unless an earlier write has found the pipe nearly full.
-        fate = Fate.UNSURE if busy else Fate.CUT
-        return Record(number, fate, torn=offset > 0)
+        return Record(number, Fate.UNSURE if busy else Fate.CUT, torn=False)
     last = offset >= length - LAST_BYTES
     fate = Fate.UNSURE if busy and last else Fate.CUT
     return Record(number, fate, torn=busy or offset > 0)
