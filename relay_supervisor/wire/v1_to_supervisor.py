@@ -205,7 +205,8 @@ class Frozen(Message, frozen=True, tag=82):
 
 class Returned(Message, frozen=True, tag=83):
     """These calls wait in this worker, no backend has seen them, and none of them is carried out
-    any more: they are for another worker.
+    any more: they are for another worker. Comes at once after `Freeze`, and again where more calls
+    turn out to wait; always before the `Frozen` of the backend they wait for.
     """
 
     calls: list[int]
