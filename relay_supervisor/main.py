@@ -5,6 +5,7 @@ once, without waiting. What is written during a turn goes out at its end, in one
 each descriptor.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -24,13 +25,14 @@ from relay_supervisor.adapters.logbook import Logbook
 from relay_supervisor.adapters.loop import Loop
 from relay_supervisor.adapters.signals import Signals
 from relay_supervisor.adapters.start_files import read_config, read_current_release, read_snapshots
+from relay_supervisor.adapters.stderr_tender import StderrTender
 from relay_supervisor.adapters.worker_pipe import WorkerPipe
 from relay_supervisor.core import effects, events
 from relay_supervisor.core.generation import Source
 from relay_supervisor.core.relay import Relay
 from relay_supervisor.core.workers import Identity
 from relay_supervisor.errors import ConfigurationError, SpawnFailed
-from relay_supervisor.wire import cache, v1
+from relay_supervisor.wire import cache, mailbox, v1
 
 EXIT_USAGE: Final = 2
 OVERSLEPT_SECONDS: Final = 1.0
@@ -57,6 +59,7 @@ class Supervisor:
         self._workers: dict[int, int] = {}  # generation of each worker's pid
         self._journal: deque[bytes] = deque(maxlen=JOURNAL_LINES_MAX)
         self._backends: dict[int, children.Pipes] = {}
+        self._tender = StderrTender(self._loop)
         self._events: deque[events.AnyEvent] = deque()
         self._status: int | None = None
         instance = self._instance = os.urandom(4).hex()
@@ -114,7 +117,10 @@ class Supervisor:
             effects.ClosePipe: self._close_pipe,
             effects.Journal: self._write_journal,
             effects.SpawnBackend: self._spawn_backend,
-            effects.CloseStdin: self._close_stdin,
+            effects.GiveBackend: self._give_backend,
+            effects.TendStderr: self._tend_stderr,
+            effects.ReleasePipes: self._release_pipes,
+            effects.CloseStdin: self._close_pipes,
             effects.Signal: lambda e: children.kill_group(e.pid, e.signal),
             effects.ReplyToControl: lambda e: self._control.reply(
                 e.connection, e.line, done=e.done
@@ -225,7 +231,9 @@ class Supervisor:
     def _spawn_backend(self, effect: effects.SpawnBackend) -> None:
         wanted, number = effect.request, effect.generation
         try:
-            pid, pipes = children.spawn_backend(wanted.argv, wanted.env, wanted.cwd)
+            pid, pipes = children.spawn_backend(
+                wanted.argv, wanted.env, wanted.cwd, wanted.mailbox_bytes
+            )
         except SpawnFailed as error:
             failed = events.BackendSpawnFailed(number, wanted.token, wanted.backend, str(error))
             self._on(failed)
@@ -234,15 +242,39 @@ class Supervisor:
         pipe = self._pipes.get(number)
         try:
             if pipe is not None:
-                pipe.send_fds(wanted.token, [pipes.stdin, pipes.stdout, pipes.stderr])
+                pipe.send_fds(wanted.token, pipes.fds())
         except OSError as error:
             children.kill_group(pid, 9)
+            self._backends.pop(pid).close()
             reason = f"its pipes could not be passed to the worker: {error}"
             self._on(events.BackendSpawnFailed(number, wanted.token, wanted.backend, reason))
             return
         self._on(events.BackendSpawned(number, wanted.token, wanted.backend, pid))
 
-    def _close_stdin(self, effect: effects.CloseStdin) -> None:
+    def _give_backend(self, effect: effects.GiveBackend) -> None:
+        number, message = effect.generation, effect.message
+        unread = self._tender.end(message.pid)
+        pipe, pipes = self._pipes.get(number), self._backends.get(message.pid)
+        if pipe is None or pipes is None:
+            return  # the worker is gone, and whoever comes next will be given it
+        # Where descriptors do not get through, the worker misses them, and refuses.
+        with contextlib.suppress(OSError):
+            pipe.send_fds(message.token, pipes.fds())
+        self._send_to_worker(effects.SendToWorker(number, message, effect.payload))
+        if unread:
+            stderr = v1.Stderr(message.backend, message.pid)
+            self._send_to_worker(effects.SendToWorker(number, stderr, unread))
+
+    def _tend_stderr(self, effect: effects.TendStderr) -> None:
+        if (pipes := self._backends.get(effect.pid)) is not None and pipes.stderr >= 0:
+            self._tender.begin(effect.pid, pipes.stderr)
+
+    def _release_pipes(self, effect: effects.ReleasePipes) -> None:
+        self._close_pipes(effect)
+        self._backends.pop(effect.pid, None)
+
+    def _close_pipes(self, effect: effects.ReleasePipes | effects.CloseStdin) -> None:
+        self._tender.end(effect.pid)
         if (pipes := self._backends.get(effect.pid)) is not None:
             pipes.close()
 
@@ -251,15 +283,22 @@ class Supervisor:
 
     def _reap(self) -> None:
         for pid, status in children.reap():
-            if (pipes := self._backends.pop(pid, None)) is not None:
-                pipes.close()
-            stages, words = None, ""
-            if (number := self._workers.pop(pid, None)) is not None:
-                pipe = self._pipes.pop(number)
-                pipe.drain()
-                stages, words = pipe.stages(), pipe.last_words()
-                pipe.close()
-            self._on(events.ProcessExited(pid, status, stages, words))
+            if (number := self._workers.pop(pid, None)) is None:
+                self._on(events.ProcessExited(pid, status))
+                continue
+            pipe = self._pipes.pop(number)
+            pipe.drain()
+            stages, words, records = pipe.stages(), pipe.last_words(), self._records()
+            pipe.close()
+            self._on(events.ProcessExited(pid, status, stages, words, records))
+
+    def _records(self) -> dict[int, mailbox.Record]:
+        """Return what the mailboxes say is being written, by pid; to be believed only of backends
+        whose worker is dead.
+        """
+        with_mailbox = [(pid, p.mailbox) for pid, p in self._backends.items() if p.mailbox >= 0]
+        found = [(pid, mailbox.read(fd)) for pid, fd in with_mailbox]
+        return {pid: record for pid, record in found if record is not None}
 
     def _write_journal(self, effect: effects.Journal) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

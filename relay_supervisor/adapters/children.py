@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from relay_supervisor.errors import SpawnFailed
+from relay_supervisor.shared_memory import shared_memory
 
 SHIM: Final = ("/bin/sh", "-c", 'cd -- "$0" && exec "$@"')
 DEFAULT_SIGNALS: Final = (
@@ -43,11 +44,19 @@ def keep_descriptors() -> None:
 
 
 class Pipes(msgspec.Struct):
-    """Our duplicates of a backend's pipe ends: where it reads, writes, and complains."""
+    """Our duplicates of a backend's pipe ends: where it reads, writes, and complains; and its
+    mailbox, -1 where there is none.
+    """
 
     stdin: int
     stdout: int
     stderr: int
+    mailbox: int = -1
+
+    def fds(self) -> list[int]:
+        """Return the descriptors that are open."""
+        fds = (self.stdin, self.stdout, self.stderr, self.mailbox)
+        return [fd for fd in fds if fd >= 0]
 
     def close(self) -> None:
         """Close what is still open."""
@@ -84,8 +93,11 @@ def spawn_worker(python: str, passed: Sequence[int], ledger: int, output: int) -
         os.set_inheritable(ledger, False)  # the others are closed by now, this one we keep
 
 
-def spawn_backend(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> tuple[int, Pipes]:
-    """Start a backend; return its pid and the other ends of its three pipes, non-blocking.
+def spawn_backend(
+    argv: Sequence[str], env: Mapping[str, str], cwd: str, mailbox_bytes: int
+) -> tuple[int, Pipes]:
+    """Start a backend; return its pid and the other ends of its three pipes, non-blocking, with a
+    mailbox unless *mailbox_bytes* is 0.
 
     Raises:
         SpawnFailed: the machine has no room for it, or an argument cannot be passed on.
@@ -97,6 +109,9 @@ def spawn_backend(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> tupl
         stdin, ours_in, ours_out, stdout, ours_err, stderr = fds
         for fd in (ours_in, ours_out, ours_err):
             os.set_blocking(fd, False)
+        mailbox = shared_memory("mailbox", mailbox_bytes) if mailbox_bytes else -1
+        if mailbox >= 0:
+            fds.append(mailbox)
         pid = _spawn([*SHIM, cwd or ".", *argv], env, (stdin, stdout, stderr))
     except OSError as error:
         _close(fds)
@@ -105,7 +120,7 @@ def spawn_backend(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> tupl
         _close(fds)
         raise
     _close((stdin, stdout, stderr))
-    return pid, Pipes(ours_in, ours_out, ours_err)
+    return pid, Pipes(ours_in, ours_out, ours_err, mailbox)
 
 
 def _close(fds: Sequence[int]) -> None:

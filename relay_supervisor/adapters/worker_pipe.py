@@ -9,13 +9,13 @@ import mmap
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from relay_supervisor.adapters.loop import READ, WRITE, Loop
 from relay_supervisor.core.events import AnyEvent, WorkerFrame, WorkerPipeClosed, WorkerPipeFailed
 from relay_supervisor.errors import FrameTooLarge
+from relay_supervisor.shared_memory import shared_memory
 from relay_supervisor.wire.framing import Buffer, FrameReader, WriteQueue, prefix
 from relay_supervisor.wire.ledger import LEDGER_BYTES, Ledger
 
@@ -50,7 +50,7 @@ class WorkerPipe:
             worker_socket, socket_fd = _kept(made, _socketpair())
             worker_life, self._life = _kept(made, os.pipe())
             self._err, self.stdout = _kept(made, os.pipe())
-            self.ledger = _shared_memory(LEDGER_BYTES)
+            self.ledger = shared_memory("ledger", LEDGER_BYTES)
             """Descriptor of the ledger's memory, to be inherited as well."""
             made.pop_all()
         self._socket = socket.socket(fileno=socket_fd)
@@ -212,14 +212,3 @@ def _kept(made: contextlib.ExitStack, ends: tuple[int, int]) -> tuple[int, int]:
 def _socketpair() -> tuple[int, int]:
     one, other = socket.socketpair()
     return one.detach(), other.detach()
-
-
-def _shared_memory(size: int) -> int:
-    """Return a descriptor of zeroed memory that two processes can map."""
-    if sys.platform == "linux":
-        fd = os.memfd_create("mcp-relay-ledger")
-    else:
-        fd, path = tempfile.mkstemp(prefix="mcp-relay-ledger-")
-        os.unlink(path)
-    os.ftruncate(fd, size)
-    return fd

@@ -4,6 +4,8 @@ import msgspec
 
 from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.calls import Calls
+from relay_supervisor.core.custody import Custody
+from relay_supervisor.core.errands import Errands
 from relay_supervisor.core.generation import Generation, Life, Step
 from relay_supervisor.core.processes import Pace
 from relay_supervisor.core.shared import Shared
@@ -23,8 +25,12 @@ class Drain(msgspec.Struct):
 class Drains:
     """All generations on their way out."""
 
-    def __init__(self, shared: Shared, calls: Calls, asks: Asks) -> None:
+    def __init__(
+        self, shared: Shared, calls: Calls, asks: Asks, errands: Errands, custody: Custody
+    ) -> None:
         self._shared = shared
+        self._errands = errands
+        self._custody = custody
         self._calls = calls
         self._asks = asks
         self.open: dict[int, Drain] = {}
@@ -45,6 +51,8 @@ class Drains:
                 continue
             if any(ask.generation == number for ask in state.asks.values()):
                 continue
+            if self._custody.leaving(number):
+                continue
             self._end(number, drain, now)
 
     def overdue(self, number: int) -> None:
@@ -61,7 +69,7 @@ class Drains:
         limit = self._shared.state.limits.drain_max_seconds
         self._asks.lose(generation=number)
         for call in [c for c in self._shared.state.calls.values() if c.generation == number]:
-            self._shared.out.worker(number, v1.Cancel(call.number), b"")
+            self._errands.cancel(call, b"")
             self._calls.fail(
                 self._shared.state.requests[call.request],
                 f"Relay: this was not done {limit:g} s (drain_max_seconds) after its worker had "

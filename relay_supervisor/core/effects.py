@@ -47,6 +47,28 @@ class SpawnBackend(Effect, frozen=True):
     request: v1.Spawn
 
 
+class GiveBackend(Effect, frozen=True):
+    """Pass a backend's descriptors to a generation, then this message; and what it wrote to stderr
+    while it was tended.
+    """
+
+    generation: int
+    message: v1.Adopt
+    payload: Buffer
+
+
+class TendStderr(Effect, frozen=True):
+    """Nobody reads a backend's stderr for now: read it, or the backend would stop one day."""
+
+    pid: int
+
+
+class ReleasePipes(Effect, frozen=True):
+    """Close what we have of the descriptors of a backend that is gone; nobody needs them."""
+
+    pid: int
+
+
 class CloseStdin(Effect, frozen=True):
     """Close our duplicates of a backend's pipe ends, so that it can see the end of its input."""
 
@@ -100,6 +122,9 @@ AnyEffect: TypeAlias = (
     | SendToWorker
     | ClosePipe
     | SpawnBackend
+    | GiveBackend
+    | TendStderr
+    | ReleasePipes
     | CloseStdin
     | Signal
     | ReplyToControl

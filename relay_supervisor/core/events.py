@@ -5,6 +5,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from relay_supervisor.wire.mailbox import Record
+
 
 class Event(msgspec.Struct, frozen=True, gc=False):
     """Base of all events."""
@@ -96,6 +98,8 @@ class ProcessExited(Event, frozen=True):
     """Of a worker: what its ledger says of each call (`wire.ledger.Stage`); None: it has none."""
     words: str = ""
     """Of a worker: the last line of its stderr."""
+    records: Mapping[int, Record] = {}
+    """Of a worker: what the mailboxes say was being written, by the pid of the backend."""
 
 
 class WorkersUnread(Event, frozen=True):

@@ -109,6 +109,8 @@ class Offer(msgspec.Struct):
     states: dict[str, v1.BackendState] = {}
     lists: dict[str, cache.Lists] = {}
     checks: list[v1.CheckResult] = []
+    adopts: bool = False
+    """It can take backends over from another worker, and give them back."""
     ready: bool = False
     """It has said so; until then its catalogue may lack what it has yet to learn."""
 

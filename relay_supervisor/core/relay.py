@@ -13,9 +13,11 @@ from relay_supervisor.core import events, status
 from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.client import Client
+from relay_supervisor.core.custody import Custody
 from relay_supervisor.core.drains import Drains
 from relay_supervisor.core.effects import AnyEffect, ReplyToControl
 from relay_supervisor.core.ending import Ending
+from relay_supervisor.core.errands import Errands
 from relay_supervisor.core.generation import GONE, Generation, Life, Source
 from relay_supervisor.core.heartbeat import Heartbeat
 from relay_supervisor.core.processes import Pace
@@ -30,6 +32,9 @@ from relay_supervisor.core.workers import Identity
 from relay_supervisor.errors import ProtocolError
 from relay_supervisor.wire import control_v1, v1
 from relay_supervisor.wire.errors import UNDECODABLE
+
+LAST_WORDS: Final = (v1.Reply, v1.BackendRequest, v1.BackendCancel, v1.Joined, v1.Done)
+"""What still counts of a worker that was given up: its calls and backends are still its own."""
 
 EXIT_SECONDS_MAX: Final = 0.5
 """So long the news of a worker's exit may follow the end of its pipe; it says why."""
@@ -58,17 +63,28 @@ class Relay:
         self.shared = shared = Shared(identity, seed)
         self.requests = Requests(shared)
         self.recovery = Recovery(shared, first)
-        self.calls = Calls(shared, self.requests, self.recovery)
-        self.asks = Asks(shared)
+        self.errands = Errands(shared)
+        self.calls = Calls(shared, self.requests, self.errands, self.recovery)
+        self.asks = Asks(shared, self.errands)
+        self.custody = Custody(shared, self.calls, self.asks, self.errands, self._lose)
         self.session = Session(shared, snapshots, cache_path)
         self.client = Client(shared, self.requests, self.calls, self.asks, self.session.meet)
-        self.serving = Serving(shared, self.session, self.client, self.calls, self.recovery)
-        self.backends = self.serving.backends
-        self.drains = Drains(shared, self.calls, self.asks)
-        self.swaps = Swaps(
-            shared, self.drains, self.recovery, serve=self.serving.serve, give_up=self._give_up
+        self.serving = Serving(
+            shared, self.session, self.client, self.calls, self.custody, self.recovery
         )
-        self.reports = Reports(shared, self.session, self.serving, self.swaps, self.recovery)
+        self.backends = self.serving.backends
+        self.drains = Drains(shared, self.calls, self.asks, self.errands, self.custody)
+        self.swaps = Swaps(
+            shared,
+            self.drains,
+            self.custody,
+            self.recovery,
+            serve=self.serving.serve,
+            give_up=self._give_up,
+        )
+        self.reports = Reports(
+            shared, self.session, self.serving, self.custody, self.swaps, self.recovery
+        )
         self.heartbeat = Heartbeat(shared, self._lose)
         self.ending = Ending(shared, self.calls.abandon)
         self._events = self._event_table()
@@ -84,6 +100,7 @@ class Relay:
         self._events[type(event)](event, now)
         self.ending.check(now)
         if self.ending.pace is None:
+            self.custody.check(now)
             self.drains.check(now)
             self.swaps.go_on(now)
         else:
@@ -126,11 +143,16 @@ class Relay:
         return {
             v1.Routed: lambda g, m, p, now: self.calls.routed(g.number, m, now),
             v1.Reply: self._reply,
-            v1.Progress: lambda g, m, p, now: self.calls.progress(g.number, m, p),
-            v1.BackendRequest: lambda g, m, p, now: self.asks.ask(g.number, m, p),
+            v1.Progress: self._progress,
+            v1.BackendRequest: self._backend_request,
             v1.BackendCancel: lambda g, m, p, now: self.asks.withdraw(m, p),
             v1.Spawn: lambda g, m, p, now: self.backends.spawn(g, m),
             v1.StopBackend: lambda g, m, p, now: self.backends.stop(g, m, now),
+            v1.Frozen: lambda g, m, p, now: self.custody.frozen(g, m, p),
+            v1.Returned: lambda g, m, p, now: self.calls.returned(g.number, m, now),
+            v1.Adopted: lambda g, m, p, now: self.custody.adopted(g, m, now),
+            v1.Joined: lambda g, m, p, now: self.custody.joined(g, m, p),
+            v1.Done: lambda g, m, p, now: self.errands.done(g.number, m),
             v1.StatusRequest: self._status_request,
             v1.Pong: lambda g, m, p, now: self.heartbeat.answered(g),
             **self.reports.handlers,
@@ -142,6 +164,8 @@ class Relay:
             "process": lambda pid, now: self.shared.processes.climb(int(pid), now),
             "worker": self._worker_late,
             "closed": lambda number, now: self._lose(int(number), "it closed its pipe", now),
+            "freeze": lambda number, now: self.custody.freeze_late(int(number), now),
+            "adopt": lambda pid, now: self.custody.adopt_late(int(pid), now),
             "respawn": lambda _, now: self._respawn(now),
             "steady": lambda _, now: self.recovery.steady(),
             "heartbeat": lambda _, now: self.heartbeat.beat(needed=self._busy(), now=now),
@@ -205,11 +229,11 @@ class Relay:
         if generation is None or generation.state is Life.RETIRED:
             return  # what it still had to say when it was let go
         try:
-            if generation.state is Life.FAILED or self.ending.pace is not None:
-                # It was given up, but its calls are still its own: what it did answer counts.
+            ending = self.ending.pace is not None
+            if generation.state is Life.FAILED or ending:
                 message = v1.decode_to_supervisor(event.header)
-                if isinstance(message, v1.Reply):
-                    self._reply(generation, message, event.payload, now)
+                if isinstance(message, v1.Reply if ending else LAST_WORDS):
+                    self._messages[type(message)](generation, message, event.payload, now)
             elif generation.state is Life.HANDSHAKING:
                 self.shared.workers.welcomed(generation, event.header, now)
                 self.swaps.welcomed(generation, now)
@@ -225,6 +249,18 @@ class Relay:
             if generation.number == self.shared.workers.state.active:
                 self.recovery.answered()
 
+    def _progress(
+        self, generation: Generation, message: v1.Progress, payload: bytes, now: float
+    ) -> None:
+        if self.custody.is_news(message.pid, message.at):
+            self.calls.progress(generation.number, message, payload)
+
+    def _backend_request(
+        self, generation: Generation, message: v1.BackendRequest, payload: bytes, now: float
+    ) -> None:
+        if self.custody.is_news(message.pid, message.at):
+            self.asks.ask(generation.number, message, payload)
+
     def _worker_late(self, number: str, now: float) -> None:
         generation = self.shared.workers.state.generations[int(number)]
         self._lose(generation.number, f"it was {generation.state.value} for too long", now)
@@ -237,11 +273,12 @@ class Relay:
         self.shared.workers.fail(generation, reason)
         if self.shared.workers.state.active is None:
             self.shared.state.worker_trouble = f"the worker failed: {reason}"
-        self.asks.lose(generation=number)
+        if not generation.offer.adopts:
+            self.asks.lose(generation=number)
         self.backends.lost(number, now)
         self.drains.gone(number)
         if generation.pid is None:
-            self._settle(number, {}, reason, now)
+            self._settle(number, events.ProcessExited(0, 0, {}), reason, now)
         else:
             self.shared.processes.end(generation.pid, Pace.AT_ONCE, now)
 
@@ -262,21 +299,25 @@ class Relay:
             return  # an orphan of a backend's, adopted and now reaped
         if process.backend:
             self.asks.lose(pid=process.pid)
-            gone = v1.Exited(process.backend, process.pid, event.status)
-            self.shared.out.worker(process.generation, gone)
+            if self.custody.exited(process, event.status):
+                gone = v1.Exited(process.backend, process.pid, event.status)
+                self.shared.out.worker(process.generation, gone)
         else:
             self.shared.timers.clear(f"closed#{process.generation}")
             how = _how_it_ended(event)
             self.shared.out.log("debug", f"worker of generation {process.generation}: {how}")
             self._lose(process.generation, how, now)
-            self._settle(process.generation, event.stages, how, now)
+            self._settle(process.generation, event, how, now)
 
-    def _settle(self, number: int, stages: Mapping[int, int] | None, how: str, now: float) -> None:
+    def _settle(self, number: int, event: events.ProcessExited, how: str, now: float) -> None:
         """A generation is dead beyond doubt: nothing is left but to answer for it."""
         generation = self.shared.workers.state.generations.get(number)
         failed = generation is not None and generation.state is Life.FAILED
         if self.ending.pace is None:
-            losses = self.calls.settle(number, stages, now)
+            going_on = self.custody.holder_dead(number, event.stages, event.records)
+            self.asks.lose(generation=number)
+            losses = self.calls.settle(number, event.stages, event.records, going_on, now)
+            self.custody.end_unusable(now)
             if failed:
                 self.shared.out.journal("worker_died", generation=number, how=how, calls=losses)
         self.shared.workers.forget(number)

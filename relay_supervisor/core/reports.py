@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from relay_supervisor.core.custody import Custody
 from relay_supervisor.core.generation import Generation, Life, Step
 from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.serving import Serving
@@ -24,11 +25,18 @@ class Reports:
     """Takes in what workers say; `handlers` are its lines of the table of messages."""
 
     def __init__(
-        self, shared: Shared, session: Session, serving: Serving, swaps: Swaps, recovery: Recovery
+        self,
+        shared: Shared,
+        session: Session,
+        serving: Serving,
+        custody: Custody,
+        swaps: Swaps,
+        recovery: Recovery,
     ) -> None:
         self._shared = shared
         self._session = session
         self._serving = serving
+        self._custody = custody
         self._swaps = swaps
         self._recovery = recovery
         self.handlers: dict[type, Handler] = {
@@ -55,8 +63,10 @@ class Reports:
         offer.backends, offer.limits = message.backends, message.limits
         offer.problems, offer.broken = message.problems, message.broken
         offer.config_digest = message.config_digest
+        offer.adopts = message.adopts
         offer.instructions = payload.decode(errors="replace")
         self._shared.workers.configured(generation)
+        self._custody.configured(generation)
         self._session.introduce(generation)
         if self._swaps.is_candidate(generation):
             self._swaps.configured(generation, now)
@@ -106,7 +116,8 @@ class Reports:
         # Of a generation that only finishes its calls, what it says of them still counts; news of
         # resources come from the one that serves, or they would come twice.
         active = generation.number == self._shared.workers.state.active
-        if active or message.method == "notifications/message":
+        said = message.method == "notifications/message" or self._custody.serves(message.pid)
+        if (active or said) and self._custody.is_news(message.pid, message.at):
             self._serving.client.notify(message, payload)
 
     def _catalogue(

@@ -17,7 +17,7 @@ from relay_supervisor.wire import cache, control_v1, v1
 
 _ERAS: Final = {v1.LEGACY: "legacy", v1.MODERN: "modern", None: None}
 _BROKEN: Final = ("failed", "backing_off", "restarting", "lost")
-_STARTING: Final = ("unknown", "starting")
+_STARTING: Final = ("unknown", "starting", "awaited")
 
 
 def instance(shared: Shared, swap: Swap | None, now: float, *, degraded: bool) -> bytes:

@@ -48,6 +48,8 @@ class Swap(msgspec.Struct):
     calls_at_cut_over: int = 0
     answered: int = 0
     relay_errors: int = 0
+    proven: bool = False
+    """Its probation is over; it is committed when all backends are handed over."""
     outcome: Outcome | None = None
     reason: str = ""
     seconds: float = 0.0

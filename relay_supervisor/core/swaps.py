@@ -7,6 +7,7 @@ its outcome. `prepare → gate → cut over → probation → commit`, and from 
 from collections.abc import Callable
 from typing import Final
 
+from relay_supervisor.core.custody import Custody
 from relay_supervisor.core.drains import DRAINERS_MAX, Drains
 from relay_supervisor.core.gate import Verdict, judge
 from relay_supervisor.core.generation import GONE, Generation, Life, Source, Step
@@ -28,6 +29,7 @@ class Swaps:
         self,
         shared: Shared,
         drains: Drains,
+        custody: Custody,
         recovery: Recovery,
         *,
         serve: Callable[[Generation, float], None],
@@ -38,6 +40,7 @@ class Swaps:
         """
         self._shared = shared
         self._drains = drains
+        self._custody = custody
         self._recovery = recovery
         self._serve = serve
         self._give_up = give_up
@@ -122,6 +125,8 @@ class Swaps:
         """After each event: a swap that waited for old workers goes on when there is room."""
         if self.warming is not None and self.warming.new is None and not self._crowded():
             self._spawn(self.warming, now)
+        if self.probation is not None and self.probation.proven and not self._custody.moving:
+            self.commit(now)
 
     def _crowded(self) -> bool:
         """Tell whether one more worker to let go would be one too many. The one that stands by
@@ -281,9 +286,12 @@ class Swaps:
             self.roll_back(text, now, kill=True)
 
     def commit(self, now: float) -> None:
-        """The candidate has proved itself."""
+        """The candidate has proved itself, once it has all the backends."""
         swap = self.probation
         assert swap is not None
+        if self._custody.moving:
+            swap.proven = True
+            return
         shared = self._shared
         generation = shared.workers.active()
         assert generation is not None

@@ -5,25 +5,26 @@ The supervisor makes it (zeroed, as large as `Spawn` said) and hands it to whoev
 Only that worker stores in it. Each store is one aligned 8-byte word, so a kill leaves the old value
 or the new one. The first page is the header, the rest two halves of equal size for what was read:
 
-- A byte with stream offset *o* lies at position `o - BASE` of the rest. Bytes from HEAD to TAIL were
-  read and not yet passed on whole. HEAD advances when what was made of a line is in the supervisor's
-  pipe to the last byte.
+- A byte with stream offset *o* lies at position `o - BASE` of the rest. Bytes from HEAD to TAIL
+  were read and not yet passed on whole. HEAD advances when what was made of a line is in the
+  supervisor's pipe to the last byte.
 - Everything outside HEAD … TAIL in the half in use is NUL, and JSON has no NUL: what was read but
   not counted when the worker was killed is found behind TAIL.
 - When nothing is left between HEAD and TAIL, what was used is zeroed, and BASE stored so that the
-  next byte lies at the beginning of the half again. When a half is used up, the rest of it is copied
-  to the beginning of the other one, which is all NUL; then BASE is stored (one word, negative for
-  the second half's sake), then the first is zeroed.
+  next byte lies at the beginning of the half again. When a half is used up, the rest of it is
+  copied to the beginning of the other one, which is all NUL; then BASE is stored (one word,
+  negative for the second half's sake), then the first is zeroed.
 - SKIPPING: an over-long line is being dropped; what is read up to its newline does not count.
 
 What is being written is in the record: LENGTH, NUMBER (a call's, an errand's, or 0) and OFFSET are
 stored in the order OFFSET = 0, NUMBER, LENGTH before a frame's first write; BUSY = 1 before each
-system call; OFFSET, then BUSY = 0 after it; LENGTH = 0 once the frame is written and the ledger says
-so. A frame goes out in one write; one over PIPE_BUF without its last two bytes, then those alone: so
-a line that was cut off is never a whole JSON text, and a newline makes it harmless.
+system call; OFFSET, then BUSY = 0 after it; LENGTH = 0 once the frame is written and the ledger
+says so. A frame goes out in one write; one over PIPE_BUF without its last two bytes, then those
+alone: so a line that was cut off is never a whole JSON text, and a newline makes it harmless.
 """
 
 import enum
+import os
 import select
 from typing import Final
 
@@ -83,3 +84,8 @@ def record(header: memoryview) -> Record | None:
     last = offset >= length - LAST_BYTES
     fate = Fate.UNSURE if busy and last else Fate.CUT
     return Record(number, fate, torn=busy or offset > 0)
+
+
+def read(fd: int) -> Record | None:
+    """Return what the mailbox behind *fd* says was being written."""
+    return record(memoryview(os.pread(fd, len(Word) * 8, 0)))

@@ -40,7 +40,7 @@ class Started:
     """A backend, and what became of it."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> None:
-        self.pid, self.pipes = children.spawn_backend(argv, env, cwd)
+        self.pid, self.pipes = children.spawn_backend(argv, env, cwd, 0)
 
     def ends(self) -> int:
         """Wait until it is dead, reap it and return its status."""
@@ -269,7 +269,7 @@ from relay_supervisor.adapters import children
 
 assert children.adopt_orphans()
 script = "exec 3<&0; sh -c 'setsid cat <&3 & cat <&3 &'; echo up; exec cat"
-pid, pipes = children.spawn_backend(["sh", "-c", script], os.environ, "/")
+pid, pipes = children.spawn_backend(["sh", "-c", script], os.environ, "/", 0)
 assert select.select([pipes.stdout], [], [], 10)[0]
 adopted = [n for n in children.children() if n != pid]
 assert pid in children.children() and len(adopted) == 2, adopted
