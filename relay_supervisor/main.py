@@ -81,6 +81,7 @@ class Supervisor:
             state_dir=config.state_dir,
             log_level=config.log_level,
             log_format=config.log_format,
+            python=sys.executable,
         )
         self._relay = Relay(
             identity,

@@ -117,13 +117,28 @@ class Recovery:
         """Tell whether calls are to be refused at once while no worker is up."""
         return self.state.condition is Condition.DEGRADED
 
+    def _last_good(self) -> Source | None:
+        """Return what to start instead of the committed pair. Where nothing was committed before
+        it, that is the relay's own environment: a release that is current may be one that this
+        relay cannot speak with, but its own worker it can.
+        """
+        state, own = self.state, self._shared.workers.identity.python
+        if state.previous:
+            return state.previous[0]
+        if own in ("", state.committed.python):
+            return None
+        return Source(own, "", state.committed.config)
+
     def _worsen(self) -> None:
         state, out = self.state, self._shared.out
         state.deaths = []
-        if state.condition is Condition.WELL and state.previous:
+        if state.condition is Condition.WELL and (last_good := self._last_good()) is not None:
             state.condition = Condition.LAST_GOOD
-            state.source = state.previous[0]
-            out.log("error", "the worker dies again and again; the last good version is started")
+            state.source = last_good
+            name = last_good.release or "the environment of the relay itself"
+            out.log(
+                "error", f"the worker dies again and again; the last good one is started: {name}"
+            )
         elif state.condition is not Condition.DEGRADED:
             state.condition = Condition.DEGRADED
             out.log("error", "no worker stays alive; calls are refused until one does")

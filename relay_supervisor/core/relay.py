@@ -30,7 +30,7 @@ from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.swaps import Swaps
 from relay_supervisor.core.workers import Identity
 from relay_supervisor.errors import ProtocolError
-from relay_supervisor.wire import control_v1, v1
+from relay_supervisor.wire import control_v1, handshake, v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
 LAST_WORDS: Final = (v1.Reply, v1.BackendRequest, v1.BackendCancel, v1.Joined, v1.Done)
@@ -357,4 +357,10 @@ def _how_it_ended(event: events.ProcessExited) -> str:
         return f"it was ended by signal {-event.status}"
     # Who exits by himself says why; last is then the line with the exception.
     words = f": {event.words}" if event.words and event.status else ""
+    if event.status == handshake.EXIT_INCOMPATIBLE:
+        spoken = ", ".join(map(str, handshake.VERSIONS))
+        return (
+            f"it is made for another version of Relay than this one, which speaks pipe version "
+            f"{spoken}; swap to another release, or start the client anew with that version{words}"
+        )
     return f"it exited with status {event.status}{words}"

@@ -36,6 +36,8 @@ class Identity(msgspec.Struct, frozen=True):
     state_dir: str
     log_level: str
     log_format: str
+    python: str = ""
+    """The interpreter it runs on: in its environment there is a worker of its own version."""
 
 
 class WorkersState(msgspec.Struct):

@@ -122,8 +122,14 @@ RECOVERY = (
     Mutant(
         "a crash loop never leads to the last good version",
         "recovery.py",
-        "            state.source = state.previous[0]\n",
+        "            state.source = last_good\n",
         "",
+    ),
+    Mutant(
+        "a release that never comes up is tried for ever",
+        "recovery.py",
+        '        return Source(own, "", state.committed.config)\n',
+        "        return None\n",
     ),
     Mutant(
         "a crash loop is never noticed",

@@ -6,6 +6,7 @@ Whatever happens the relay stays, the lists stay, and calls are answered or held
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from relay_supervisor.core import effects, events
@@ -22,7 +23,7 @@ from relay_supervisor.core.recovery import (
     Condition,
 )
 from relay_supervisor.wire import control_v1, v1
-from tests.unit.relay_supervisor.core.driver import SOURCE, Driver, call, request
+from tests.unit.relay_supervisor.core.driver import IDENTITY, SOURCE, Driver, call, request
 from tests.unit.relay_supervisor.core.swap_driver import SwapDriver
 
 
@@ -162,6 +163,29 @@ def test_a_crash_loop_leads_to_the_last_good_version_and_then_to_degraded() -> N
     between = [Condition.LAST_GOOD] * DEATHS_MAX
     assert conditions == [*before, *between, Condition.DEGRADED], "as many deaths again"
     assert made_of == ["/new"] * (DEATHS_MAX - 1) + ["/python"] * (DEATHS_MAX + 1)
+
+
+def test_before_a_release_that_never_came_up_there_is_the_relays_own_environment() -> None:
+    """The current release may be one that this relay cannot speak with."""
+    identity = msgspec.structs.replace(IDENTITY, python="/own")
+    release = Source("/releases/two/bin/python", "two", SOURCE.config)
+    relay = started(identity=identity, source=release)
+    delays(relay, DEATHS_MAX - 1)
+    relay.wanted.clear()
+    relay.hatch(DEATHS_MAX)
+    relay.die(DEATHS_MAX, status=64)
+    follow(relay)
+    assert condition(relay) is Condition.LAST_GOOD
+    serving = relay.relay.shared.workers.state.generations[DEATHS_MAX + 1]
+    assert serving.source == Source("/own", "", SOURCE.config)
+    delays(relay, DEATHS_MAX)
+    assert condition(relay) is Condition.DEGRADED
+
+
+def test_the_relays_own_environment_is_not_followed_by_itself() -> None:
+    relay = started(identity=msgspec.structs.replace(IDENTITY, python=SOURCE.python))
+    delays(relay, DEATHS_MAX)
+    assert condition(relay) is Condition.DEGRADED
 
 
 def test_with_no_version_before_a_crash_loop_leads_to_degraded_at_once() -> None:
