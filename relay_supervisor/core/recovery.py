@@ -38,6 +38,8 @@ class RecoveryState(msgspec.Struct):
     """Plain data of this room."""
 
     committed: Source
+    pair: tuple[str, str] = ("", "")
+    """Build and digest of the configuration of what is committed, once it has told them."""
     previous: list[Source] = []
     condition: Condition = Condition.WELL
     deaths: list[float] = []
@@ -59,7 +61,7 @@ class Recovery:
         state = self.state
         if state.committed != generation.source:
             state.previous = [state.committed, *state.previous][:PREVIOUS_MAX]
-        state.committed = generation.source
+        state.committed, state.pair = generation.source, generation.pair
         state.source = None
 
     def before(self, active: Generation | None) -> Source | None:
@@ -98,7 +100,7 @@ class Recovery:
     def answered(self) -> None:
         """The active worker answered a call."""
         self.state.answered += 1
-        if self.state.answered == STEADY_CALLS and self.state.deaths:
+        if self.state.answered == STEADY_CALLS:
             self.steady()
 
     def steady(self) -> None:

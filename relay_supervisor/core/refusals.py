@@ -1,10 +1,13 @@
 """Pairs of code and configuration that failed: they are not taken again without force."""
 
+from collections import deque
 from typing import Final
 
 import msgspec
 
 from relay_supervisor.core.generation import Generation
+from relay_supervisor.core.shared import Shared
+from relay_supervisor.wire import v1
 
 REFUSED_MAX: Final = 64
 """So many are remembered, the oldest are forgotten first."""
@@ -21,8 +24,21 @@ class Refused(msgspec.Struct):
 class Refusals:
     """What failed in this relay, and in others as far as relayctl told."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
         self._reasons: dict[tuple[str, str], str] = {}
+        self._unsaved: deque[v1.Refuse] = deque(maxlen=REFUSED_MAX)
+
+    def blame(self, generation: Generation, reason: str) -> None:
+        """Remember that this pair failed, for the other relays too."""
+        self.add(*generation.pair, reason)
+        self._unsaved.append(v1.Refuse(*generation.pair, reason))
+
+    def save(self) -> None:
+        """Let the worker that serves write down what is not written yet, if there is one."""
+        active = self._shared.workers.state.active
+        while self._unsaved and active is not None:
+            self._shared.out.worker(active, self._unsaved.popleft())
 
     def add(self, build: str, config_digest: str, reason: str) -> None:
         """A pair has failed."""
@@ -41,4 +57,4 @@ class Refusals:
 
     def reason(self, generation: Generation) -> str | None:
         """Return why this one failed before; None: it did not."""
-        return self._reasons.get((generation.build, generation.offer.config_digest))
+        return self._reasons.get(generation.pair)

@@ -170,7 +170,8 @@ class Relay:
             "steady": lambda _, now: self.recovery.steady(),
             "heartbeat": lambda _, now: self.heartbeat.beat(needed=self._busy(), now=now),
             "candidate": lambda _, now: self.swaps.candidate_late(now),
-            "probation": lambda _, now: self.swaps.commit(now),
+            "probation": lambda _, now: self.swaps.trial.over(now),
+            "checks": lambda _, now: self.swaps.trial.checks_late(now),
             "drain": lambda number, now: self.drains.overdue(int(number)),
             "drain_max": lambda number, now: self.drains.cut_off(int(number)),
             "first lists": lambda _, now: self._first_lists_waited(),
@@ -223,6 +224,7 @@ class Relay:
             self.shared.processes.end(event.pid, self.ending.pace, now)
             return
         self.shared.workers.spawned(event.generation, event.pid, now)
+        self.swaps.spawned(event.generation, now)
 
     def _worker_frame(self, event: events.WorkerFrame, now: float) -> None:
         generation = self.shared.workers.state.generations.get(event.generation)
@@ -245,7 +247,7 @@ class Relay:
 
     def _reply(self, generation: Generation, message: v1.Reply, payload: bytes, now: float) -> None:
         if self.calls.reply(generation.number, message, payload, now):
-            self.swaps.answered(generation.number, message.outcome, now)
+            self.swaps.trial.answered(generation.number, message.outcome, now)
             if generation.number == self.shared.workers.state.active:
                 self.recovery.answered()
 
@@ -278,7 +280,7 @@ class Relay:
         self.backends.lost(number, now)
         self.drains.gone(number)
         if generation.pid is None:
-            self._settle(number, events.ProcessExited(0, 0, {}), reason, now)
+            self._settle(number, events.ProcessExited(0, 0, {}), now)
         else:
             self.shared.processes.end(generation.pid, Pace.AT_ONCE, now)
 
@@ -307,18 +309,19 @@ class Relay:
             how = _how_it_ended(event)
             self.shared.out.log("debug", f"worker of generation {process.generation}: {how}")
             self._lose(process.generation, how, now)
-            self._settle(process.generation, event, how, now)
+            self._settle(process.generation, event, now)
 
-    def _settle(self, number: int, event: events.ProcessExited, how: str, now: float) -> None:
+    def _settle(self, number: int, event: events.ProcessExited, now: float) -> None:
         """A generation is dead beyond doubt: nothing is left but to answer for it."""
         generation = self.shared.workers.state.generations.get(number)
-        failed = generation is not None and generation.state is Life.FAILED
         if self.ending.pace is None:
             going_on = self.custody.holder_dead(number, event.stages, event.records)
             self.asks.lose(generation=number)
             losses = self.calls.settle(number, event.stages, event.records, going_on, now)
             self.custody.end_unusable(now)
-            if failed:
+            if generation is not None and generation.state is Life.FAILED:
+                # Not by which signal it was ended in the end, but why.
+                how = generation.failure
                 self.shared.out.journal("worker_died", generation=number, how=how, calls=losses)
         self.shared.workers.forget(number)
 

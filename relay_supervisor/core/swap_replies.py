@@ -13,6 +13,8 @@ class Replies:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self.last: Swap | None = None
+        """The swap that was over last."""
 
     def phase(self, swap: Swap, name: str, now: float, text: str = "") -> None:
         """A swap has come to its next phase."""
@@ -23,6 +25,21 @@ class Replies:
         reply = control_v1.Reply(False, msgspec.Raw(msgspec.json.encode(progress)))
         for connection in (*swap.watchers, *swap.no_wait):
             self._reply(connection, reply)
+
+    def ended(self, swap: Swap, outcome: Outcome, reason: str, now: float) -> None:
+        """A swap is over: everybody who waits hears of it, the log and the journal too."""
+        self.last = swap
+        swap.outcome, swap.reason = outcome, reason
+        swap.seconds = round(now - swap.began, 3)
+        self.phase(swap, outcome.value, now)
+        out = self._shared.out
+        out.log(
+            "info" if outcome is Outcome.COMMITTED else "warning",
+            f"{swap.op} {swap.number}: {outcome.value}" + (f": {reason}" if reason else ""),
+        )
+        out.journal("swap_ended", **swap.record())
+        for connection in (*swap.watchers, *swap.no_wait):
+            self.answer(connection, swap, outcome, now)
 
     def answer(self, connection: int, swap: Swap, outcome: Outcome, now: float) -> None:
         """Say how it ended, as the last word on this connection."""

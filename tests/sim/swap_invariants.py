@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from relay_supervisor.core.drains import DRAINERS_MAX
 from relay_supervisor.core.generation import COMING, GONE, Generation, Life
+from relay_supervisor.core.probation import RELAY_ERRORS_MAX
 from relay_supervisor.core.processes import Rung
-from relay_supervisor.core.swaps import RELAY_ERRORS_MAX
 from tests.sim.model import must
 
 if TYPE_CHECKING:
@@ -91,19 +91,23 @@ def swaps_and_generations_belong_together(world: "World", generations: list[Gene
     if (probation := swaps.probation) is not None:
         must(probation.outcome is None, "{} is over and not forgotten", probation)
         must(lives.get(probation.new or 0) is Life.ACTIVE, "{}: {}", probation, lives)
-        must("probation" in timers, "a probation without a deadline")
+        checking = probation.checking
+        must(checking == ("checks" in timers), "checks and their deadline: {}", probation)
+        must(checking or "probation" in timers, "a probation without a deadline")
         must(standing_by in ([], [probation.old]), "{} stand by for {}", standing_by, probation)
         limits, watch = world.core.limits, world.watch
         answered, errors = watch.answered.get(probation.new or 0, (0, 0))
-        must(answered < limits.probation_calls, "{} has answered {} calls", probation, answered)
+        enough = answered >= limits.probation_calls
+        must(checking or not enough, "{} has answered {} calls", probation, answered)
         bad = errors >= RELAY_ERRORS_MAX and errors * 2 > answered
         must(not bad, "{}: {} of {} calls have failed in the relay", probation, errors, answered)
-        limit = limits.probation_seconds + LATE_SECONDS
+        limit = limits.probation_seconds + limits.ready_seconds_max * checking + LATE_SECONDS
         served = world.awake - world.watch.served.get(probation.new or 0, world.awake)
         must(served <= limit, "{} has served {} s", probation, served)
     else:
         must(not standing_by, "{} stand by, and nobody is on probation", standing_by)
         must("probation" not in timers, "a deadline for no probation")
+        must("checks" not in timers, "a deadline for no checks")
 
 
 def drains_end_in_time(world: "World") -> None:
