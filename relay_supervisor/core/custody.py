@@ -94,7 +94,19 @@ class Custody:
         if not generation.offer.adopts:
             return True
         charge = self._held(generation.number, backend)
+        if charge is not None and charge.hold is Hold.HELD and charge.exit_status is not None:
+            self._buried(charge)  # who wants another process has taken in the end of the last one
         return charge is not None and not charge.pid
+
+    def reported(self, generation: int, backend: str, pid: int | None) -> None:
+        """A worker says which process of a backend it speaks with: of none that is dead any more,
+        once it has taken in what that one has left behind.
+        """
+        charge = self._held(generation, backend)
+        if charge is None or charge.hold is not Hold.HELD or charge.exit_status is None:
+            return
+        if pid != charge.pid:
+            self._buried(charge)
 
     def spawned(self, generation: int, backend: str, pid: int) -> None:
         """A process of a charge runs."""
@@ -219,8 +231,6 @@ class Custody:
             return self._lose(generation.number, text, now)
         _move(charge, Move.TAKEN)
         self._shared.timers.clear(f"adopt#{charge.pid}")
-        if charge.exit_status is not None:
-            self._buried(charge)
         self._stale = True
         return None
 
@@ -249,10 +259,10 @@ class Custody:
             self._shared.out.put(effects.ReleasePipes(process.pid))
             return True
         self._stale = True
-        if charge.hold is Hold.HELD or charge.ending:
+        if charge.ending:
             self._buried(charge)
         else:
-            charge.exit_status = status  # what it said last is still to be read by the next one
+            charge.exit_status = status  # what it said last is still to be taken in
         return charge.hold is not Hold.FREE
 
     def holder_dead(

@@ -107,6 +107,7 @@ class Reports:
         self, generation: Generation, message: v1.BackendState, payload: bytes, now: float
     ) -> None:
         self._serving.backends.reported(generation, message)
+        self._custody.reported(generation.number, message.backend, message.pid)
         self._swaps.check_gate(now)
 
     def _notification(
