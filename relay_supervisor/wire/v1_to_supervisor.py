@@ -195,7 +195,8 @@ class Routed(Message, frozen=True, tag=81):
 class Frozen(Message, frozen=True, tag=82):
     """A backend is given back, as `Freeze` asked: all that was read of it came before this, and its
     descriptors are closed. Payload: the `wire.custody.Custody` it is left in. `pid` 0: nothing of
-    it runs. `unsent` are the calls and errands that are not wholly written to it.
+    it runs. `unsent` are the calls and errands that are not wholly written to it. The calls it has
+    stay in the ledger until this is in the supervisor's pipe to the last byte.
     """
 
     backend: str
@@ -205,8 +206,8 @@ class Frozen(Message, frozen=True, tag=82):
 
 class Returned(Message, frozen=True, tag=83):
     """These calls wait in this worker, no backend has seen them, and none of them is carried out
-    any more: they are for another worker. Comes at once after `Freeze`, and again where more calls
-    turn out to wait; always before the `Frozen` of the backend they wait for.
+    any more: they are for another worker. Comes at once after `Freeze`, before any `Frozen`. They
+    stay in the ledger until this is in the supervisor's pipe to the last byte.
     """
 
     calls: list[int]

@@ -60,8 +60,9 @@ class Call(Message, frozen=True, tag=4):
 class Cancel(Message, frozen=True, tag=5):
     """The client no longer wants the answer. Payload: the params of its notification, or empty.
 
-    With `errand` the worker says `Done` once it has told the backend, or need not. With `backend`
-    the one before had the call: that backend is told in any case.
+    With `errand` the worker says `Done` once it has told the backend, or need not; but it says
+    nothing where it has given the backend back, as then the next one is told. With `backend` the
+    one before had the call: that backend is told in any case.
     """
 
     call: int
@@ -71,7 +72,8 @@ class Cancel(Message, frozen=True, tag=5):
 
 class ClientAnswer(Message, frozen=True, tag=6):
     """The client's answer to a `BackendRequest`. Payload: members. `id` as the request had it.
-    With `errand` the worker says `Done` once the backend has it, or is gone.
+    With `errand` the worker says `Done` once the backend has it, or is gone; but nothing where it
+    has given the backend back.
     """
 
     backend: str
@@ -174,8 +176,11 @@ class Await(Message, frozen=True, tag=20):
 
 
 class Freeze(Message, frozen=True, tag=21):
-    """Give these backends back: stop reading and writing at once, and say `Frozen` for each. Say
-    `Returned` for the calls that wait in this worker.
+    """Give these backends back: stop reading and writing at once, and say `Frozen` for each. Before
+    that say `Returned` for the calls that wait in this worker: for one of these, for one that it
+    awaits, or for one that is not known yet. Without names: only that, as another worker serves.
+
+    A call that comes after this waits as for a backend that starts: it may be given again.
     """
 
     backends: list[str]
