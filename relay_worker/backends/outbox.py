@@ -1,53 +1,79 @@
-"""Frames on their way to a backend's stdin, and in the ledger what has become of each.
+"""Frames on their way to a backend's stdin, and the record of each write in its mailbox.
 
-All that waits goes out in as few writes as possible. Around each write the ledger says which calls
-are in it: whatever moment the worker is killed at, a call that it still calls received has not
-reached the backend with a single byte.
+One frame goes out in one write. Whatever moment the worker is killed at, the ledger and the record
+tell which frames the backend has, which not, and of which one nobody knows (`wire.mailbox`).
 """
 
 import os
 from collections import deque
 from typing import Final
 
-from relay_supervisor.wire.framing import IOV_MAX, JOIN_BYTES_MAX, Buffer
+from relay_supervisor.wire.custody import Unsent
+from relay_supervisor.wire.framing import Buffer, WriteQueue
 from relay_supervisor.wire.ledger import Ledger, Stage
+from relay_supervisor.wire.mailbox import LAST_BYTES, PIPE_BUF, Word, record
 
-WRITE_BYTES: Final = JOIN_BYTES_MAX
-"""A write takes frames in until it has so many bytes: about what a pipe has room for."""
-
-# Plain numbers, as `Ledger.mark` is on the path of every call.
-_RECEIVED: Final = Stage.RECEIVED.value
-_WRITING: Final = Stage.WRITING.value
+# Plain numbers, as they are on the path of every call.
 _WRITTEN: Final = Stage.WRITTEN.value
+_NUMBER, _LENGTH = int(Word.NUMBER), int(Word.LENGTH)
+_OFFSET, _BUSY = int(Word.OFFSET), int(Word.BUSY)
 
 _Frame = tuple[int, int, tuple[Buffer, ...]]
-"""Number of its call (0: none), length in bytes, content."""
+"""Number of its call or errand (0: none), length in bytes, content."""
 
 
 class Outbox:
     """What waits for a non-blocking descriptor; bounded by its caller.
 
-    `size` is the number of bytes not yet written.
+    `size` is the number of bytes not yet written. `written` has the numbers of what was written
+    since it was last emptied.
     """
 
-    __slots__ = ("_frames", "_ledger", "_sent", "size")
+    __slots__ = ("_frames", "_large", "_ledger", "_newline", "_words", "size", "written")
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, words: "memoryview[int]") -> None:
+        """*words* is the header of the mailbox."""
         self.size = 0
+        self.written: list[int] = []
         self._ledger = ledger
+        self._words = words
         self._frames: deque[_Frame] = deque()
-        self._sent = 0  # bytes of the first frame that are written already
+        self._large: WriteQueue | None = None  # what is left of a frame over PIPE_BUF
+        self._newline = False
 
-    def append(self, call: int, *frame: Buffer) -> None:
-        """Queue a frame, given as the buffers it consists of; *call* is 0 where it is no call."""
+    def append(self, number: int, *frame: Buffer) -> None:
+        """Queue a frame, given as the buffers it consists of."""
         size = len(frame[0]) if len(frame) == 1 else sum(map(len, frame))
-        self._frames.append((call, size, frame))
+        self._frames.append((number, size, frame))
         self.size += size
 
     def clear(self) -> None:
         """Forget what has not been written."""
         self._frames.clear()
-        self.size = self._sent = 0
+        self._large = None
+        self.size = 0
+
+    def take_over(self, unsent: list[Unsent], sent: int) -> None:
+        """Go on from where another worker has stopped: *unsent* frames, of the first of which *sent*
+        bytes are written. A line torn by a kill is ended first.
+        """
+        torn = record(memoryview(self._words).cast("B"))
+        if torn is not None and not sent:
+            self._newline = torn.torn
+            if not torn.torn:
+                self._words[_LENGTH] = 0
+        for one in unsent:
+            self.append(one.number, one.frame)
+        if sent:
+            body = memoryview(unsent[0].frame)[sent:-LAST_BYTES]
+            self._large = WriteQueue()
+            self._large.append(body)
+            self.size -= sent
+
+    def left(self) -> tuple[list[Unsent], int]:
+        """Return the frames not wholly written, and how many bytes of the first one are."""
+        unsent = [Unsent(number, b"".join(frame)) for number, _, frame in self._frames]
+        return unsent, self._words[_OFFSET] if self._large is not None else 0
 
     def flush(self, fd: int) -> None:
         """Write as much as *fd* takes without blocking; `size` tells what is left.
@@ -55,72 +81,69 @@ class Outbox:
         Raises:
             OSError: the other end is gone (EPIPE), or *fd* is bad.
         """
-        if len(self._frames) == 1 and not self._sent and self._write_only(fd):
-            return
-        while self._frames:
-            frames, buffers, size = self._next()
-            try:
-                if size > JOIN_BYTES_MAX:
-                    written = os.writev(fd, buffers)
-                else:
-                    written = os.write(fd, buffers[0] if len(buffers) == 1 else b"".join(buffers))
-            except BlockingIOError:
-                written = 0
-            self._settle(frames, written)
-            if written < size:
-                return
-
-    def _write_only(self, fd: int) -> bool:
-        """Write the only frame in one go, as nearly always; False where that is not to be."""
-        call, size, frame = self._frames[0]
-        if len(frame) > 1:
-            return False
-        mark = self._ledger.mark
-        mark(call, _WRITING)
+        frames, words = self._frames, self._words
         try:
-            written = os.write(fd, frame[0])
+            if self._newline:
+                os.write(fd, b"\n")
+                words[_LENGTH] = 0
+                self._newline = False
+            while frames:
+                number, length, frame = frames[0]
+                if self._large is None:
+                    words[_OFFSET] = 0
+                    words[_NUMBER] = number
+                    words[_LENGTH] = length
+                if length <= PIPE_BUF:
+                    data = frame[0] if len(frame) == 1 else b"".join(frame)
+                    words[_BUSY] = 1
+                    os.write(fd, data)
+                    words[_OFFSET] = length
+                    words[_BUSY] = 0
+                    self.size -= length
+                elif not self._write_large(fd, length, frame):
+                    return
+                if number:
+                    self._ledger.mark(number, _WRITTEN)
+                    self.written.append(number)
+                words[_LENGTH] = 0
+                frames.popleft()
         except BlockingIOError:
-            written = 0
-        if written < size:
-            self._settle(1, written)
-            return True
-        mark(call, _WRITTEN)
-        self._frames.clear()
-        self.size = 0
+            words[_BUSY] = 0
+
+    def _write_large(self, fd: int, length: int, frame: tuple[Buffer, ...]) -> bool:
+        """Write what *fd* takes of a frame that may not go out in one piece: all but its end, then
+        its end; return whether that is done.
+        """
+        words = self._words
+        if self._large is None:
+            self._large = WriteQueue()
+            self._large.append(*_without_end(frame))
+        body = self._large
+        if body.size:
+            before = body.size
+            words[_BUSY] = 1
+            body.flush(fd)
+            words[_OFFSET] = length - LAST_BYTES - body.size
+            words[_BUSY] = 0
+            self.size -= before - body.size
+            if body.size:
+                return False
+        words[_BUSY] = 1
+        os.write(fd, b"".join(frame)[-LAST_BYTES:])
+        words[_OFFSET] = length
+        words[_BUSY] = 0
+        self.size -= LAST_BYTES
+        self._large = None
         return True
 
-    def _next(self) -> tuple[int, list[Buffer], int]:
-        """Return what is to go into the next write: number of frames, buffers, bytes."""
-        buffers: list[Buffer] = []
-        frames = size = 0
-        mark = self._ledger.mark
-        for call, length, frame in self._frames:
-            mark(call, _WRITING)
-            buffers += frame
-            size += length
-            frames += 1
-            if size >= WRITE_BYTES or len(buffers) >= IOV_MAX:
-                break
-        if self._sent:
-            size -= self._sent
-            skip = self._sent
-            while skip >= len(buffers[0]):
-                skip -= len(buffers.pop(0))
-            buffers[0] = memoryview(buffers[0])[skip:]
-        return frames, buffers, size
 
-    def _settle(self, frames: int, written: int) -> None:
-        """Take note of what a write of so many *frames* has taken."""
-        mark = self._ledger.mark
-        waiting = self._frames
-        self.size -= written
-        end = self._sent + written
-        while frames and end >= (first := waiting[0])[1]:
-            end -= first[1]
-            waiting.popleft()
-            mark(first[0], _WRITTEN)
-            frames -= 1
-        self._sent = end
-        # The first that is left may be in the backend's pipe in part, the others are not.
-        for index in range(bool(end), frames):
-            mark(waiting[index][0], _RECEIVED)
+def _without_end(frame: tuple[Buffer, ...]) -> list[Buffer]:
+    """Return the buffers of a frame but for its last bytes."""
+    kept, left = list(frame), LAST_BYTES
+    while left:
+        last = kept.pop()
+        if len(last) > left:
+            kept.append(memoryview(last)[: len(last) - left])
+            return kept
+        left -= len(last)
+    return kept
