@@ -29,10 +29,8 @@ class Asks:
 
     def ask(self, generation: int, message: v1.BackendRequest, payload: bytes) -> None:
         """Put a backend's question to the client, or say why it cannot be asked."""
-        if (refusal := self._refusal(message.method)) is not None:
-            answer = v1.ClientAnswer(message.backend, message.id, message.pid)
-            return self._out.worker(generation, answer, refusal)
         state = self._state
+        refusal = self._refusal(message.method)
         state.last_ask += 1
         ask = Ask(
             number=state.last_ask,
@@ -43,6 +41,8 @@ class Asks:
             pid=message.pid,
             params=payload,
         )
+        if refusal is not None:
+            return self._errands.answer(ask, refusal)
         state.asks[ask.number] = ask
         if state.peer.ready:
             self._put(ask)

@@ -89,11 +89,11 @@ class Backends:
     def lost(self, generation: int, now: float) -> None:
         """Their worker is dead. Nobody else can speak with them, but for those in custody."""
         for process in self._shared.processes.backends_of(generation):
-            if not self._custody.owns(process.pid):
+            if not self._custody.charges.owner(process.pid):
                 self._shared.processes.end(process.pid, Pace.HURRIED, now)
         if self._shared.workers.state.active in (None, generation):
             for backend in self._state.backends.values():
-                if backend.pid is not None and self._custody.owns(backend.pid):
+                if backend.pid is not None and self._custody.charges.owner(backend.pid):
                     backend.state = "awaited"
                 else:
                     backend.state, backend.pid = "lost", None

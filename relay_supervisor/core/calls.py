@@ -5,10 +5,7 @@ exactly once or cancelled; a call is one attempt, and what comes back for a call
 in the table is late and dropped.
 """
 
-from collections.abc import Mapping
 from typing import Final
-
-import msgspec
 
 from relay_supervisor.core import mcp
 from relay_supervisor.core.errands import Errands
@@ -16,15 +13,10 @@ from relay_supervisor.core.mcp import Kind
 from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.state import BackendCall, Charge, ClientRequest, Phase
+from relay_supervisor.core.state import BackendCall, ClientRequest, Phase
 from relay_supervisor.wire import v1
-from relay_supervisor.wire.ledger import Stage
-from relay_supervisor.wire.mailbox import Fate, Record
 
 LATENCIES_KEPT: Final = 1024
-
-ATTEMPTS_MAX: Final = 10
-"""So many workers may die under a call that no backend has seen; it may be what they die of."""
 
 _KINDS: Final = {
     "tools/call": Kind.TOOLS,
@@ -33,16 +25,6 @@ _KINDS: Final = {
     "resources/subscribe": Kind.RESOURCES,
     "resources/unsubscribe": Kind.RESOURCES,
 }
-
-
-class Losses(msgspec.Struct):
-    """What became of the calls of a dead worker."""
-
-    going_on: int = 0
-    """Their backends live and have them: the next worker delivers the answers."""
-    resent: int = 0
-    unknown: int = 0
-    given_up: int = 0
 
 
 class Calls:
@@ -86,7 +68,7 @@ class Calls:
             return self._refuse(request, "queue_max_requests", limits.queue_requests_max)
         if held and sum(len(r.params) for r in held) + size > limits.queue_bytes_max:
             return self._refuse(request, "queue_bytes_max", limits.queue_bytes_max)
-        return self._hold(request, now)
+        return self.hold(request, now)
 
     def release(self, now: float) -> None:
         """A worker is up: carry out what was held, oldest first."""
@@ -94,7 +76,8 @@ class Calls:
         for request in self._open.waiting(Phase.HELD):
             self._dispatch(request, now)
 
-    def _hold(self, request: ClientRequest, now: float) -> None:
+    def hold(self, request: ClientRequest, now: float) -> None:
+        """Keep a request until a worker is up."""
         request.phase = Phase.HELD
         request.held_since = now
         if "held" not in self._timers.at:
@@ -191,108 +174,7 @@ class Calls:
         if call is not None:
             self._errands.cancel(call, params)
 
-    # ---- from one worker to the next ----------------------------------------------------------
-
-    def returned(self, generation: int, message: v1.Returned, now: float) -> None:
-        """A worker gives calls back that no backend has seen: they are for the one that serves."""
-        for number in message.calls:
-            call = self._state.calls.get(number)
-            if call is not None and call.generation == generation:
-                request = self._give_up(call)
-                request.attempts -= 1
-                self._hold(request, now)
-        if self._workers.state.active is not None:
-            self.release(now)
-
-    def frozen(self, charge: Charge, generation: int, unsent: list[int]) -> None:
-        """A backend was given back, with the calls it works on."""
-        for call in self._of(generation):
-            if charge.pid and call.backend == charge.backend:
-                call.generation, call.pid = 0, charge.pid
-                call.written = call.number not in unsent
-
-    def give(self, charge: Charge) -> list[v1.Call]:
-        """A backend has a worker again; return the calls it works on."""
-        given = []
-        for call in self._state.calls.values():
-            if not call.generation and call.pid == charge.pid:
-                call.generation = charge.holder
-                request = self._state.requests[call.request]
-                given.append(
-                    v1.Call(call.number, request.method, request.name, request.era, call.attempt)
-                )
-        return given
-
-    def lose_process(self, pid: int) -> None:
-        """A process ends before it has answered, and no worker will ever hear of it."""
-        for call in [c for c in self._of(0) if c.pid == pid]:
-            self._fail_unknown(self._give_up(call))
-
-    def settle(
-        self,
-        generation: int,
-        stages: Mapping[int, int] | None,
-        records: Mapping[int, Record],
-        going_on: Mapping[str, Charge],
-        now: float,
-    ) -> Losses:
-        """A worker is dead beyond doubt: decide for each of its calls, by what its ledger and the
-        mailboxes' *records* say. What a backend of *going_on* has, goes on.
-
-        Nothing else that a backend may have seen is sent again, but for what may be repeated, once.
-        """
-        losses = Losses()
-        for call in self._of(generation):
-            charge = going_on.get(call.backend)
-            fate = _fate(call, stages, records, charge)
-            if fate is Fate.WHOLE and charge is not None:
-                losses.going_on += 1
-                call.generation, call.pid, call.written = 0, charge.pid, True
-                continue
-            self._settle(self._give_up(call), fate, losses, now)
-        if self._workers.state.active is not None:
-            self.release(now)
-        return losses
-
-    def _settle(self, request: ClientRequest, fate: Fate, losses: Losses, now: float) -> None:
-        untouched = fate is Fate.CUT
-        if untouched and request.attempts >= ATTEMPTS_MAX:
-            losses.given_up += 1
-            self.fail(
-                request,
-                f"Relay: {ATTEMPTS_MAX} workers died one after another before they had given "
-                "this to its backend. It was not carried out.",
-            )
-        elif untouched or (self._repeatable(request) and request.attempts == 1):
-            losses.resent += 1
-            self._state.counts.retried += not untouched
-            self._hold(request, now)
-        else:
-            losses.unknown += 1
-            self._fail_unknown(request)
-
-    def _give_up(self, call: BackendCall) -> ClientRequest:
-        """Forget an attempt; return the request it was made for."""
-        request = self._state.requests[call.request]
-        del self._state.calls[call.number]
-        request.call = 0
-        return request
-
-    def _fail_unknown(self, request: ClientRequest) -> None:
-        self._state.counts.unknown_outcome += 1
-        self.fail(
-            request,
-            "Relay: its worker died while this was under way. The outcome is unknown: it may "
-            "have run. Check before you repeat it.",
-        )
-
-    def _of(self, generation: int) -> list[BackendCall]:
-        return [c for c in self._state.calls.values() if c.generation == generation]
-
-    def _repeatable(self, request: ClientRequest) -> bool:
-        if request.method == "tools/call":
-            return request.name in self._registry.repeatable
-        return request.method in mcp.REPEATABLE
+    # ---- no answer of a worker's -------------------------------------------------------------
 
     def abandon(self) -> None:
         """The relay ends: answer everything that is still open."""
@@ -359,25 +241,3 @@ class Calls:
             return
         # One that is to serve next, or may be gone back to, has not seen the call.
         self._shared.tell_workers(v1.Subscriptions(peer.subscriptions()), but=generation)
-
-
-def _fate(
-    call: BackendCall,
-    stages: Mapping[int, int] | None,
-    records: Mapping[int, Record],
-    charge: Charge | None,
-) -> Fate:
-    """Return what a dead worker has done with a call: none of it can be with its backend, all of
-    it is, or nobody knows.
-    """
-    record = records.get(charge.pid) if charge is not None else None
-    if record is not None and record.number == call.number:
-        return record.fate
-    if call.written:
-        return Fate.WHOLE
-    if stages is None:
-        return Fate.UNSURE
-    stage = stages.get(call.number, 0)
-    if stage <= Stage.RECEIVED:
-        return Fate.CUT
-    return Fate.WHOLE if stage == Stage.WRITTEN else Fate.UNSURE

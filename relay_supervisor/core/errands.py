@@ -64,8 +64,7 @@ class Errands:
         """A backend was given back; what was not sent to it is in its custody."""
         for errand in self._of(generation):
             if errand.backend == charge.backend:
-                errand.generation, errand.pid = 0, charge.pid
-                errand.carried = errand.number in unsent
+                self._leave(errand, charge, carried=errand.number in unsent)
 
     def settle(
         self,
@@ -87,10 +86,14 @@ class Errands:
             if charge is None or done:
                 del self._state.errands[errand.number]
                 continue
-            errand.generation, errand.pid, errand.carried = 0, charge.pid, False
-            if isinstance(errand.message, v1.Cancel):
-                # The next one does not know the call, but the backend does.
-                errand.message = msgspec.structs.replace(errand.message, backend=errand.backend)
+            self._leave(errand, charge, carried=False)
+
+    def _leave(self, errand: Errand, charge: Charge, *, carried: bool) -> None:
+        """It is for whoever has the backend next."""
+        errand.generation, errand.pid, errand.carried = 0, charge.pid, carried
+        if isinstance(errand.message, v1.Cancel):
+            # That one does not know the call, but the backend does.
+            errand.message = msgspec.structs.replace(errand.message, backend=errand.backend)
 
     def give(self, charge: Charge) -> None:
         """A backend has a worker again: have it told what is still to be told."""

@@ -12,12 +12,14 @@ from msgspec import Raw
 from relay_supervisor.core import events, status
 from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.calls import Calls
+from relay_supervisor.core.charges import Charges
 from relay_supervisor.core.client import Client
 from relay_supervisor.core.custody import Custody
 from relay_supervisor.core.drains import Drains
 from relay_supervisor.core.effects import AnyEffect, ReplyToControl
 from relay_supervisor.core.ending import Ending
 from relay_supervisor.core.errands import Errands
+from relay_supervisor.core.estate import Estate
 from relay_supervisor.core.generation import GONE, Generation, Life, Source
 from relay_supervisor.core.heartbeat import Heartbeat
 from relay_supervisor.core.processes import Pace
@@ -33,8 +35,21 @@ from relay_supervisor.errors import ProtocolError
 from relay_supervisor.wire import control_v1, handshake, v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
-LAST_WORDS: Final = (v1.Reply, v1.BackendRequest, v1.BackendCancel, v1.Joined, v1.Done)
-"""What still counts of a worker that was given up: its calls and backends are still its own."""
+LAST_WORDS: Final = (
+    v1.Reply,
+    v1.Routed,
+    v1.Progress,
+    v1.Notification,
+    v1.BackendRequest,
+    v1.BackendCancel,
+    v1.Joined,
+    v1.Done,
+    v1.Returned,
+    v1.Frozen,
+)
+"""What still counts of a worker that was given up: its calls and backends are still its own, until
+it has given them back. What it has passed on nobody tells again.
+"""
 
 EXIT_SECONDS_MAX: Final = 0.5
 """So long the news of a worker's exit may follow the end of its pipe; it says why."""
@@ -66,7 +81,11 @@ class Relay:
         self.errands = Errands(shared)
         self.calls = Calls(shared, self.requests, self.errands, self.recovery)
         self.asks = Asks(shared, self.errands)
-        self.custody = Custody(shared, self.calls, self.asks, self.errands, self._lose)
+        self.estate = Estate(shared, self.calls)
+        self.charges = Charges(shared.state.charges)
+        self.custody = Custody(
+            *(shared, self.estate, self.asks, self.errands, self.charges), lose=self._lose
+        )
         self.session = Session(shared, snapshots, cache_path)
         self.client = Client(shared, self.requests, self.calls, self.asks, self.session.meet)
         self.serving = Serving(
@@ -149,7 +168,7 @@ class Relay:
             v1.Spawn: lambda g, m, p, now: self.backends.spawn(g, m),
             v1.StopBackend: lambda g, m, p, now: self.backends.stop(g, m, now),
             v1.Frozen: lambda g, m, p, now: self.custody.frozen(g, m, p),
-            v1.Returned: lambda g, m, p, now: self.calls.returned(g.number, m, now),
+            v1.Returned: lambda g, m, p, now: self.estate.returned(g.number, m, now),
             v1.Adopted: lambda g, m, p, now: self.custody.adopted(g, m, now),
             v1.Joined: lambda g, m, p, now: self.custody.joined(g, m, p),
             v1.Done: lambda g, m, p, now: self.errands.done(g.number, m),
@@ -254,13 +273,14 @@ class Relay:
     def _progress(
         self, generation: Generation, message: v1.Progress, payload: bytes, now: float
     ) -> None:
-        if self.custody.is_news(message.pid, message.at):
+        if self.charges.is_news(message.pid, message.at):
             self.calls.progress(generation.number, message, payload)
 
     def _backend_request(
         self, generation: Generation, message: v1.BackendRequest, payload: bytes, now: float
     ) -> None:
-        if self.custody.is_news(message.pid, message.at):
+        news = self.charges.is_news(message.pid, message.at)
+        if news and not self.charges.is_dead(message.pid):
             self.asks.ask(generation.number, message, payload)
 
     def _worker_late(self, number: str, now: float) -> None:
@@ -317,7 +337,7 @@ class Relay:
         if self.ending.pace is None:
             going_on = self.custody.holder_dead(number, event.stages, event.records)
             self.asks.lose(generation=number)
-            losses = self.calls.settle(number, event.stages, event.records, going_on, now)
+            losses = self.estate.settle(number, event.stages, event.records, going_on, now)
             self.custody.end_unusable(now)
             if generation is not None and generation.state is Life.FAILED:
                 # Not by which signal it was ended in the end, but why.

@@ -117,7 +117,7 @@ class Reports:
         # resources come from the one that serves, or they would come twice.
         active = generation.number == self._shared.workers.state.active
         said = message.method == "notifications/message" or self._custody.serves(message.pid)
-        if (active or said) and self._custody.is_news(message.pid, message.at):
+        if (active or said) and self._custody.charges.is_news(message.pid, message.at):
             self._serving.client.notify(message, payload)
 
     def _catalogue(

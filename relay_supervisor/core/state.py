@@ -99,9 +99,16 @@ class Charge(msgspec.Struct):
     """The custody to go on from if its holder is killed; empty before its handshake is complete."""
     crashed: bool = False
     """The last one to have it was killed."""
+    frozen_after: int = 0
+    """The last call number when it was asked back: later ones its holder got after that."""
     last_pid: int = 0
     seen: int = -1
     """Offset in the output of `last_pid` of the last message that was passed on."""
+
+    @property
+    def key(self) -> str:
+        """What is at most one of."""
+        return f"{self.backend} {self.spec_hash}"
 
 
 class Errand(msgspec.Struct):

@@ -22,10 +22,10 @@ system call; OFFSET, then BUSY = 0 after it; LENGTH = 0 once the frame is writte
 says so. A frame goes out in one write; one over PIPE_BUF without its last two bytes, then those
 alone: so a line that was cut off is never a whole JSON text, and a newline makes it harmless.
 
-Whoever takes the backend over looks at the record first. Where it is `torn` and the custody does not
-go on with that very frame (it says how many bytes are `sent`), a newline is written before anything
-else, under the record as it stands: it is cleared (LENGTH = 0) after that. A kill in between costs
-an empty line, and not the frame that would be glued to the torn one.
+Whoever takes the backend over looks at the record first. Where it is `torn` and the custody does
+not go on with that very frame (it says how many bytes are `sent`), a newline is written before
+anything else, under the record as it stands, which is cleared (LENGTH = 0) after that. A kill in
+between costs an empty line, and not the frame that would be glued to the torn one.
 """
 
 import enum

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from relay_supervisor.core import effects, events
-from relay_supervisor.core.calls import ATTEMPTS_MAX
+from relay_supervisor.core.estate import ATTEMPTS_MAX
 from relay_supervisor.core.recovery import STEADY_SECONDS
 from relay_supervisor.core.state import Phase
 from relay_supervisor.wire import cache, v1
