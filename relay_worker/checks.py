@@ -27,6 +27,11 @@ DETAIL_CHARS_MAX: Final = 300
 GENERATION_BITS: Final = 20
 """Numbers of checks that a generation has to itself, as two may be at work on one backend."""
 
+_NOT_YET: Final = {
+    State.IDLE: "is started by its first call",
+    State.AWAITED: "is handed over when this worker serves",
+}
+
 Done: TypeAlias = Callable[[list[v1.CheckResult]], None]
 
 
@@ -99,9 +104,9 @@ class Checks:
             return "no client is there yet"
         route = catalogue.tools.get(spec.tool)
         backend = self._router.backends.get(route.backend) if route else None
-        if backend is None or backend.state is not State.IDLE:
+        if backend is None or backend.state not in _NOT_YET:
             return None
-        return f"backend {backend.name} is started by its first call"
+        return f"backend {backend.name} {_NOT_YET[backend.state]}"
 
     def _start(
         self, spec: CheckSpec, until: float, finish: Callable[[v1.CheckResult], None]

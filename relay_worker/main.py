@@ -59,13 +59,13 @@ class Worker:
             on_full=self._full,
             ledger=ledger,
         )
-        self.router = Router(self.loop, self.pipe.send)
+        self.router = Router(self.loop, self.pipe.send, self._release)
         self._service: Service | None = None
         self._hello_message: handshake.Hello | None = None
         self._handlers: dict[type[Any], Callable[[Any, bytes], None]] = {
             v1.Call: self._call,
             v1.Cancel: self._cancel,
-            v1.ClientAnswer: self.router.answer,
+            v1.ClientAnswer: self._answer,
             v1.ClientNotification: self.router.notification,
             v1.Subscriptions: lambda message, _payload: self.router.subscriptions(message.uris),
             v1.SetLevel: lambda message, _payload: self.router.set_level(message.level),
@@ -127,8 +127,21 @@ class Worker:
         self.router.call(message, params)
 
     def _cancel(self, message: v1.Cancel, params: bytes) -> None:
+        if message.errand:
+            self._ledger.take(message.errand)
         self.router.cancel(message, params)
         self._ledger.release(message.call)
+
+    def _answer(self, message: v1.ClientAnswer, members: bytes) -> None:
+        if message.errand:
+            self._ledger.take(message.errand)
+        self.router.answer(message, members)
+
+    def _release(self, number: int) -> None:
+        """Take a call or errand off the ledger once the supervisor knows that it is given back or
+        done.
+        """
+        self.pipe.when_written(self._ledger.release, number)
 
     def _configure(self, message: v1.Configure, payload: bytes) -> None:
         assert self._hello_message is not None
@@ -142,6 +155,7 @@ class Worker:
             log=self.log,
             hello=self._hello_message,
             ledger=self._ledger,
+            when_written=self.pipe.when_written,
         )
         self._service = Service(base, message, read(message, payload))
         self._handlers.update(self._service.handlers)

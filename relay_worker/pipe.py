@@ -58,7 +58,7 @@ class Pipe:
         self._queue = WriteQueue()
         self._ledger = ledger
         self._written = 0  # bytes so far, in all
-        self._replies: deque[tuple[int, int]] = deque()  # where each ends, and its call
+        self._marks: deque[tuple[int, Callable[[int], None], int]] = deque()
         self._flush_due = False
         self._waiting = False
         self._ended = False
@@ -71,7 +71,14 @@ class Pipe:
         """Queue *message* and its payload, given as the buffers it consists of."""
         self.send_header(v1.encode(message), *payload)
         if type(message) is v1.Reply:
-            self._replies.append((self._written + self._queue.size, message.call))
+            self.when_written(self._ledger.release, message.call)
+
+    def when_written(self, done: Callable[[int], None], argument: int) -> None:
+        """Call *done* with *argument* once all that is queued now is in the supervisor's pipe."""
+        self._marks.append((self._written + self._queue.size, done, argument))
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.at_turn_end(self._flush)
 
     def send_header(self, header: bytes, *payload: Buffer) -> None:
         """Queue a frame whose header is encoded already."""
@@ -118,7 +125,7 @@ class Pipe:
         self._weigh()
 
     def _write(self) -> None:
-        queue, replies = self._queue, self._replies
+        queue, marks = self._queue, self._marks
         waiting = queue.size
         try:
             queue.flush(self._out)
@@ -127,8 +134,9 @@ class Pipe:
             self._end(f"the supervisor does not read any more: {error.strerror}")
             return
         self._written += waiting - queue.size
-        while replies and replies[0][0] <= self._written:
-            self._ledger.release(replies.popleft()[1])
+        while marks and marks[0][0] <= self._written:
+            _, done, argument = marks.popleft()
+            done(argument)
         if queue.size:
             self._waiting = True
             self._loop.watch(self._out, WRITE, self._writable, self._broken)

@@ -34,12 +34,18 @@ class Router:
     numbers; all others are the client's.
     """
 
-    def __init__(self, loop: Loop, send: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        send: Callable[..., None],
+        release: Callable[[int], None] = lambda _call: None,
+    ) -> None:
         self.backends: Mapping[str, Backend] = {}
         self.catalogue: Catalogue | None = None
         self.refresh: Callable[[], bool] = lambda: False
         self._loop = loop
         self._send = send
+        self._release = release
         self._flights: dict[int, Flight] = {}
         self._waiting: dict[int, Waiting] = {}
         self._own: dict[int, Callable[[int, bytes], None]] = {}
@@ -72,12 +78,20 @@ class Router:
         if flight:
             members = frames.decode_object(legacy_params(params)) or {}
             members["requestId"] = msgspec.Raw(frames.call_id(message.call))
-            flight.backend.cancel(message.call, frames.encode(members))
+            flight.backend.cancel(message.call, frames.encode(members), message.errand)
+        elif message.backend in self.backends:
+            # The worker before has sent the call.
+            named = frames.encode({"requestId": message.call})
+            self.backends[message.backend].cancel(message.call, named, message.errand)
+        else:
+            self.done(message.errand)
 
     def answer(self, message: v1.ClientAnswer, members: bytes) -> None:
         """Pass the client's answer on to the backend that asked."""
         if backend := self.backends.get(message.backend):
-            backend.answer(message.pid, message.id, members)
+            backend.answer(message.pid, message.id, members, message.errand)
+        else:
+            self.done(message.errand)
 
     def notification(self, message: v1.ClientNotification, params: bytes) -> None:
         """Pass a notification of the client's on to whom it concerns."""
@@ -135,22 +149,24 @@ class Router:
         else:
             self.reply(message, v1.OUTCOME_RESULT, frames.encode(envelope)[1:])
 
-    def progressed(self, backend: Backend, call: int, params: bytes) -> None:
+    def progressed(self, backend: Backend, call: int, params: bytes, at: int = 0) -> None:
         """Pass on the progress of a call."""
         if call in self._flights:
-            self._send(v1.Progress(call), params)
+            self._send(v1.Progress(call, backend.pid or 0, at), params)
 
-    def asked(self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes) -> None:
+    def asked(
+        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int = 0
+    ) -> None:
         """Pass on what a backend asks the client."""
-        self._send(v1.BackendRequest(backend.name, raw_id, pid, method), params)
+        self._send(v1.BackendRequest(backend.name, raw_id, pid, method, at), params)
 
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         """Tell the client that nobody waits for its answer."""
         self._send(v1.BackendCancel(backend.name, raw_id, pid), params)
 
-    def notified(self, backend: Backend, method: str, params: bytes) -> None:
+    def notified(self, backend: Backend, method: str, params: bytes, at: int = 0) -> None:
         """Pass on a notification."""
-        self._send(v1.Notification(backend.name, method), params)
+        self._send(v1.Notification(backend.name, method, backend.pid or 0, at), params)
 
     def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
         """Answer the calls that died with their backend."""
@@ -175,6 +191,38 @@ class Router:
             waiting = Waiting(flight.message, flight.again, sent_before=True)
             if not self._dispatch(waiting):
                 self._waiting[call] = waiting
+
+    def took_over(self, backend: Backend, calls: list[v1.Call]) -> None:
+        """Wait for the answers of calls that another worker has sent."""
+        for call in calls:
+            self._flights[call.call] = Flight(call, backend, None)
+
+    def give_back_waiting(self) -> None:
+        """Give back the client's calls that nobody has been sent."""
+        calls = [call for call in self._waiting if call > 0]
+        for call in calls:
+            waiting = self._waiting.pop(call)
+            if waiting.timer:
+                waiting.timer.cancel()
+        if calls:
+            self._send(v1.Returned(calls))
+            for call in calls:
+                self._release(call)
+
+    def gave_back(self, backend: Backend, calls: list[int]) -> None:
+        """Forget calls that another worker will answer; the relay's own end here."""
+        for call in calls:
+            self._flights.pop(call, None)
+            if done := self._own.pop(call, None):
+                text = f"Backend '{backend.name}' was handed over to another worker."
+                error = frames.error_members(frames.BACKEND_UNAVAILABLE, text)
+                done(v1.OUTCOME_RELAY_ERROR, error)
+
+    def done(self, errand: int) -> None:
+        """Report that an errand is done; 0 is none."""
+        if errand:
+            self._send(v1.Done(errand))
+            self._release(errand)
 
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         """Answer a call whose reply cannot be passed on."""

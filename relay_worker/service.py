@@ -16,7 +16,7 @@ from relay_worker import builtin_tools
 from relay_worker.backends.base import Backend, State
 from relay_worker.backends.client import client_of
 from relay_worker.backends.descriptors import Descriptors
-from relay_worker.backends.supervision import StdioBackend
+from relay_worker.backends.movable import MovableBackend
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.builtin_tools import BuiltinBackend
 from relay_worker.checks import Checks
@@ -52,6 +52,7 @@ class Base(msgspec.Struct, frozen=True):
     log: Log
     hello: handshake.Hello
     ledger: Ledger
+    when_written: Callable[[Callable[[int], None], int], None]
 
 
 class Service:
@@ -81,8 +82,9 @@ class Service:
         base.log.write_to(self._writer.log_relay)
         for problem in settings.problems:
             base.log.warning(problem)
+        self._hashes = {name: spec_hash(spec) for name, spec in settings.expanded.items()}
         self._stdio = self._make_backends(message)
-        self._builtin = BuiltinBackend(base.send, base.router.finish)
+        self._builtin = BuiltinBackend(base.send, base.router.finish, base.router.done)
         self._backends: dict[str, Backend] = {**self._stdio}
         if relay.builtin_tools:
             self._backends[self._builtin.name] = self._builtin
@@ -91,7 +93,7 @@ class Service:
         self._instructions = instructions(settings.config, embedded_default=settings.is_default)
         self._registry = Registry(
             settings.config,
-            hashes={name: spec_hash(spec) for name, spec in settings.expanded.items()},
+            hashes=self._hashes,
             builtin=builtin_tools.LISTS if relay.builtin_tools else None,
             instructions=self._instructions,
             send=base.send,
@@ -111,6 +113,10 @@ class Service:
             v1.Journal: self._journal,
             v1.Refuse: self._refuse,
             v1.RunChecks: self._readiness.run_checks,
+            v1.Await: self._await,
+            v1.Freeze: self._freeze,
+            v1.Adopt: self._adopt,
+            v1.Stderr: self._stderr,
         }
         if not self._registry.lasting:
             base.loop.after(relay.ready_seconds_max + relay.probation_seconds, self._outlived)
@@ -132,7 +138,7 @@ class Service:
 
     # ---- at the start -----------------------------------------------------------------------
 
-    def _make_backends(self, message: v1.Configure) -> dict[str, StdioBackend]:
+    def _make_backends(self, message: v1.Configure) -> dict[str, MovableBackend]:
         base = self._base
         tokens = itertools.count(1)
         around = Surroundings(
@@ -146,6 +152,8 @@ class Service:
             generation=base.hello.generation,
             policy=policy_of(self._settings.config.relay),
             ledger=base.ledger,
+            when_written=base.when_written,
+            done=base.router.done,
         )
         backends = {}
         for name, spec in self._settings.config.backends.items():
@@ -158,7 +166,7 @@ class Service:
                 project=message.project,
                 instance=message.instance,
             )
-            backends[name] = StdioBackend(plan, around, base.router, self)
+            backends[name] = MovableBackend(plan, around, base.router, self)
         return backends
 
     def _make_readiness(self) -> Readiness:
@@ -188,7 +196,13 @@ class Service:
         kinds = {backend.name: backend.kind for backend in self._backends.values()}
         kinds = dict.fromkeys(settings.unusable, "stdio") | kinds
         infos = [
-            v1.BackendInfo(name, kind, self._call_timeout(name), settings.fingerprints[name])
+            v1.BackendInfo(
+                name,
+                kind,
+                self._call_timeout(name),
+                settings.fingerprints[name],
+                self._hashes.get(name, "") if name in self._stdio else "",
+            )
             for name, kind in kinds.items()
         ]
         configured = v1.Configured(
@@ -197,6 +211,7 @@ class Service:
             settings.problems,
             broken=settings.broken is not None,
             config_digest=settings.digest,
+            adopts=True,
         )
         self._base.send(configured, self._instructions.encode())
         for name, reason in settings.unusable.items():
@@ -229,6 +244,25 @@ class Service:
     def _spawned(self, message: v1.Spawned, _payload: bytes) -> None:
         if backend := self._stdio.get(message.backend):
             backend.spawned(message)
+
+    def _await(self, message: v1.Await, _payload: bytes) -> None:
+        for name in message.backends:
+            if backend := self._stdio.get(name):
+                backend.wait_for_it()
+
+    def _freeze(self, message: v1.Freeze, _payload: bytes) -> None:
+        self._router.give_back_waiting()
+        for name in message.backends:
+            if backend := self._stdio.get(name):
+                backend.freeze()
+
+    def _adopt(self, message: v1.Adopt, payload: bytes) -> None:
+        if backend := self._stdio.get(message.backend):
+            backend.adopt(message, payload)
+
+    def _stderr(self, message: v1.Stderr, payload: bytes) -> None:
+        if backend := self._stdio.get(message.backend):
+            backend.stderr(message, payload)
 
     def _refused(self, message: v1.SpawnRefused, _payload: bytes) -> None:
         if backend := self._stdio.get(message.backend):

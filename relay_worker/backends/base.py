@@ -6,6 +6,7 @@ Nothing here does anything: two interfaces and the words they share.
 import enum
 from typing import Protocol
 
+from relay_supervisor.wire import v1
 from relay_worker.backends.client import Client
 from relay_worker.lists import RawLists
 from relay_worker.repair import Envelope
@@ -24,6 +25,7 @@ class State(enum.Enum):
     ENDING = "the supervisor is asked to end what is left of its process"
     BACKING_OFF = "waiting to start it again"
     FAILED = "started again only when a call needs it"
+    AWAITED = "another worker has it, and it is to be handed over"
 
     @property
     def word(self) -> str:
@@ -75,11 +77,15 @@ class Backend(Protocol):
     def call(self, call: int, method: str, params: bytes) -> str | None:
         """Send a request with number *call*; READY only. Returns why it was not sent, or None."""
 
-    def cancel(self, call: int, params: bytes) -> None:
-        """Withdraw a call that was sent; *params* are the client's, with its own request id."""
+    def cancel(self, call: int, params: bytes, errand: int = 0) -> None:
+        """Withdraw a call that was sent; *params* name it as the backend knows it. An *errand* is
+        to be reported when that is done.
+        """
 
-    def answer(self, pid: int, raw_id: bytes, members: bytes) -> None:
-        """Pass on the client's answer to a request of the backend's process *pid*."""
+    def answer(self, pid: int, raw_id: bytes, members: bytes, errand: int = 0) -> None:
+        """Pass on the client's answer to a request of the backend's process *pid*. An *errand* is
+        to be reported when that is done.
+        """
 
     def notify(self, method: str, params: bytes, capability: str | None = None) -> None:
         """Send a notification, if READY and, where given, if it saw the client's *capability*."""
@@ -103,16 +109,18 @@ class Host(Protocol):
     def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
         """A response arrived with a call number for id; *text* is all of it."""
 
-    def progressed(self, backend: Backend, call: int, params: bytes) -> None:
-        """Progress of a call."""
+    def progressed(self, backend: Backend, call: int, params: bytes, at: int = 0) -> None:
+        """Progress of a call. *at*: see `wire.v1`, here and below."""
 
-    def asked(self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes) -> None:
+    def asked(
+        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int = 0
+    ) -> None:
         """It asks the client."""
 
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         """It no longer wants the client's answer."""
 
-    def notified(self, backend: Backend, method: str, params: bytes) -> None:
+    def notified(self, backend: Backend, method: str, params: bytes, at: int = 0) -> None:
         """A notification for the client."""
 
     def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
@@ -120,6 +128,15 @@ class Host(Protocol):
 
     def unread(self, backend: Backend, calls: list[int], reason: str) -> None:
         """It is gone, and has certainly not read these calls, which were sent to it."""
+
+    def took_over(self, backend: Backend, calls: list[v1.Call]) -> None:
+        """It came from another worker, with these calls under way."""
+
+    def give_back_waiting(self) -> None:
+        """Backends are given back: what still waits for one is for another worker."""
+
+    def gave_back(self, backend: Backend, calls: list[int]) -> None:
+        """It was given back, with these calls under way."""
 
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         """The reply to *call* had to be skipped; *fault* says what is wrong with it."""

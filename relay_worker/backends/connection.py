@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from relay_supervisor.wire.custody import Custody
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, Host, Watcher
 from relay_worker.backends.client import Client
@@ -25,8 +26,9 @@ from relay_worker.backends.effects import (
     Send,
     Withdrew,
 )
+from relay_worker.backends.mailbox import HINT_BYTES, Mailbox
 from relay_worker.backends.session import Phase, Session
-from relay_worker.backends.stdio import HINT_BYTES, Transport
+from relay_worker.backends.stdio import Transport
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.lists import RawLists
 from relay_worker.loop import Timer
@@ -61,6 +63,7 @@ class Connection:
         *,
         pid: int,
         fds: tuple[int, int, int],
+        mailbox: Mailbox,
         on_listed: Callable[[RawLists], None],
         on_broken: Callable[[str], None],
         on_closed: Callable[[str], None],
@@ -69,6 +72,7 @@ class Connection:
         self.skipped_lines = 0
         self.in_flight: dict[int, int] = {}
         self.last_used = surroundings.loop.now
+        self._around = surroundings
         self._loop = surroundings.loop
         self._log = surroundings.log
         self._keep_stderr = surroundings.keep_stderr
@@ -84,20 +88,50 @@ class Connection:
         self.session = Session(
             backend.name, client, surroundings.generation, pages_max=policy.list_pages_max
         )
+        self._at = 0  # where the message that is dealt with stands in the backend's output
         self._transport = Transport(
             surroundings.loop,
             fds,
-            frame_bytes_max=policy.frame_bytes_max,
+            mailbox=mailbox,
             on_line=self._line,
             on_oversized=self._oversized,
             on_stderr=self._stderr,
             on_end=on_closed,
+            on_done=surroundings.done,
+            when_written=surroundings.when_written,
             ledger=surroundings.ledger,
         )
 
     def start(self) -> None:
         """Begin the conversation."""
         self.apply(self.session.start())
+
+    def leave(self) -> tuple[Custody, list[int]]:
+        """Stop at once, and return what the next worker needs to go on, with the calls and errands
+        that are not wholly written.
+        """
+        outbox, sent, parsed = self._transport.freeze()
+        if self._list_timer:
+            self._list_timer.cancel()
+        custody = msgspec.structs.replace(
+            self.session.leave(), outbox=outbox, sent=sent, parsed=parsed
+        )
+        return custody, [unsent.number for unsent in outbox if unsent.number]
+
+    def go_on(
+        self, custody: Custody, calls: Iterable[int], known: RawLists | None, *, crashed: bool
+    ) -> None:
+        """Go on where another worker has stopped.
+
+        Raises:
+            ValueError: that cannot be.
+        """
+        effects = self.session.go_on(custody, known, crashed=crashed)
+        # As if they had been written before anything else: none of them is certainly unread.
+        self.in_flight = dict.fromkeys(calls, -1)
+        self._transport.take_over(custody.outbox, custody.sent)
+        self.apply(effects)
+        self._limit_listing()
 
     def call(self, call: int, method: str, params: bytes) -> bool:
         """Send a request; False where the backend does not read what was sent before."""
@@ -112,17 +146,22 @@ class Connection:
         self.in_flight[call] = start
         return True
 
-    def cancel(self, call: int, params: bytes) -> None:
+    def cancel(self, call: int, params: bytes, errand: int) -> None:
         """Withdraw a call."""
-        if self.in_flight.pop(call, None) is not None:
-            self.write(frames.notification("notifications/cancelled", params))
+        self.in_flight.pop(call, None)
+        self.write(frames.notification("notifications/cancelled", params), errand)
 
-    def write(self, frame: bytes) -> None:
+    def write(self, frame: bytes, errand: int = 0) -> None:
         """Send a frame that nobody waits for; dropped where the backend reads nothing."""
-        if not self._transport.write(frame):
+        if not self._transport.write(frame, errand=errand):
             self._log.warning(
                 "frame dropped, the backend does not read", backend=self._backend.name
             )
+            self._around.done(errand)
+
+    def stderr(self, data: bytes) -> None:
+        """Take in what it wrote to stderr while no worker read that."""
+        self._transport.stderr(data)
 
     def pause(self, *, paused: bool) -> None:
         """Stop reading from it, or go on."""
@@ -161,11 +200,11 @@ class Connection:
                     self.write(frame)
                 case Progressed(call, params):
                     if call in self.in_flight:
-                        self._host.progressed(self._backend, call, params)
+                        self._host.progressed(self._backend, call, params, self._at)
                 case Notified(method, params):
-                    self._host.notified(self._backend, method, params)
+                    self._host.notified(self._backend, method, params, self._at)
                 case Asked(raw_id, method, params):
-                    self._host.asked(self._backend, self.pid, raw_id, method, params)
+                    self._host.asked(self._backend, self.pid, raw_id, method, params, self._at)
                 case Withdrew(raw_id, params):
                     self._host.withdrew(self._backend, self.pid, raw_id, params)
                 case Listed(lists):
@@ -175,13 +214,15 @@ class Connection:
                 case Broken(reason):
                     self._on_broken(reason)
 
-    def _line(self, line: bytes) -> None:
+    def _line(self, line: bytes, offset: int) -> None:
+        self._at = offset - 1
         cleaned = clean_line(line)
         if cleaned.skipped:
             self._skipped(cleaned.skipped)
             if not cleaned.frames:
                 self._unreadable(line[:HINT_BYTES], line[-HINT_BYTES:])
         for text, envelope in cleaned.frames:
+            self._at += 1
             raw_id = envelope.get("id")
             if raw_id is not None and "method" not in envelope:
                 call = frames.call_number(raw_id)

@@ -11,6 +11,9 @@ from typing import Final
 
 TOKEN_BYTES: Final = 8
 FDS: Final = 3
+"""Of a backend without a mailbox."""
+
+FDS_MAX: Final = 4
 
 
 class DescriptorError(Exception):
@@ -18,16 +21,16 @@ class DescriptorError(Exception):
 
 
 class Descriptors:
-    """Receives `(stdin, stdout, stderr)` by token. The supervisor sends them before it says so,
-    hence a token that was announced and is not there never comes.
+    """Receives stdin, stdout, stderr and maybe a mailbox by token. The supervisor sends them before
+    it says so, hence a token that was announced and is not there never comes.
     """
 
     def __init__(self, fd: int) -> None:
         self._socket = socket.socket(fileno=fd)
         self._socket.setblocking(False)
-        self._waiting: dict[int, tuple[int, int, int]] = {}
+        self._waiting: dict[int, list[int]] = {}
 
-    def take(self, token: int) -> tuple[int, int, int]:
+    def take(self, token: int) -> list[int]:
         """Return the descriptors sent with *token*; the caller closes them.
 
         Raises:
@@ -41,14 +44,14 @@ class Descriptors:
         fds = array.array("i")
         try:
             data, ancillary, flags, _ = self._socket.recvmsg(
-                TOKEN_BYTES, socket.CMSG_SPACE(FDS * fds.itemsize), _CLOEXEC
+                TOKEN_BYTES, socket.CMSG_SPACE(FDS_MAX * fds.itemsize), _CLOEXEC
             )
         except OSError as error:
             raise DescriptorError(f"no descriptors came: {error.strerror}") from error
         for level, kind, content in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
-        if flags & socket.MSG_CTRUNC or len(fds) != FDS or len(data) != TOKEN_BYTES:
+        if flags & socket.MSG_CTRUNC or not FDS <= len(fds) <= FDS_MAX or len(data) != TOKEN_BYTES:
             for fd in fds:
                 os.close(fd)
             raise DescriptorError(
@@ -57,7 +60,7 @@ class Descriptors:
             )
         for fd in fds:
             os.set_inheritable(fd, False)  # where there is no MSG_CMSG_CLOEXEC (macOS)
-        self._waiting[int.from_bytes(data, "big")] = (fds[0], fds[1], fds[2])
+        self._waiting[int.from_bytes(data, "big")] = fds.tolist()
 
 
 _CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from relay_supervisor.wire.custody import PartialList
 from relay_worker.backends.frames import decode_object, encode, text_of
 from relay_worker.repair import Envelope
 
@@ -45,6 +46,18 @@ class Listing:
         self._cursors: set[str] = set()
         self._pages = 0
         self._pages_max = pages_max
+
+    @classmethod
+    def go_on(cls, kind: Kind, pages_max: int, partial: PartialList) -> "Listing":
+        """Return the list as another worker has left it."""
+        listing = cls(kind, pages_max)
+        listing.items, listing._cursors = list(partial.items), set(partial.cursors)
+        listing._pages, listing.problem = partial.pages, partial.problem
+        return listing
+
+    def leave(self) -> PartialList:
+        """Return what another worker needs to go on with it."""
+        return PartialList(self.items, sorted(self._cursors), self._pages, self.problem)
 
     def add(self, result: Envelope) -> bytes | None:
         """Take a page in; return the params of the request for the next one, or None at the end."""

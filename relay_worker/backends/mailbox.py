@@ -4,7 +4,6 @@ Layout and order of the stores are in `relay_supervisor.wire.mailbox`; nothing h
 another order. Knows lines, not JSON.
 """
 
-import itertools
 import mmap
 import os
 from typing import Final
@@ -39,9 +38,10 @@ class Mailbox:
     dropped for its length, empty where they are not known; whoever looks at it empties it.
     """
 
-    def __init__(self, line_bytes_max: int, fd: int = -1) -> None:
+    def __init__(self, line_bytes_max: int, fd: int = -1, parsed: int | None = None) -> None:
         """Map the memory behind *fd*, or memory of our own, and take up what is in it. Lines are as
-        long at most as the mailbox was made for.
+        long at most as the mailbox was made for. All up to *parsed* was passed on, whatever the
+        mailbox says of that.
 
         Raises:
             OSError, ValueError: it cannot be mapped.
@@ -56,6 +56,8 @@ class Mailbox:
         self.oversized: list[tuple[bytes, bytes]] = []
         self._skipped_head = b""
         self._recover()
+        if parsed is not None and parsed > self.words[_HEAD]:
+            self.passed_on(parsed)
         self.parsed = self._searched = self.words[_HEAD]
 
     def close(self) -> None:

@@ -25,16 +25,17 @@ _Frame = tuple[int, int, tuple[Buffer, ...]]
 class Outbox:
     """What waits for a non-blocking descriptor; bounded by its caller.
 
-    `size` is the number of bytes not yet written. `written` has the numbers of what was written
-    since it was last emptied.
+    `size` is the number of bytes not yet written. `errands` are the numbers that are no calls';
+    `done` those of them that were written since it was last emptied.
     """
 
-    __slots__ = ("_frames", "_large", "_ledger", "_newline", "_words", "size", "written")
+    __slots__ = ("_frames", "_large", "_ledger", "_newline", "_words", "done", "errands", "size")
 
     def __init__(self, ledger: Ledger, words: "memoryview[int]") -> None:
         """*words* is the header of the mailbox."""
         self.size = 0
-        self.written: list[int] = []
+        self.errands: set[int] = set()
+        self.done: list[int] = []
         self._ledger = ledger
         self._words = words
         self._frames: deque[_Frame] = deque()
@@ -54,8 +55,8 @@ class Outbox:
         self.size = 0
 
     def take_over(self, unsent: list[Unsent], sent: int) -> None:
-        """Go on from where another worker has stopped: *unsent* frames, of the first of which *sent*
-        bytes are written. A line torn by a kill is ended first.
+        """Go on from where another worker has stopped: with *unsent* frames, *sent* bytes of the
+        first of which are written. A line torn by a kill is ended first.
         """
         torn = record(memoryview(self._words).cast("B"))
         if torn is not None and not sent:
@@ -104,7 +105,9 @@ class Outbox:
                     return
                 if number:
                     self._ledger.mark(number, _WRITTEN)
-                    self.written.append(number)
+                    if number in self.errands:
+                        self.errands.remove(number)
+                        self.done.append(number)
                 words[_LENGTH] = 0
                 frames.popleft()
         except BlockingIOError:

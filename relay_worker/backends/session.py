@@ -6,11 +6,13 @@ here: whoever knows the call number writes and reads them.
 """
 
 import enum
-from collections.abc import Callable, Iterable
-from typing import Final, TypeAlias
+from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
+from relay_supervisor.wire.custody import Custody
+from relay_worker import lists
 from relay_worker.backends import frames
 from relay_worker.backends.client import PROTOCOLS, Client
 from relay_worker.backends.effects import (
@@ -49,7 +51,10 @@ class Phase(enum.Enum):
     NEW, INITIALIZING, LISTING, READY, BROKEN = range(5)
 
 
-Answer: TypeAlias = Callable[[Envelope], Effects]
+INIT: Final = "init"
+LEVEL: Final = "level"
+SUBSCRIPTION: Final = "subscription"
+"""What a request of the worker's own is for; one for a list is called by its field."""
 
 
 class Session:
@@ -66,17 +71,63 @@ class Session:
         self._pages_max = pages_max
         self._ids = f"relay-{generation}-"
         self._asked = 0
-        self._pending: dict[str, Answer] = {}
+        self._pending: dict[str, str] = {}  # what for, by id
         self._listings: dict[str, Listing] = {}
         self._stale: set[str] = set()
         self._found = RawLists()
         self._subscribed: set[str] = set()
-        self._capabilities: Envelope = {}
+        self.level: str | None = None
+
+    @property
+    def _capabilities(self) -> Envelope:
+        return frames.decode_object(self._found.capabilities) or {}
+
+    def leave(self) -> Custody:
+        """Return what another worker has to know to go on."""
+        ready = self.phase is Phase.READY and self._found == self.lists
+        return Custody(
+            phase=self.phase.name.lower(),
+            client=self._client.params,
+            capabilities=sorted(self._client.capabilities),
+            found=b"" if ready else lists.encode(self._found),
+            pending=dict(self._pending),
+            listings={field: listing.leave() for field, listing in self._listings.items()},
+            stale=sorted(self._stale),
+            subscribed=sorted(self._subscribed),
+            level=self.level,
+        )
+
+    def go_on(self, custody: Custody, known: RawLists | None, *, crashed: bool) -> Effects:
+        """Go on from where another worker has left it; *known* are the lists it had learned. After
+        a crash nobody knows what else it has learned: ask again.
+
+        Raises:
+            ValueError: it cannot be gone on from there.
+        """
+        self.phase = Phase[custody.phase.upper()]
+        found = lists.decode(custody.found) if custody.found else known
+        if found is None:
+            raise ValueError("its lists are not known")
+        self._found = found
+        if self.phase is Phase.READY:
+            self.lists = known
+        self._subscribed = set(custody.subscribed)
+        self.level = custody.level
+        self._stale = set(custody.stale)
+        if not crashed:
+            self._pending = dict(custody.pending)
+            self._listings = {
+                field: Listing.go_on(KINDS[field], self._pages_max, partial)
+                for field, partial in custody.listings.items()
+            }
+            return []
+        self._stale |= {kind.field for kind in declared(self._found.capabilities)}
+        return self._complete()
 
     def start(self) -> Effects:
         """Return the first request."""
         self.phase = Phase.INITIALIZING
-        return [self._request("init", "initialize", self._client.params, self._initialized)]
+        return [self._request(INIT, "initialize", self._client.params)]
 
     def receive(self, envelope: Envelope) -> Effects:
         """Take in what the backend sent, unless it is the reply to a call."""
@@ -85,8 +136,8 @@ class Session:
         method = frames.text_of(envelope.get("method"))
         raw_id = envelope.get("id")
         if method is None:
-            answer = self._pending.pop(frames.text_of(raw_id) or "", None)
-            return answer(envelope) if answer else []
+            word = self._pending.pop(frames.text_of(raw_id) or "", None)
+            return [] if word is None else self._answered(word, envelope)
         params = envelope.get("params")
         if raw_id is None:
             return self._notified(method, b"" if params is None else bytes(params))
@@ -104,15 +155,17 @@ class Session:
     def give_up_listing(self) -> Effects:
         """Stop waiting for lists; what was known of them stays."""
         methods = ", ".join(listing.kind.method for listing in self._listings.values())
+        self._pending = {i: word for i, word in self._pending.items() if word not in KINDS}
         self._listings.clear()
         return [Problem(f"{methods} was not answered (list_timeout_seconds)"), *self._complete()]
 
     def set_level(self, level: str) -> Effects:
         """Set the log level, where the backend logs."""
+        self.level = level
         if self.phase is not Phase.READY or "logging" not in self._capabilities:
             return []
         params = frames.encode({"level": level})
-        return [self._request("level", "logging/setLevel", params, _ignored)]
+        return [self._request(LEVEL, "logging/setLevel", params)]
 
     def subscribe(self, uris: Iterable[str]) -> Effects:
         """Make the backend send updates for exactly *uris*, where it can."""
@@ -128,7 +181,7 @@ class Session:
         ):
             for uri in sorted(changed):
                 params = frames.encode({"uri": uri})
-                effects.append(self._request("subscription", method, params, _ignored))
+                effects.append(self._request(SUBSCRIPTION, method, params))
         self._subscribed = wanted
         return effects
 
@@ -136,11 +189,18 @@ class Session:
         """Remember that a call of the client's changed a subscription."""
         (self._subscribed.add if subscribed else self._subscribed.discard)(uri)
 
-    def _request(self, word: str, method: str, params: bytes, answer: Answer) -> Send:
+    def _request(self, word: str, method: str, params: bytes) -> Send:
         self._asked += 1
         number = f"{self._ids}{word}-{self._asked}"
-        self._pending[number] = answer
+        self._pending[number] = word
         return Send(frames.request(number, method, params))
+
+    def _answered(self, word: str, envelope: Envelope) -> Effects:
+        if word == INIT:
+            return self._initialized(envelope)
+        if word in KINDS:
+            return self._paged(word, envelope)
+        return _ignored(envelope)
 
     def _broken(self, reason: str) -> Effects:
         self.phase = Phase.BROKEN
@@ -156,7 +216,6 @@ class Session:
         if version not in PROTOCOLS:
             return self._broken(f"it speaks MCP {version}, the relay {', '.join(PROTOCOLS)}")
         capabilities = bytes(result.get("capabilities", b"{}"))
-        self._capabilities = frames.decode_object(capabilities) or {}
         self._found = RawLists(
             protocol=version,
             capabilities=capabilities,
@@ -175,13 +234,13 @@ class Session:
         return [self._page(listing, b"{}")]
 
     def _page(self, listing: Listing, params: bytes) -> Effect:
-        kind = listing.kind
-        return self._request(kind.field, kind.method, params, lambda e: self._paged(listing, e))
+        return self._request(listing.kind.field, listing.kind.method, params)
 
-    def _paged(self, listing: Listing, envelope: Envelope) -> Effects:
-        kind = listing.kind
-        if self._listings.get(kind.field) is not listing:
+    def _paged(self, field: str, envelope: Envelope) -> Effects:
+        listing = self._listings.get(field)
+        if listing is None:
             return []  # given up
+        kind = listing.kind
         effects: Effects = []
         if error := frames.error_of(envelope):
             if error[0] != frames.METHOD_NOT_FOUND:

@@ -6,6 +6,7 @@ CONNECTING, READY ──FELL────▶ FALLEN ──LINGERED──▶ ENDIN
 CONNECTING, READY ──BROKE───▶ ENDING
 all with a process ──EXITED─▶ BACKING_OFF ──RETRY──▶ SPAWNING
 SPAWNING          ──REFUSED─▶ BACKING_OFF ──GIVEN_UP──▶ FAILED
+IDLE ──AWAIT─▶ AWAITED ──GRANTED, ADOPTED, ADOPTED_READY─▶ IDLE, CONNECTING, READY ──LEFT─▶ AWAITED
 """
 
 import enum
@@ -30,6 +31,11 @@ class Event(enum.Enum):
     EXITED = "its process is gone"
     RETRY = "the back-off is over"
     GIVEN_UP = "starting it again by itself is no use"
+    AWAIT = "another worker has it for now"
+    LEFT = "it is given back as it is"
+    GRANTED = "it is ours, and nothing of it runs"
+    ADOPTED = "it is ours, in the middle of its start"
+    ADOPTED_READY = "it is ours, and takes calls"
 
 
 _S, _E = State, Event
@@ -37,7 +43,7 @@ _S, _E = State, Event
 # An absent pair is a bug of the relay's, never a silent no-op.
 TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
     _S.DISABLED: {_E.WANTED: _S.DISABLED},
-    _S.IDLE: {_E.WANTED: _S.SPAWNING},
+    _S.IDLE: {_E.WANTED: _S.SPAWNING, _E.AWAIT: _S.AWAITED, _E.LEFT: _S.AWAITED},
     _S.SPAWNING: {
         _E.WANTED: _S.SPAWNING,
         _E.SPAWNED: _S.CONNECTING,
@@ -51,6 +57,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
         _E.BROKE: _S.ENDING,
         _E.STOPPED: _S.STOPPING,
         _E.EXITED: _S.BACKING_OFF,
+        _E.LEFT: _S.AWAITED,
     },
     _S.READY: {
         _E.WANTED: _S.READY,
@@ -58,6 +65,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
         _E.BROKE: _S.ENDING,
         _E.STOPPED: _S.STOPPING,
         _E.EXITED: _S.BACKING_OFF,
+        _E.LEFT: _S.AWAITED,
     },
     # Never two processes of one backend: what waits for the exit waits, wanted or not.
     _S.STOPPING: {_E.WANTED: _S.STOPPING, _E.EXITED: _S.IDLE},
@@ -71,8 +79,16 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
         _E.WANTED: _S.BACKING_OFF,
         _E.RETRY: _S.SPAWNING,
         _E.GIVEN_UP: _S.FAILED,
+        _E.LEFT: _S.AWAITED,
     },
-    _S.FAILED: {_E.WANTED: _S.SPAWNING},
+    _S.FAILED: {_E.WANTED: _S.SPAWNING, _E.LEFT: _S.AWAITED},
+    _S.AWAITED: {
+        _E.WANTED: _S.AWAITED,
+        _E.AWAIT: _S.AWAITED,
+        _E.GRANTED: _S.IDLE,
+        _E.ADOPTED: _S.CONNECTING,
+        _E.ADOPTED_READY: _S.READY,
+    },
 }
 
 STARTING: Final = frozenset({_S.SPAWNING, _S.CONNECTING, _S.FALLEN, _S.ENDING, _S.BACKING_OFF})

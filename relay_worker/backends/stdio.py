@@ -1,7 +1,8 @@
 """The raw stdio transport: the three pipe ends of a backend process. Knows lines, not JSON.
 
-Reads when there is something to read, writes at the end of a loop turn, holds a bounded number of
-bytes, and never blocks. It closes its own descriptors; the process belongs to the supervisor.
+Reads into the mailbox when there is something to read, writes at the end of a loop turn, holds a
+bounded number of bytes, and never blocks. It closes its own descriptors; the process belongs to
+the supervisor.
 """
 
 import fcntl
@@ -12,15 +13,16 @@ import termios
 from collections.abc import Callable
 from typing import Final
 
-from relay_supervisor.wire.framing import Buffer, LineReader
+from relay_supervisor.wire.custody import Unsent
+from relay_supervisor.wire.framing import Buffer
 from relay_supervisor.wire.ledger import Ledger
+from relay_worker.backends.mailbox import Mailbox
 from relay_worker.backends.outbox import Outbox
 from relay_worker.ledger import UNREAD
 from relay_worker.loop import READ, WRITE, Loop
 
 READ_BYTES: Final = 64 << 10
-READ_BYTES_LARGE: Final = 1 << 20
-"""Bytes per read; the large one while reads come back full."""
+"""Bytes of stderr per read."""
 
 DRAIN_BYTES_MAX: Final = 16 << 20
 """Read at most after the process is gone: what its pipe held, but a child may still be writing."""
@@ -34,18 +36,18 @@ as a backend under load looks like one that does not read; all of them share the
 ERR_LINE_BYTES_MAX: Final = 8 << 10
 """Longer lines on stderr are cut in pieces."""
 
-NEWLINE: Final = ord("\n")
-
-HINT_BYTES: Final = 256
-"""Kept of each end of an oversized line, to find out whose reply it was."""
-
-
 _INT: Final = struct.Struct("i")
 
 
+def at_once(done: Callable[[int], None], argument: int) -> None:
+    """Stand for `Pipe.when_written` where there is no supervisor to wait for."""
+    done(argument)
+
+
 class Transport:
-    """The pipe ends of one process. `on_line` gets each line of stdout, `on_oversized` both ends
-    of a line that was too long, `on_stderr` chunks of whole lines, `on_end` a reason, once.
+    """The pipe ends of one process. `on_line` gets each line of stdout with its offset in the
+    stream, `on_oversized` both ends of a line that was too long, `on_stderr` chunks of whole lines,
+    `on_done` the number of an errand that is written, `on_end` a reason, once.
 
     `queued_bytes` counts all that was ever written here; `taken_bytes`, once the input is closed,
     what of it the process may have read.
@@ -56,11 +58,13 @@ class Transport:
         loop: Loop,
         fds: tuple[int, int, int],
         *,
-        frame_bytes_max: int,
-        on_line: Callable[[bytes], None],
+        mailbox: Mailbox,
+        on_line: Callable[[bytes, int], None],
         on_oversized: Callable[[bytes, bytes], None],
         on_stderr: Callable[[bytes], None],
         on_end: Callable[[str], None],
+        on_done: Callable[[int], None] = lambda _errand: None,
+        when_written: Callable[[Callable[[int], None], int], None] = at_once,
         ledger: Ledger = UNREAD,
     ) -> None:
         self._loop = loop
@@ -69,12 +73,10 @@ class Transport:
         self._on_oversized = on_oversized
         self._on_stderr = on_stderr
         self._on_end = on_end
-        self._reader = LineReader(frame_bytes_max)
-        self._oversized = 0
-        self._head = b""
-        self._skipped_head = b""
-        self._read_bytes = READ_BYTES
-        self._queue = Outbox(ledger)
+        self._on_done = on_done
+        self._when_written = when_written
+        self._mailbox = mailbox
+        self._queue = Outbox(ledger, mailbox.words)
         self._flush_due = False
         self._waiting = False
         self._open = True
@@ -87,9 +89,18 @@ class Transport:
         loop.watch(self._stdout, READ, self._readable, self._failed)
         loop.watch(self._stderr, READ, self._stderr_readable, self._failed)
 
-    def write(self, *frame: Buffer, call: int = 0) -> bool:
-        """Queue a frame, that of a call by its number, for the end of the turn; False where too
-        much is waiting already.
+    def take_over(self, unsent: list[Unsent], sent: int) -> None:
+        """Go on where another worker has stopped: first with what it has not written, and what it
+        has read and not passed on.
+        """
+        self._queue.take_over(unsent, sent)
+        self.queued_bytes = self._queue.size
+        self._flush_soon()
+        self._loop.at_turn_end(self._take_up)
+
+    def write(self, *frame: Buffer, call: int = 0, errand: int = 0) -> bool:
+        """Queue a frame, that of a call or errand by its number, for the end of the turn; False
+        where too much is waiting already.
         """
         if not self._input_open:
             return True  # in vain, like all that is on its way when a process ends
@@ -101,11 +112,11 @@ class Transport:
             if queue.size + size > OUT_BYTES_MAX:
                 return False
         before = queue.size
-        queue.append(call, *frame)
+        queue.append(call or errand, *frame)
+        if errand:
+            queue.errands.add(errand)
         self.queued_bytes += queue.size - before
-        if not self._flush_due:
-            self._flush_due = True
-            self._loop.at_turn_end(self._flush)
+        self._flush_soon()
         return True
 
     def pause(self, *, paused: bool) -> None:
@@ -132,15 +143,27 @@ class Transport:
         budget = DRAIN_BYTES_MAX
         while self._open and budget > 0:
             try:
-                data = os.read(self._stdout, READ_BYTES_LARGE)
+                got = self._mailbox.read(self._stdout)
             except OSError:
                 break
-            if not data:
+            if not got:
                 break
-            budget -= len(data)
-            self._feed(data)
+            budget -= got
+            self._deliver()
         if self._open:
             self._stderr_readable(0)
+
+    def freeze(self) -> tuple[list[Unsent], int, int]:
+        """Stop at once, and let go of everything. Return the frames not wholly written, how many
+        bytes of the first are, and the offset up to which stdout was passed on.
+        """
+        unsent, sent = self._queue.left()
+        parsed = self._mailbox.parsed
+        self._input_open = False
+        self._loop.unwatch(self._stdin)
+        os.close(self._stdin)
+        self.close()
+        return unsent, sent, parsed
 
     def close(self) -> None:
         """Let go of the descriptors. Nothing is called any more."""
@@ -153,57 +176,10 @@ class Transport:
         for fd in (self._stdout, self._stderr):
             self._loop.unwatch(fd)
             os.close(fd)
+        self._mailbox.close()
 
-    def _readable(self, _events: int) -> None:
-        try:
-            data = os.read(self._stdout, self._read_bytes)
-        except BlockingIOError:
-            return
-        if not data:
-            self._loop.unwatch(self._stdout)
-            self._on_end("it closed its output")
-            return
-        self._read_bytes = READ_BYTES_LARGE if len(data) >= READ_BYTES else READ_BYTES
-        self._feed(data)
-
-    def _feed(self, data: bytes) -> None:
-        reader = self._reader
-        head = self._head
-        lines = reader.feed(data)
-        if reader.oversized != self._oversized or self._skipped_head:
-            self._skip(head, data)
-        if data[-1] == NEWLINE:
-            self._head = b""
-        elif lines or not head:
-            start = data.rfind(b"\n") + 1
-            self._head = data[start : start + HINT_BYTES]
-        for line in lines:
-            if line:
-                self._on_line(line)
-            if not self._open:
-                return
-
-    def _skip(self, head: bytes, data: bytes) -> None:
-        """Report an oversized line once its end has come: some servers write the id last."""
-        if self._reader.oversized != self._oversized:
-            self._oversized = self._reader.oversized
-            # With no head the line began in this chunk, maybe behind others: better not to guess.
-            self._skipped_head = head
-            if not head:
-                self._on_oversized(b"", b"")
-        end = data.find(b"\n")
-        if end >= 0 and self._skipped_head:
-            self._on_oversized(self._skipped_head, data[max(0, end - HINT_BYTES) : end])
-            self._skipped_head = b""
-
-    def _stderr_readable(self, _events: int) -> None:
-        try:
-            data = os.read(self._stderr, READ_BYTES)
-        except OSError:
-            return
-        if not data:
-            self._loop.unwatch(self._stderr)
-            return
+    def stderr(self, data: bytes) -> None:
+        """Take in what was read of stderr."""
         data = self._err_rest + data
         end = data.rfind(b"\n") + 1
         if not end and len(data) > ERR_LINE_BYTES_MAX:
@@ -212,6 +188,53 @@ class Transport:
         self._err_rest = data[end:]
         if end:
             self._on_stderr(data[:end])
+
+    def _readable(self, _events: int) -> None:
+        try:
+            got = self._mailbox.read(self._stdout)
+        except BlockingIOError:
+            return
+        if not got:
+            self._loop.unwatch(self._stdout)
+            self._on_end("it closed its output")
+            return
+        self._deliver()
+
+    def _take_up(self) -> None:
+        if self._open:
+            self._deliver()
+
+    def _deliver(self) -> None:
+        """Report the lines that are complete; they are passed on when all that comes of them is."""
+        mailbox = self._mailbox
+        for offset, line in mailbox.lines():
+            self._on_line(line, offset)
+            if not self._open:
+                return
+        while mailbox.oversized:
+            self._on_oversized(*mailbox.oversized.pop(0))
+            if not self._open:
+                return
+        self._when_written(self._passed_on, mailbox.parsed)
+
+    def _passed_on(self, offset: int) -> None:
+        if self._open:
+            self._mailbox.passed_on(offset)
+
+    def _stderr_readable(self, _events: int) -> None:
+        try:
+            data = os.read(self._stderr, READ_BYTES)
+        except OSError:
+            return
+        if data:
+            self.stderr(data)
+        else:
+            self._loop.unwatch(self._stderr)
+
+    def _flush_soon(self) -> None:
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.at_turn_end(self._flush)
 
     def _flush(self) -> None:
         self._flush_due = False
@@ -230,6 +253,8 @@ class Transport:
             self.end_input()
             self._on_end(f"it closed its input ({error.strerror})")
             return
+        while self._queue.done:
+            self._on_done(self._queue.done.pop(0))
         if self._queue.size:
             self._waiting = True
             self._loop.watch(self._stdin, WRITE, self._writable, self._failed)

@@ -4,8 +4,12 @@ It drives the table in `states` and reports every change. It asks the supervisor
 and never starts, signals or reaps one itself.
 """
 
+import os
 from typing import Final
 
+import msgspec
+
+from relay_supervisor.wire import custody as custodies
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.errors import FrameTooLarge
 from relay_worker.backends import frames
@@ -15,6 +19,7 @@ from relay_worker.backends.client import Client
 from relay_worker.backends.command import CommandError, resolve
 from relay_worker.backends.connection import Connection
 from relay_worker.backends.descriptors import DescriptorError
+from relay_worker.backends.mailbox import Mailbox, bytes_for
 from relay_worker.backends.states import STARTING, Event, advance
 from relay_worker.backends.stdio import OUT_BYTES_MAX
 from relay_worker.backends.surroundings import Plan, Surroundings
@@ -56,6 +61,7 @@ class StdioBackend:
         self._paused = False
         self._timer: Timer | None = None
         self._learn_by: float | None = None
+        self._told = b""
 
     @property
     def skipped_lines(self) -> int:
@@ -95,10 +101,14 @@ class StdioBackend:
             if self.lists is None or not self._plan.lazy:
                 self.want()
         elif changed and self.state in {State.CONNECTING, State.READY}:
-            if self._connection and self._connection.in_flight:
-                self._around.log.warning("client changed under a call", backend=self.name)
-            else:
-                self._stop()
+            self._meet_another()
+
+    def _meet_another(self) -> None:
+        """The client is not the one its process was greeted for."""
+        if self._connection and self._connection.in_flight:
+            self._around.log.warning("client changed under a call", backend=self.name)
+        else:
+            self._stop()
 
     def want(self) -> None:
         """Start it unless it runs or is on its way."""
@@ -117,15 +127,19 @@ class StdioBackend:
             "for it already; the call was not sent."
         )
 
-    def cancel(self, call: int, params: bytes) -> None:
+    def cancel(self, call: int, params: bytes, errand: int = 0) -> None:
         """Withdraw a call that was sent."""
         if self._connection:
-            self._connection.cancel(call, params)
+            self._connection.cancel(call, params, errand)
+        elif self.state is not State.AWAITED:
+            self._around.done(errand)
 
-    def answer(self, pid: int, raw_id: bytes, members: bytes) -> None:
+    def answer(self, pid: int, raw_id: bytes, members: bytes, errand: int = 0) -> None:
         """Pass on the client's answer, if the process that asked still runs."""
         if pid == self.pid and self._connection:
-            self._connection.write(frames.response(raw_id, members))
+            self._connection.write(frames.response(raw_id, members), errand)
+        elif self.state is not State.AWAITED:
+            self._around.done(errand)
 
     def notify(self, method: str, params: bytes, capability: str | None = None) -> None:
         """Send a notification, if READY and, where given, if it saw the client's *capability*."""
@@ -138,18 +152,21 @@ class StdioBackend:
         self._level = level
         if self._connection:
             self._connection.apply(self._connection.session.set_level(level))
+            self._joined()
 
     def subscribe(self, uris: frozenset[str]) -> None:
         """Have updates of exactly these resources, now and whenever it is started."""
         self._uris = uris
         if self._connection:
             self._connection.apply(self._connection.session.subscribe(uris))
+            self._joined()
 
     def subscribed(self, uri: str, *, wanted: bool) -> None:
         """Take note that a call of the client's changed a subscription."""
         self._uris = self._uris | {uri} if wanted else self._uris - {uri}
         if self._connection:
             self._connection.session.note_subscription(uri, subscribed=wanted)
+            self._joined()
 
     def pause(self, *, paused: bool) -> None:
         """Stop reading from it, or go on."""
@@ -162,29 +179,55 @@ class StdioBackend:
         if message.token != self._token:
             return
         assert self._client is not None
-        self.pid = message.pid
+        self.pid, self._told = message.pid, b""
         self._around.life.groups.add(message.pid)
         self._advance(Event.SPAWNED, keep_timer=True)
         try:
-            fds = self._around.descriptors.take(message.token)
-        except DescriptorError as error:
+            self._connection = self._connect(message.pid, message.token, self._client)
+        except (DescriptorError, OSError, ValueError) as error:
             self._broke(str(error))
             return
+        self._greet(self._connection)
+
+    def _connect(
+        self, pid: int, token: int, client: Client, parsed: int | None = None
+    ) -> Connection:
+        """Join the process whose descriptors came with *token*.
+
+        Raises:
+            DescriptorError, OSError, ValueError: they did not, or cannot be used.
+        """
+        stdin, stdout, stderr, *mailbox = self._around.descriptors.take(token)
+        try:
+            fd = mailbox[0] if mailbox else -1
+            memory = Mailbox(self._around.policy.frame_bytes_max, fd, parsed)
+        except (OSError, ValueError):
+            for fd in (stdin, stdout, stderr):
+                os.close(fd)
+            raise
+        finally:
+            for fd in mailbox:
+                os.close(fd)
         self._skipped_before = self.skipped_lines
-        self._connection = Connection(
+        connection = Connection(
             self._around,
             self,
             self._host,
             self._watcher,
-            self._client,
-            pid=message.pid,
-            fds=fds,
+            client,
+            pid=pid,
+            fds=(stdin, stdout, stderr),
+            mailbox=memory,
             on_listed=self._listed,
             on_broken=self._broke,
             on_closed=self._fell,
         )
-        self._connection.pause(paused=self._paused)
-        self._connection.start()
+        connection.pause(paused=self._paused)
+        return connection
+
+    def _greet(self, connection: Connection) -> None:
+        """A process has come: begin the conversation."""
+        connection.start()
 
     def refused(self, message: v1.SpawnRefused) -> None:
         """Its process could not be started."""
@@ -192,6 +235,7 @@ class StdioBackend:
             self._note(f"it could not be started: {message.reason}")
             self._advance(Event.REFUSED)
             self._try_later()
+            self._came_to_rest()
 
     def exited(self, message: v1.Exited) -> None:
         """Its process is gone."""
@@ -213,6 +257,10 @@ class StdioBackend:
             self._try_later()
         elif self.lists is None or not (self._plan.lazy or self._plan.idle_stop_seconds):
             self.want()  # it was stopped to meet another client
+        self._came_to_rest()
+
+    def _came_to_rest(self) -> None:
+        """Its process is gone, or did not come."""
 
     def _note(self, error: str) -> None:
         """Remember what is wrong, until it is ready again, and for `status` longer than that."""
@@ -237,14 +285,18 @@ class StdioBackend:
             program = resolve(plan.argv[0], plan.env, plan.cwd)
             self._token = self._around.next_token()
             argv = [program, *plan.argv[1:]]
-            self._around.send(v1.Spawn(self._token, self.name, argv, plan.env, plan.cwd))
+            size = bytes_for(self._around.policy.frame_bytes_max)
+            self._around.send(v1.Spawn(self._token, self.name, argv, plan.env, plan.cwd, size))
         except (CommandError, FrameTooLarge) as error:
             self._note(str(error))
             self._log_down()
             self._back_off.failures += 1
             self._advance(Event.GIVEN_UP)
             return
-        self._timer = self._loop.after(plan.start_timeout_seconds, self._start_timed_out)
+        self._limit_start()
+
+    def _limit_start(self) -> None:
+        self._timer = self._loop.after(self._plan.start_timeout_seconds, self._start_timed_out)
 
     def _start_timed_out(self) -> None:
         seconds = f"{self._plan.start_timeout_seconds:g} s (start_timeout_seconds)"
@@ -266,11 +318,26 @@ class StdioBackend:
         self._advance(Event.CONNECTED)
         self._around.log.info("backend is ready", backend=self.name, tools=len(lists.tools))
         self._back_off.ready(self._loop.now)
-        if self._plan.idle_stop_seconds:
-            self._timer = self._loop.after(self._plan.idle_stop_seconds, self._stop_if_idle)
+        self._watch_idle()
         if self._level is not None:
             connection.apply(connection.session.set_level(self._level))
         connection.apply(connection.session.subscribe(self._uris))
+        self._joined()
+
+    def _watch_idle(self) -> None:
+        if self._plan.idle_stop_seconds:
+            self._timer = self._loop.after(self._plan.idle_stop_seconds, self._stop_if_idle)
+
+    def _joined(self) -> None:
+        """What another worker has to know of it has changed."""
+        if self._connection and self.state is State.READY:
+            custody = msgspec.structs.replace(
+                self._connection.session.leave(), found=b"", pending={}, listings={}, stale=[]
+            )
+            payload = custodies.encode(custody)
+            if payload != self._told:
+                self._told = payload
+                self._around.send(v1.Joined(self.name, self._connection.pid), payload)
 
     def _stop_if_idle(self) -> None:
         connection = self._connection

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from relay_supervisor.wire import v1
 from relay_supervisor.wire.ledger import Ledger
 from relay_worker.backends.descriptors import Descriptors
+from relay_worker.backends.stdio import at_once
 from relay_worker.ledger import UNREAD
 from relay_worker.life import Life
 from relay_worker.log import Log
@@ -45,7 +45,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     """The worker around a backend. `keep_stderr` gets whole lines, redacted."""
 
     loop: Loop
-    send: Callable[[v1.Message], None]
+    send: Callable[..., None]
     descriptors: Descriptors
     life: Life
     log: Log
@@ -54,3 +54,6 @@ class Surroundings(msgspec.Struct, frozen=True):
     generation: int
     policy: Policy
     ledger: Ledger = UNREAD
+    when_written: Callable[[Callable[[int], None], int], None] = at_once
+    done: Callable[[int], None] = lambda _errand: None
+    """Called with an errand that is done; 0 is none."""
