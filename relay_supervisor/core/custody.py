@@ -179,7 +179,8 @@ class Custody:
             raise RemoteProtocolError(f"it gives back {message.backend!r} with another process")
         advance(charge, Move.FROZEN)
         charge.holder, charge.crashed = 0, False
-        if not self.leaving(generation.number):
+        held = self.charges.of(generation.number)
+        if not any(other.hold is Hold.FREEZING for other in held):
             self._shared.timers.clear(f"freeze#{generation.number}")
         if not message.pid:  # it was told of the end of its process, and has taken that in
             self._buried(charge)
@@ -291,13 +292,14 @@ class Custody:
             self._shared.out.put(effects.TendStderr(charge.pid))
 
     def _drop(self, charge: Charge, now: float) -> None:
-        """Nobody wants it any more."""
-        self.charges.remove(charge)
+        """Nobody wants it any more: it is forgotten, if need be when its process is gone."""
         if charge.pid:
             self._errands.drop(charge.pid)
             self._asks.lose(pid=charge.pid)
             self._estate.drop(charge.pid)
             self._end(charge, Pace.PATIENT, now)
+        if not charge.pid:
+            self.charges.remove(charge)
 
     def _end(self, charge: Charge, pace: Pace, now: float) -> None:
         process = self._shared.processes.by_pid.get(charge.pid)

@@ -23,6 +23,8 @@ class Drain(msgspec.Struct):
     calls: int
     """Under way when it began."""
     cancelled: int = 0
+    cut_off: bool = False
+    """The hard limit is over; it may still have a backend to give back."""
 
 
 class Drains:
@@ -50,6 +52,8 @@ class Drains:
         """After each event: end those that have nothing under way any more."""
         state = self._shared.state
         for number, drain in list(self.open.items()):
+            if drain.cut_off:
+                self.cut_off(number)
             if any(call.generation == number for call in state.calls.values()):
                 continue
             if any(ask.generation == number for ask in state.asks.values()):
@@ -70,6 +74,7 @@ class Drains:
     def cut_off(self, number: int) -> None:
         """The hard limit is over: cancel what is left at the backends, and answer it."""
         limit = self._shared.state.limits.drain_max_seconds
+        self.open[number].cut_off = True
         self._asks.lose(generation=number)
         for call in self._calls_of(number):
             self._errands.cancel(call, b"")

@@ -63,7 +63,11 @@ class Errands:
     def frozen(self, charge: Charge, generation: int, unsent: list[int]) -> None:
         """A backend was given back; what was not sent to it is in its custody."""
         for errand in self._of(generation):
-            if errand.backend == charge.backend:
+            if errand.backend != charge.backend:
+                continue
+            if not charge.pid:
+                del self._state.errands[errand.number]
+            else:
                 self._leave(errand, charge, carried=errand.number in unsent)
 
     def settle(

@@ -125,7 +125,7 @@ class Probation:
         swap.checking = False
         self._shared.timers.clear("checks")
         if swap.proved:
-            self.commit(now)
+            self.over(now)  # calls may have failed meanwhile
 
     def checks_late(self, now: float) -> None:
         """Its checks take too long."""
@@ -165,8 +165,8 @@ class Probation:
 
     def go_on(self, now: float) -> None:
         """After each event: one that waits for its backends is kept when it has them."""
-        if self.swap is not None and self.swap.kept:
-            self.commit(now)
+        if self.swap is not None and self.swap.kept and not self._custody.moving:
+            self.over(now)
 
     def roll_back(self, reason: str, now: float, *, kill: bool = False, blame: bool = True) -> None:
         """Give the calls back to the one before; with *kill* the failed one ends at once, else it

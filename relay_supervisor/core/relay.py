@@ -47,8 +47,8 @@ LAST_WORDS: Final = (
     v1.Returned,
     v1.Frozen,
 )
-"""What still counts of a worker that was given up: its calls and backends are still its own, until
-it has given them back. What it has passed on nobody tells again.
+"""What still counts of a worker that was given up, if its backends outlive it: they and its calls
+are still its own, until it has given them back. What it has passed on nobody tells again.
 """
 
 EXIT_SECONDS_MAX: Final = 0.5
@@ -120,6 +120,7 @@ class Relay:
         self.ending.check(now)
         if self.ending.pace is None:
             self.custody.check(now)
+            self.swaps.trial.go_on(now)
             self.drains.check(now)
             self.swaps.go_on(now)
         else:
@@ -253,7 +254,8 @@ class Relay:
             ending = self.ending.pace is not None
             if generation.state is Life.FAILED or ending:
                 message = v1.decode_to_supervisor(event.header)
-                if isinstance(message, v1.Reply if ending else LAST_WORDS):
+                lasting = generation.offer.adopts and not ending
+                if isinstance(message, LAST_WORDS if lasting else v1.Reply):
                     self._messages[type(message)](generation, message, event.payload, now)
             elif generation.state is Life.HANDSHAKING:
                 self.shared.workers.welcomed(generation, event.header, now)

@@ -145,7 +145,6 @@ class Swaps:
         self._refusals.save()
         if self.warming is not None and self.warming.new is None and not self._crowded():
             self._spawn(self.warming, now)
-        self.trial.go_on(now)
 
     def _crowded(self) -> bool:
         """Tell whether one more worker to let go would be one too many. The one that stands by

@@ -24,8 +24,8 @@ alone: so a line that was cut off is never a whole JSON text, and a newline make
 
 Whoever takes the backend over looks at the record first. Where it is `torn` and the custody does
 not go on with that very frame (it says how many bytes are `sent`), a newline is written before
-anything else, under the record as it stands, which is cleared (LENGTH = 0) after that. A kill in
-between costs an empty line, and not the frame that would be glued to the torn one.
+anything else, under the record as it stands. Then, or at once, it is cleared: LENGTH = 0, BUSY = 0.
+A kill in between costs an empty line, and not the frame that would be glued to the torn one.
 """
 
 import enum

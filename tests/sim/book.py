@@ -10,7 +10,7 @@ from relay_supervisor.core import effects
 from relay_supervisor.core.gate import PENDING
 from relay_supervisor.core.heartbeat import MISSES_MAX
 from relay_supervisor.core.swap_record import Swap
-from tests.sim.model import must
+from tests.sim.model import Worker, must
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -74,9 +74,18 @@ class Book:
         watched = limits.probation_seconds > 0 and limits.probation_calls > 0
         failing = watched and errors * 2 > answered
         must(not failing, "{} with {} of {} calls failed in the relay", fields, errors, answered)
+        self._has_all(world.workers[number])
         committed = world.relay.recovery.state.committed
         generation = world.relay.shared.workers.state.generations[number]
         must(committed == generation.source, "{} is committed, not {}", committed, generation)
+
+    def _has_all(self, worker: Worker) -> None:
+        """Nobody else has a backend any more that is its own."""
+        specs = worker.setup.specs if worker.setup is not None and worker.setup.adopts else {}
+        for server in self._world.servers.values():
+            if server.alive and not server.closed and specs.get(server.name) == server.spec:
+                has = server.given_to == {worker.generation}
+                must(has, "{} commits, and {} have {}", worker, server.given_to, server.pid)
 
     def _may_be_refused(self, swap: Swap) -> None:
         """What the gate says is so, and nobody said that it does not matter."""

@@ -2,9 +2,11 @@
 
 from relay_supervisor.core import events
 from relay_supervisor.core.generation import Life
-from relay_supervisor.core.state import Phase
+from relay_supervisor.core.state import Hold, Phase
+from tests.sim import custody_invariants
 from tests.sim.actions import KINDS, NEVER_OFF, WEIGHTS
 from tests.sim.client_actions import initialize, initialized
+from tests.sim.custody_actions import do_everything
 from tests.sim.model import must
 from tests.sim.rising import come_up, run_checks, speakers
 from tests.sim.swap_actions import stop_reading
@@ -74,11 +76,17 @@ def come_to_rest(world: World) -> None:
         for _ in range(4):
             come_up(world)
             run_checks(world)
+        do_everything(world)
         while any(worker.calls for worker in speakers(world)):
             reply(world)
         world.client.answer_questions()
         if at_rest(world):
-            return
+            do_everything(world)  # what was told last, and what came of it
+            world.client.answer_questions()
+            do_everything(world)
+            if at_rest(world):
+                custody_invariants.at_rest(world)
+                return
         world.pass_time(0.5)
     must(False, f"never at rest: {world.client.open}, {world.relayctl.waiting}")
 
@@ -91,6 +99,8 @@ def at_rest(world: World) -> bool:
         phases <= {Phase.LISTENING}
         and not world.relayctl.waiting
         and [generation.state for generation in generations] == [Life.ACTIVE]
+        and not any(charge.hold is Hold.FREE for charge in world.core.charges.values())
+        and not world.relay.custody.moving
     )
 
 
