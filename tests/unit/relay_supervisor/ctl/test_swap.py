@@ -109,10 +109,22 @@ def test_a_swap_that_fails_says_why_and_that_the_old_version_serves(
     with relay(runtime, "a", *PHASES, swapped(outcome, reason="it crashed")):
         result = run()
     assert result.exit_code == 1
+    tools = " 3 tools kept." if outcome == "rolled_back" else ""
     assert result.stdout.endswith(
-        f"swap {outcome.replace('_', ' ')} after 1.50 s: it crashed. 3 tools kept. "
+        f"swap {outcome.replace('_', ' ')} after 1.50 s: it crashed.{tools} "
         "Now serving: 0.1.0+aaaa (generation 1).\n"
     )
+
+
+def test_the_tools_of_one_that_failed_are_not_told_as_if_it_served(
+    runtime: Path, state: Path
+) -> None:
+    """And of very many only the first are named."""
+    tools = {"kept": 1, "added": [], "lost": [f"tool{number}" for number in range(10)]}
+    with relay(runtime, "a", *PHASES, swapped("failed", reason="why", tools=tools)):
+        result = run()
+    named = ", ".join(f"tool{number}" for number in range(8))
+    assert f"why. With it: 1 tool kept, 10 lost ({named}, and 2 more). Now " in result.stdout
 
 
 @pytest.mark.parametrize("code", ["busy", "refused", "bad_request", "ending", "unknown_op"])
