@@ -14,7 +14,7 @@ import msgspec
 from relay_supervisor.ctl.conversation import RelayLost, converse
 from relay_supervisor.ctl.outcome import Phase, Result, read
 from relay_supervisor.ctl.progress import Progress
-from relay_supervisor.ctl.relays import Relay, Relays, again
+from relay_supervisor.ctl.relays import NotReached, Relay, Relays, again
 from relay_supervisor.ctl.words import clean
 from relay_supervisor.wire.control_v1 import Failure, Reply, Request
 
@@ -155,6 +155,8 @@ def _serving(relay: Relay) -> str:
     """Ask which version serves; what served before is a guess, and said to be one."""
     try:
         now = again(relay)
+    except NotReached:
+        return "It has ended, so nothing serves there any more"
     except click.ClickException:
         now = None
     if now is None:

@@ -130,7 +130,7 @@ def _degraded(entry: Entry) -> str:
 
 
 _CONDITIONS: Final = {
-    "last good": "the worker ends again and again: the last good version is started",
+    "last good": "crash loop: the last good version is started",
     "degraded": "degraded: no worker stays up; one is tried now and then",
 }
 

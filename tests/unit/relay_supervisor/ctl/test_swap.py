@@ -1,5 +1,6 @@
 """`relayctl swap` through its command line, on fake relays: what is asked, said and left behind."""
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from relay_supervisor.ctl import client, conversation
+from relay_supervisor.ctl.backups import Backups
 from relay_supervisor.ctl.main import relayctl
 from relay_supervisor.wire.control_v1 import Request
 from tests.unit.relay_supervisor.ctl.fake_relay import (
@@ -227,9 +229,7 @@ def test_a_relay_that_ends_meanwhile(runtime: Path, state: Path) -> None:
     ending.join(5)
     assert result.exit_code == 1
     assert "relay a: it closed the connection without a final answer" in result.stdout
-    assert result.stdout.endswith(
-        "Which version serves now is not known; before it was: 0.1.0+aaaa (generation 1).\n"
-    )
+    assert result.stdout.endswith("It has ended, so nothing serves there any more.\n")
 
 
 def test_a_relay_that_falls_silent_is_asked_whether_it_lives(
@@ -241,6 +241,58 @@ def test_a_relay_that_falls_silent_is_asked_whether_it_lives(
     assert len(fake.asked("status")) > 3
     assert result.exit_code == 1
     assert "relay a: it gave no final answer within 0.2 s. Now serving: 0.1.0" in result.stdout
+
+
+def test_what_is_in_force_is_backed_up_before_what_is_in_the_file(
+    runtime: Path, config: Path
+) -> None:
+    """The file has been edited since the relay read it, and was never backed up before."""
+    told = line({"path": str(config), "content": base64.b64encode(b"before").decode()}, done=True)
+    status = {**OK, "id": "a", "config_path": str(config), "workers": [WORKER]}
+    with FakeRelay(runtime, "a", status, swap=[swapped()], configuration=[told]) as fake:
+        assert run().exit_code == 0
+    state = config.parent / "state"
+    assert Path(args_of(fake)["backup"]).read_bytes() == b"before"
+    Backups(state).restore(config)
+    assert config.read_bytes() == b"before"
+
+
+@pytest.mark.parametrize("answer", [{"content": 7}, {"content": "?"}, [], None, {}])
+def test_a_relay_that_does_not_tell_what_is_in_force_is_swapped_all_the_same(
+    runtime: Path, config: Path, answer: object
+) -> None:
+    status = {**OK, "id": "a", "config_path": str(config), "workers": [WORKER]}
+    script = [line(answer, done=True)]
+    with FakeRelay(runtime, "a", status, swap=[swapped()], configuration=script) as fake:
+        assert run().exit_code == 0
+    assert Path(args_of(fake)["backup"]).read_bytes() == config.read_bytes()
+
+
+def interrupted(*args: object, **kwargs: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("when", ["release", "swap"])
+def test_ctrl_c_says_what_goes_on_and_what_serves(
+    runtime: Path, state: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    if when == "release":
+        monkeypatch.setattr("relay_supervisor.ctl.target.resolve", interrupted)
+    else:
+        monkeypatch.setattr("relay_supervisor.ctl.swap.change_all", interrupted)
+    with relay(runtime, "a"):
+        result = run()
+    assert result.exit_code == 1
+    assert ("no swap was begun" in result.stderr) == (when == "release")
+    assert ("goes on in its relay" in result.stderr) == (when == "swap")
+    assert result.stderr.endswith("Now serving: 0.1.0+aaaa (generation 1).\n")
+
+
+def test_no_id_is_no_relay(runtime: Path, state: Path) -> None:
+    """Such as of a variable of a script that is not set."""
+    with relay(runtime, "a") as fake:
+        result = run("--instance", "")
+    assert result.exit_code == 2 and not fake.requests
 
 
 def test_a_failing_backup_is_a_reason_not_to_begin(runtime: Path, config: Path) -> None:
