@@ -61,8 +61,6 @@ class Supervisor:
         self._status: int | None = None
         instance = self._instance = os.urandom(4).hex()
         snapshot = read_config(config.config_path)
-        # What all relays have committed, else what this process itself runs in.
-        python, name = read_current_release(os.path.join(config.state_dir, "releases"))
         project = config.project.encode(errors="surrogateescape")
         cache_dir = os.path.join(config.state_dir, "cache")
 
@@ -87,7 +85,7 @@ class Supervisor:
             read_snapshots(cache_dir, base(snapshot or b"")),
             lambda conf, variant: os.path.join(cache_dir, f"{base(conf)}.{variant}.cache"),
             int.from_bytes(os.urandom(8), "big") | 1,
-            Source(python or sys.executable, name if python else "", config=snapshot),
+            Source(*_release(config.state_dir, self._log), config=snapshot),
         )
         self._carry_out = self._effect_table()
         self._signals = Signals(
@@ -105,12 +103,6 @@ class Supervisor:
         )
         for problem in config.problems:
             self._log.write("warning", problem)
-        if name and not python:
-            self._log.write(
-                "warning",
-                f"the current release {name!r} is not there (see `relayctl releases`); the worker "
-                "that is installed with this relay is started",
-            )
         children.keep_descriptors()
         if not children.adopt_orphans():
             self._log.write("debug", "this system lets orphans of backends go to init")
@@ -311,6 +303,22 @@ def _cwd() -> str:
         return os.getcwd()
     except FileNotFoundError:
         return os.path.expanduser("~")
+
+
+def _release(state_dir: str, log: Logbook) -> tuple[str, str]:
+    """Return interpreter and name of the release a new relay starts with: the one that all relays
+    have committed, else the environment this process itself runs in, which has no name.
+    """
+    python, name = read_current_release(os.path.join(state_dir, "releases"))
+    if python:
+        return python, name
+    if name:
+        log.write(
+            "warning",
+            f"the current release {name!r} is not there (see `relayctl releases`); the worker that "
+            "is installed with this relay is started",
+        )
+    return sys.executable, ""
 
 
 def _earlier(one: float | None, other: float | None) -> float | None:

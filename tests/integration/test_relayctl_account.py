@@ -129,3 +129,12 @@ def test_a_release_that_is_gone_says_so_and_others_are_not_pruned(home: RelayHom
         done = relay.relayctl("rollback")
         assert done.returncode == 1 and "its release was removed" in done.stdout
         assert done.stdout.endswith("(release three, generation 4).\n")
+
+
+def test_a_fresh_relay_says_that_its_release_is_gone_and_serves(home: RelayHome) -> None:
+    (home.state / "releases").mkdir()
+    (home.state / "releases" / "current").write_text("gone\n")
+    with Relay(config("fx"), home=home) as relay:
+        ready(relay)
+        assert "the current release 'gone' is not there" in relay.client.child.stderr_text()
+        assert "gone is current and not there" in relay.relayctl("releases").stdout
