@@ -130,13 +130,16 @@ class Swapping:
         before = self.releases.current()
         if to == target.KEEP or to.release == before:
             return ""
-        if not changes.ok:
+        if not any(change.ok for change in changes.done):
             return ""
         name = to.release or "what is installed"
         started = before or "what is installed"
-        why = apart(self.settings, to.release) if relays.all else "other relays have not taken it"
-        if not changes.committed:
+        if not relays.all or not changes.ok:
+            why = "other relays have not taken it"
+        elif not changes.committed:
             why = "it is on probation"
+        else:
+            why = apart(self.settings, to.release)
         if why:
             return f"New relays still start {started}, as {why}."
         try:

@@ -166,9 +166,12 @@ def test_a_corrupt_list_of_refusals_is_none(runtime: Path, state: Path, content:
     assert args_of(fake)["refused"] == "[]"
 
 
-def test_the_largest_list_of_refusals_fits_into_a_request(runtime: Path, state: Path) -> None:
+@pytest.mark.parametrize("reason", ['"\\' * 400, "\0" * 400, "\U0001f600" * 400])
+def test_the_largest_list_of_refusals_fits_into_a_request(
+    runtime: Path, state: Path, reason: str
+) -> None:
     state.mkdir()
-    worst = {f"{'b' * 60}{n} {'d' * 16}": {"reason": '"\\' * 400} for n in range(200)}
+    worst = {f"{'b' * 60}{n} {'d' * 16}": {"reason": reason} for n in range(200)}
     (state / "refused.json").write_text(json.dumps(worst))
     with relay(runtime, "a") as fake:
         assert run().exit_code == 0
