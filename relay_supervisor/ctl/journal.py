@@ -62,7 +62,7 @@ class Swap(msgspec.Struct):
 
     def lets_go(self, entry: Entry) -> bool:
         """Tell whether *entry* is the end of the generation that this swap, now over, let go."""
-        if self.ended is None or self.let_go is not None or entry.event not in LAST_WORDS:
+        if self.ended is None or entry.event not in LAST_WORDS:
             return False
         kept = self.ended.get("outcome", str, "") == "committed"
         gone = self.ended.get("from" if kept else "to", dict[str, Any], {})
