@@ -291,7 +291,7 @@ class Relay:
     # ---- status and orders ------------------------------------------------------------------
 
     def _status(self, now: float) -> bytes:
-        swap = self.swaps.warming or self.swaps.probation or self.swaps.last
+        swap = self.swaps.probation or self.swaps.last
         return status.instance(
             *(self.shared, swap, now), degraded=self.recovery.degraded, kept=self.recovery.releases
         )

@@ -56,6 +56,8 @@ class Result(msgspec.Struct, frozen=True):
 
     outcome: str
     id: str = ""
+    op: str = "swap"
+    """What the swap was begun by: swap or rollback."""
     reason: str = ""
     from_: Version | None = msgspec.field(default=None, name="from")
     to: Version | None = None
@@ -64,9 +66,15 @@ class Result(msgspec.Struct, frozen=True):
     tools: Tools | None = None
     calls_at_cut_over: int = 0
 
+    def went_back(self, op: str) -> bool:
+        """Tell whether a rollback has ended a swap. One that was a swap of its own is not done if
+        it is rolled back: then the version that was to be left serves again.
+        """
+        return (op, self.op, self.outcome) == ("rollback", "swap", "rolled_back")
+
     def words(self, op: str) -> str:
         """One sentence or more on how *op* went, without what serves now."""
-        ended = DONE if (op, self.outcome) == ("rollback", "rolled_back") else outcome(self.outcome)
+        ended = DONE if self.went_back(op) else outcome(self.outcome)
         text = f"{op} {ended} after {seconds(self.seconds)}"
         if self.reason:
             text += f": {clean(self.reason).rstrip('.')}"

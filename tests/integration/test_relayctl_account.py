@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -138,3 +139,25 @@ def test_a_fresh_relay_says_that_its_release_is_gone_and_serves(home: RelayHome)
         ready(relay)
         assert "the current release 'gone' is not there" in relay.client.child.stderr_text()
         assert "gone is current and not there" in relay.relayctl("releases").stdout
+
+
+def test_a_rollback_to_what_no_longer_works_is_a_failure(home: RelayHome) -> None:
+    """The version before is started anew, fails, and the one that was to be left serves on."""
+    before = quick_release(home, "before")
+    quick_release(home, "after")
+    settings = config("fx", probation_seconds=60)
+    settings["relay"]["probation_calls"] = 1
+    with Relay(settings, home=home) as relay, ThreadPoolExecutor() as pool:
+        ready(relay)
+        for name in ("before", "after"):
+            swap(relay, name, "--no-wait")
+            relay.client.response(call(relay, "echo", text="proves it"))
+        (main,) = before.glob("lib/python*/site-packages/relay_worker/main.py")
+        main.write_text(DEADLY + main.read_text())
+        going_back = pool.submit(relay.relayctl, "rollback")
+        wait_until(lambda: active(relay)["release"] == "before", SECONDS_MAX, "the cut-over")
+        answer = relay.client.response(call(relay, "read_counter"))
+        done = going_back.result(SECONDS_MAX)
+        assert not answer.result.get("isError")
+        assert done.returncode == 1 and "rollback rolled back" in done.stdout
+        assert done.stdout.endswith("(release after, generation 3).\n")
