@@ -88,7 +88,7 @@ class Supervisor:
             read_snapshots(cache_dir, base(snapshot or b"")),
             lambda conf, variant: os.path.join(cache_dir, f"{base(conf)}.{variant}.cache"),
             int.from_bytes(os.urandom(8), "big") | 1,
-            Source(*_release(config.state_dir), config=snapshot),
+            Source(*_release(config.state_dir, self._log), config=snapshot),
         )
         self._carry_out = self._effect_table()
         self._signals = Signals(
@@ -344,11 +344,20 @@ def _cwd() -> str:
         return os.path.expanduser("~")
 
 
-def _release(state_dir: str) -> tuple[str, str]:
+def _release(state_dir: str, log: Logbook) -> tuple[str, str]:
     """Return interpreter and name of the release a new relay starts with: the one that all relays
     have committed, else the environment this process itself runs in, which has no name.
     """
-    return read_current_release(os.path.join(state_dir, "releases")) or (sys.executable, "")
+    python, name = read_current_release(os.path.join(state_dir, "releases"))
+    if python:
+        return python, name
+    if name:
+        log.write(
+            "warning",
+            f"the current release {name!r} is not there (see `relayctl releases`); the worker that "
+            "is installed with this relay is started",
+        )
+    return sys.executable, ""
 
 
 def _earlier(one: float | None, other: float | None) -> float | None:

@@ -118,7 +118,9 @@ class WorkerPipe:
                 self._loop.unwatch(self._out)
 
     def hang_up(self) -> None:
-        """Say nothing more to the worker, and cut its life line. What it has said is still read."""
+        """Say nothing more to the worker. What it has said is still read, and its life line stays:
+        the end of that means that we are dead, and it would kill all backends, of all workers.
+        """
         if not self._talking:
             return
         self._talking = False
@@ -126,7 +128,6 @@ class WorkerPipe:
         self._loop.unwatch(self._out)
         os.close(self._out)
         self._socket.close()
-        os.close(self._life)
 
     def drain(self) -> None:
         """The worker is dead: read all that it has left in the pipe."""
@@ -152,8 +153,8 @@ class WorkerPipe:
         self.hang_up()
         self._stop_reading()
         if self._in >= 0:
-            os.close(self._in)
-            os.close(self.ledger)
+            for fd in (self._in, self._life, self.ledger):
+                os.close(fd)
             self._in = self.ledger = -1
 
     def _stop_reading(self) -> None:

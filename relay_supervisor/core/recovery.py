@@ -88,9 +88,20 @@ class Recovery:
         delay = ceiling * self._shared.workers.random(1000) / 1000
         self._shared.timers.set("respawn", now + delay)
 
+    @property
+    def good(self) -> Source:
+        """What a dead worker is replaced with: the committed pair, or the last good one."""
+        return self.state.source or self.state.committed
+
+    @property
+    def releases(self) -> list[str]:
+        """The releases that may be started again, or gone back to."""
+        known = [self.good, self.state.committed, *self.state.previous]
+        return list(dict.fromkeys(source.release for source in known if source.release))
+
     def respawn(self, now: float) -> Generation:
         """Start the next worker."""
-        return self._shared.workers.spawn(self.state.source or self.state.committed, now)
+        return self._shared.workers.spawn(self.good, now)
 
     def serving(self, now: float) -> None:
         """A worker is active; if it stays so it is well."""

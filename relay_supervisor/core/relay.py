@@ -109,6 +109,10 @@ class Relay:
         self._events = self._event_table()
         self._messages = self._message_table()
         self._deadlines = self._deadline_table()
+        self._questions: dict[str, Callable[[float], bytes]] = {
+            "status": self._status,
+            "configuration": lambda now: status.configuration(self.shared, self.recovery.good),
+        }
         self._operations: dict[str, Callable[[int, dict[str, Any], float], None]] = {
             "swap": self.swaps.request,
             "rollback": self.swaps.rollback,
@@ -350,8 +354,10 @@ class Relay:
     # ---- status and orders ------------------------------------------------------------------
 
     def _status(self, now: float) -> bytes:
-        swap = self.swaps.warming or self.swaps.probation or self.swaps.last
-        return status.instance(self.shared, swap, now, degraded=self.recovery.degraded)
+        swap = self.swaps.probation or self.swaps.last
+        return status.instance(
+            *(self.shared, swap, now), degraded=self.recovery.degraded, kept=self.recovery.releases
+        )
 
     def _status_request(
         self, generation: Generation, message: v1.StatusRequest, payload: bytes, now: float
@@ -363,8 +369,8 @@ class Relay:
         request = control_v1.decode_request(event.line)
         if isinstance(request, control_v1.Failure):
             reply = control_v1.Reply(True, error=request)
-        elif request.op == "status":
-            reply = control_v1.Reply(True, Raw(self._status(now)))
+        elif (answer := self._questions.get(request.op)) is not None:
+            reply = control_v1.Reply(True, Raw(answer(now)))
         elif (operate := self._operations.get(request.op)) is not None:
             if self.ending.pace is None:
                 return operate(event.connection, request.args, now)

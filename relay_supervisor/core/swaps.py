@@ -89,6 +89,10 @@ class Swaps:
         """relayctl wants the version before."""
         reason = "asked for by relayctl rollback"
         back = self.trial.standing_by()
+        wait = not args.get("no_wait")
+        if self.warming is not None and self.warming.op == "rollback":
+            (self.warming.watchers if wait else self.warming.no_wait).append(connection)
+            return None  # it is on its way
         if self.warming is not None:
             if back is None:
                 self.warming.watchers.append(connection)
@@ -103,7 +107,6 @@ class Swaps:
             return self._replies.deny(connection, "nothing", text)
         if self.probation is not None:
             self.trial.end(Outcome.FAILED, reason, now)
-        wait = not args.get("no_wait")
         return self.begin(source, now, op="rollback", force=True, connection=connection, wait=wait)
 
     def begin(
@@ -187,6 +190,17 @@ class Swaps:
         nobody = self._shared.workers.active() is None or self._shared.state.peer.era is None
         if self._is_welcome(swap, generation, now) and nobody:
             # Nobody serves, or nobody is there to be served: nothing to judge it by.
+            self._cut_over_unjudged(swap, generation, now)
+
+    def _cut_over_unjudged(self, swap: Swap, generation: Generation, now: float) -> None:
+        """Do without the gate; but with a file of which nothing can be used, what was before is
+        better than this, also if it has to be started first.
+        """
+        offer = generation.offer
+        if offer.broken and not swap.force:
+            text = f"its configuration cannot be used: {'; '.join(offer.problems[:1])}"
+            self._abandon_candidate(text, now)
+        else:
             self._cut_over(swap, generation, now)
 
     def _is_welcome(self, swap: Swap, generation: Generation, now: float) -> bool:
@@ -314,7 +328,7 @@ class Swaps:
             return
         up = generation.state in (Life.WARMING, Life.READY) and generation.offer.configured
         if up and self._is_welcome(swap, generation, now):
-            self._cut_over(swap, generation, now)
+            self._cut_over_unjudged(swap, generation, now)
 
     def _end(self, swap: Swap, outcome: Outcome, reason: str, now: float) -> None:
         """The swap under way is over before its candidate served."""

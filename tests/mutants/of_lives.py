@@ -97,8 +97,8 @@ RECOVERY = (
     Mutant(
         "a worker is started again from the file as it is",
         "recovery.py",
-        "        return self._shared.workers.spawn(self.state.source or self.state.committed, now)",
-        """        source = self.state.source or self.state.committed
+        "        return self._shared.workers.spawn(self.good, now)",
+        """        source = self.good
         return self._shared.workers.spawn(Source(source.python, source.release), now)""",
     ),
     Mutant(

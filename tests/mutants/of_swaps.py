@@ -272,6 +272,18 @@ PROBATION = (
         "        while self._unsaved and (active is not None or self._unsaved.clear()):\n",
     ),
     Mutant(
+        "a second rollback undoes the first",
+        "swaps.py",
+        '        if self.warming is not None and self.warming.op == "rollback":\n',
+        '        if self.warming is not None and self.warming.op == "flight":\n',
+    ),
+    Mutant(
+        "a broken file is taken where nobody judges",
+        "swaps.py",
+        "        if offer.broken and not swap.force:\n",
+        "        if offer.broken and swap.force:\n",
+    ),
+    Mutant(
         "going back leaves the next one coming",
         "swaps.py",
         """            self._abandon_candidate(reason, now, Outcome.ROLLED_BACK)

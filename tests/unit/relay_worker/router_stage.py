@@ -61,10 +61,10 @@ class FakeBackend:
             self.told.append((call, method, json.loads(params)))
         return self.refusal
 
-    def cancel(self, call: int, params: bytes) -> None:
+    def cancel(self, call: int, params: bytes, errand: int = 0) -> None:
         self.told.append(("cancel", call, json.loads(params)))
 
-    def answer(self, pid: int, raw_id: bytes, members: bytes) -> None:
+    def answer(self, pid: int, raw_id: bytes, members: bytes, errand: int = 0) -> None:
         self.told.append(("answer", pid, raw_id, members))
 
     def notify(self, method: str, params: bytes, capability: str | None = None) -> None:

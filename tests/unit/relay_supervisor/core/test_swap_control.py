@@ -198,10 +198,13 @@ def test_what_a_candidate_says_during_the_end_changes_nothing(relay: SwapDriver)
 
 def test_a_swap_under_way_is_in_the_status(relay: SwapDriver) -> None:
     relay.swap()
+    relay.control("status", 5)
+    assert relay.final(5)["last_swap"] is None, "it has come to nothing yet"
     relay.candidate(2, build="9.9")
+    relay.wait(2.5)
     relay.control("status", 5)
     status = relay.final(5)
-    assert status["last_swap"]["outcome"] == "probation"
+    assert (status["last_swap"]["outcome"], status["last_swap"]["seconds"]) == ("probation", 2.5)
     assert (status["last_swap"]["from"], status["last_swap"]["to"]) == ("9.8", "9.9")
     assert [w["state"] for w in status["workers"]] == ["standby", "active"]
     relay.wait(FAST.probation_seconds)

@@ -31,9 +31,9 @@ class FakeDescriptors(Descriptors):
     """Descriptors by token, without a socket."""
 
     def __init__(self) -> None:
-        self.fds: dict[int, tuple[int, int, int]] = {}
+        self.fds: dict[int, list[int]] = {}
 
-    def take(self, token: int) -> tuple[int, int, int]:
+    def take(self, token: int) -> list[int]:
         if token not in self.fds:
             raise DescriptorError("none came")
         return self.fds.pop(token)
@@ -50,8 +50,8 @@ class Process:
         os.set_blocking(self.stdin, False)
         self._rest = b""
 
-    def worker_ends(self) -> tuple[int, int, int]:
-        return self.worker_stdin, self.worker_stdout, self.worker_stderr
+    def worker_ends(self) -> list[int]:
+        return [self.worker_stdin, self.worker_stdout, self.worker_stderr]
 
     def heard(self) -> list[dict[str, Any]]:
         """The messages that came since the last look."""
@@ -119,9 +119,9 @@ class Stage:
         params = {"protocolVersion": "2025-11-25", "capabilities": capabilities}
         self.backend.introduce(client_of(LEGACY, json.dumps(params).encode()))
 
-    def send(self, message: v1.Message) -> None:
+    def send(self, message: v1.Message, payload: bytes = b"") -> None:
         """Take a message of the backend's, within the limits of the pipe."""
-        prefix(v1.encode(message), 0)
+        prefix(v1.encode(message), len(payload))
         self.sent.append(message)
 
     # ---- the supervisor's part --------------------------------------------------------------
@@ -197,16 +197,18 @@ class Stage:
     def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
         self.told.append(("replied", call, text))
 
-    def progressed(self, backend: Backend, call: int, params: bytes) -> None:
+    def progressed(self, backend: Backend, call: int, params: bytes, at: int = 0) -> None:
         self.told.append(("progressed", call, params))
 
-    def asked(self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes) -> None:
+    def asked(
+        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int = 0
+    ) -> None:
         self.told.append(("asked", pid, raw_id, method, params))
 
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         self.told.append(("withdrew", pid, raw_id, params))
 
-    def notified(self, backend: Backend, method: str, params: bytes) -> None:
+    def notified(self, backend: Backend, method: str, params: bytes, at: int = 0) -> None:
         self.told.append(("notified", method, params))
 
     def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
@@ -216,6 +218,15 @@ class Stage:
     def unread(self, backend: Backend, calls: list[int], reason: str) -> None:
         if calls:
             self.told.append(("unread", calls, reason))
+
+    def took_over(self, backend: Backend, calls: list[v1.Call]) -> None:
+        self.told.append(("took over", [call.call for call in calls]))
+
+    def give_back_waiting(self) -> None:
+        self.told.append(("give back waiting",))
+
+    def gave_back(self, backend: Backend, calls: list[int]) -> None:
+        self.told.append(("gave back", calls))
 
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         self.told.append(("unusable", call))

@@ -35,6 +35,17 @@ LEGAL = {
     (State.BACKING_OFF, Event.RETRY): State.SPAWNING,
     (State.BACKING_OFF, Event.GIVEN_UP): State.FAILED,
     (State.FAILED, Event.WANTED): State.SPAWNING,
+    (State.IDLE, Event.AWAIT): State.AWAITED,
+    (State.IDLE, Event.LEFT): State.AWAITED,
+    (State.CONNECTING, Event.LEFT): State.AWAITED,
+    (State.READY, Event.LEFT): State.AWAITED,
+    (State.BACKING_OFF, Event.LEFT): State.AWAITED,
+    (State.FAILED, Event.LEFT): State.AWAITED,
+    (State.AWAITED, Event.WANTED): State.AWAITED,
+    (State.AWAITED, Event.AWAIT): State.AWAITED,
+    (State.AWAITED, Event.GRANTED): State.IDLE,
+    (State.AWAITED, Event.ADOPTED): State.CONNECTING,
+    (State.AWAITED, Event.ADOPTED_READY): State.READY,
 }
 
 
@@ -73,6 +84,7 @@ def test_what_starts_by_itself_leads_to_ready_without_a_call() -> None:
 def test_status_has_a_word_for_every_state() -> None:
     words = {state.word for state in State}
     assert words == {
+        "awaited",
         "disabled",
         "idle",
         "starting",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from relay_worker.backends import stdio
+from relay_worker.backends.mailbox import Mailbox
 from relay_worker.backends.stdio import Transport
 from relay_worker.loop import Loop
 
@@ -31,8 +32,8 @@ class Process:
         self.transport = Transport(
             self.loop,
             (theirs_in, theirs_out, theirs_err),
-            frame_bytes_max=frame_bytes_max,
-            on_line=self.lines.append,
+            mailbox=Mailbox(frame_bytes_max),
+            on_line=lambda line, _offset: self.lines.append(line),
             on_oversized=lambda head, tail: self.oversized.append((head, tail)),
             on_stderr=self.stderr.append,
             on_end=self.ends.append,
@@ -173,7 +174,7 @@ def test_what_was_left_behind_is_drained(process: Process) -> None:
 
 
 def test_nothing_is_read_after_a_line_that_closed_it(process: Process) -> None:
-    process.transport._on_line = lambda line: (
+    process.transport._on_line = lambda line, _offset: (
         process.lines.append(line),
         process.transport.close(),
     )
@@ -184,7 +185,7 @@ def test_nothing_is_read_after_a_line_that_closed_it(process: Process) -> None:
 def test_a_callback_that_raises_ends_this_backend_alone() -> None:
     process = Process()
 
-    def broken(_line: bytes) -> None:
+    def broken(_line: bytes, _offset: int) -> None:
         raise ValueError("boom")
 
     process.transport._on_line = broken
@@ -226,12 +227,12 @@ def test_both_ends_of_an_oversized_line_are_shown(process: Process, line: bytes)
     assert process.lines == [b"before", b"after"]
 
 
-def test_an_oversized_line_within_one_chunk_is_not_guessed_about() -> None:
+def test_an_oversized_line_within_one_chunk_is_shown_too() -> None:
     process = Process(frame_bytes_max=100)
-    process.say(b'{"id":5}\n' + b"x" * 200 + b"\n{}\n")
+    process.say(b'{"id":5}\n' + b"x" * 150 + b"y" * 150 + b"\n{}\n")
     process.transport.close()
     process.loop.close()
     for fd in process.fds:
         os.close(fd)
-    assert process.oversized == [(b"", b"")]
+    assert process.oversized == [(b"x" * 150 + b"y" * 106, b"x" * 106 + b"y" * 150)]
     assert process.lines == [b'{"id":5}', b"{}"]
