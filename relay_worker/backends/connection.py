@@ -147,8 +147,9 @@ class Connection:
         return True
 
     def cancel(self, call: int, params: bytes, errand: int) -> None:
-        """Withdraw a call."""
-        self.in_flight.pop(call, None)
+        """Withdraw a call; with an *errand* also one that only the worker before knew."""
+        if self.in_flight.pop(call, None) is None and not errand:
+            return
         self.write(frames.notification("notifications/cancelled", params), errand)
 
     def write(self, frame: bytes, errand: int = 0) -> None:

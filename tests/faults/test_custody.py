@@ -1,4 +1,4 @@
-"""Backends outlive their worker: a swap, a rollback and a SIGKILL of it leave them running, with the
+"""Backends outlive their worker: a swap, a rollback and its SIGKILL leave them running, with the
 calls they work on, the questions they have asked, and all they remember.
 """
 

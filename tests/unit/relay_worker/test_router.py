@@ -303,10 +303,10 @@ def test_messages_beside_calls_are_passed_on(stage: Stage) -> None:
     router.withdrew(one, 5, b'"q"', b"{}")
     router.notified(one, "notifications/message", b"{}")
     assert stage.sent == [
-        (v1.Progress(7), b"{}"),
+        (v1.Progress(7, pid=1), b"{}"),
         (v1.BackendRequest("one", b'"q"', 5, "roots/list"), b""),
         (v1.BackendCancel("one", b'"q"', 5), b"{}"),
-        (v1.Notification("one", "notifications/message"), b"{}"),
+        (v1.Notification("one", "notifications/message", pid=1), b"{}"),
     ]
     one.told.clear()
     router.answer(v1.ClientAnswer("one", b'"q"', 5), b'"result":{}}')

@@ -45,7 +45,7 @@ def test_a_token_that_never_came_is_an_error(ends: tuple[socket.socket, Descript
 
 
 @pytest.mark.parametrize(
-    ("token", "count"), [(bytes(8), 2), (bytes(8), 4), (b"abc", 3), (bytes(8), 0)]
+    ("token", "count"), [(bytes(8), 2), (bytes(8), 5), (b"abc", 3), (bytes(8), 0)]
 )
 def test_what_is_not_whole_is_an_error_and_leaves_nothing_open(
     ends: tuple[socket.socket, Descriptors], token: bytes, count: int
