@@ -78,11 +78,11 @@ class Relay:
         self.shared = shared = Shared(identity, seed)
         self.requests = Requests(shared)
         self.recovery = Recovery(shared, first)
-        self.errands = Errands(shared)
+        self.charges = Charges(shared.state.charges)
+        self.errands = Errands(shared, self.charges)
         self.calls = Calls(shared, self.requests, self.errands, self.recovery)
         self.asks = Asks(shared, self.errands)
         self.estate = Estate(shared, self.calls)
-        self.charges = Charges(shared.state.charges)
         self.custody = Custody(
             *(shared, self.estate, self.asks, self.errands, self.charges), lose=self._lose
         )

@@ -239,7 +239,10 @@ class Client:
                 told = sent.number not in worker.calls or not worker.open
                 if sent.generation in self._world.keepers:
                     messages = [errand.message for errand in self._world.core.errands.values()]
-                    told = any(getattr(m, "call", 0) == sent.number for m in messages) or not worker.open
+                    told = (
+                        any(getattr(m, "call", 0) == sent.number for m in messages)
+                        or not worker.open
+                    )
                 must(told, "{} is over its limit, and not cancelled at {}", sent, worker)
 
     def check_unknown(self) -> None:

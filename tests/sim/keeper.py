@@ -167,7 +167,8 @@ class Keeper:
         wanted = (
             asked is not None and held is not None and held.generation == self.worker.generation
         )
-        left = asked is None or sent.doubt or world.relay.ending.pace is not None
+        closed = asked is None or asked.key not in world.core.requests
+        left = closed or sent.doubt or world.relay.ending.pace is not None
         must(wanted or left, "{} is answered by {}, and nobody hears: {}", sent, self.worker, held)
         if wanted:
             failed = outcome == v1.OUTCOME_RELAY_ERROR
