@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from relay_supervisor.core.charges import Charges
+from relay_supervisor.core.generation import Generation, Life
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import Ask, BackendCall, Charge, Errand, Hold
 from relay_supervisor.wire import v1
@@ -67,15 +68,14 @@ class Errands:
             if isinstance(cancel, v1.Cancel) and cancel.call == message.call:
                 errand.backend = errand.backend or message.backend
 
-    def done(self, generation: int, message: v1.Done) -> None:
-        """A worker has done one; of any other than its own it cannot know, nor of one for a backend
-        that it has not taken over.
-        """
+    def done(self, generation: Generation, message: v1.Done) -> None:
+        """A worker has done one; of any other than its own it cannot know."""
         errand = self._state.errands.get(message.errand)
-        if errand is None or errand.generation != generation:
+        if errand is None or errand.generation != generation.number:
             return
-        charge = self._charges.held(generation, errand.backend)
-        if charge is None or charge.hold is not Hold.ADOPTING:
+        charge = self._charges.held(generation.number, errand.backend)
+        refused = generation.state is Life.FAILED and charge and charge.hold is Hold.ADOPTING
+        if not refused:  # one that cannot take a backend over cannot tell it anything
             del self._state.errands[message.errand]
 
     def frozen(self, charge: Charge, generation: int, unsent: list[int]) -> None:
