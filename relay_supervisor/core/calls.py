@@ -124,7 +124,9 @@ class Calls:
     def routed(self, generation: int, message: v1.Routed, now: float) -> None:
         """A worker says whose call it is, where the name did not."""
         call = self._state.calls.get(message.call)
-        if call is not None and call.generation == generation and not call.backend:
+        if call is None:
+            self._errands.routed(message)
+        elif call.generation == generation and not call.backend:
             call.backend = message.backend
             self._attribute(call, now)
 

@@ -24,7 +24,7 @@ class Drain(msgspec.Struct):
     """Under way when it began."""
     cancelled: int = 0
     cut_off: bool = False
-    """The hard limit is over; it may still have a backend to give back."""
+    """The hard limit is over."""
 
 
 class Drains:
@@ -52,15 +52,15 @@ class Drains:
         """After each event: end those that have nothing under way any more."""
         state = self._shared.state
         for number, drain in list(self.open.items()):
-            if drain.cut_off:
-                self.cut_off(number)
+            leaving = self._custody.leaving(number)
+            if drain.cut_off and not leaving:
+                self._cancel_all(number, drain)
             if any(call.generation == number for call in state.calls.values()):
                 continue
             if any(ask.generation == number for ask in state.asks.values()):
                 continue
-            if self._custody.leaving(number):
-                continue
-            self._end(number, drain, now)
+            if not leaving:
+                self._end(number, drain, now)
 
     def overdue(self, number: int) -> None:
         """The soft limit is over."""
@@ -72,9 +72,12 @@ class Drains:
         )
 
     def cut_off(self, number: int) -> None:
-        """The hard limit is over: cancel what is left at the backends, and answer it."""
-        limit = self._shared.state.limits.drain_max_seconds
+        """The hard limit is over; but what is about to move to another worker goes on."""
         self.open[number].cut_off = True
+
+    def _cancel_all(self, number: int, drain: Drain) -> None:
+        """Cancel what is left at the backends, and answer it."""
+        limit = self._shared.state.limits.drain_max_seconds
         self._asks.lose(generation=number)
         for call in self._calls_of(number):
             self._errands.cancel(call, b"")
@@ -83,7 +86,7 @@ class Drains:
                 f"Relay: this was not done {limit:g} s (drain_max_seconds) after its worker had "
                 "been replaced, and was cancelled. It may have run in part.",
             )
-            self.open[number].cancelled += 1
+            drain.cancelled += 1
 
     def gone(self, number: int) -> None:
         """A generation died before it was done."""

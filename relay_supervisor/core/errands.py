@@ -8,8 +8,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from relay_supervisor.core.charges import Charges
+from relay_supervisor.core.generation import Generation, Life
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.state import Ask, BackendCall, Charge, Errand
+from relay_supervisor.core.state import Ask, BackendCall, Charge, Errand, Hold
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.ledger import Stage
 from relay_supervisor.wire.mailbox import Fate, Record
@@ -18,8 +20,9 @@ from relay_supervisor.wire.mailbox import Fate, Record
 class Errands:
     """All that is on its way to backends and is no call."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, charges: Charges) -> None:
         self._shared = shared
+        self._charges = charges
         self._state = shared.state
         self._out = shared.out
 
@@ -45,19 +48,34 @@ class Errands:
             holder = self._shared.workers.state.generations.get(generation)
             if holder is None or not holder.offer.adopts:
                 return self._out.worker(generation, message, payload)
-        self._state.last_call += 1
-        number = self._state.last_call
-        message = msgspec.structs.replace(message, errand=number)
-        errand = Errand(number, backend, generation, message, payload, pid)
-        self._state.errands[number] = errand
+        errand = Errand(0, backend, generation, message, payload, pid)
+        self._number(errand)
         if generation:
-            self._out.worker(generation, message, payload)
+            self._out.worker(generation, errand.message, payload)
         return None
 
-    def done(self, generation: int, message: v1.Done) -> None:
+    def _number(self, errand: Errand) -> None:
+        self._state.errands.pop(errand.number, None)
+        self._state.last_call += 1
+        errand.number = self._state.last_call
+        errand.message = msgspec.structs.replace(errand.message, errand=errand.number)
+        self._state.errands[errand.number] = errand
+
+    def routed(self, message: v1.Routed) -> None:
+        """It is known whose a call is only after it was cancelled."""
+        for errand in self._state.errands.values():
+            cancel = errand.message
+            if isinstance(cancel, v1.Cancel) and cancel.call == message.call:
+                errand.backend = errand.backend or message.backend
+
+    def done(self, generation: Generation, message: v1.Done) -> None:
         """A worker has done one; of any other than its own it cannot know."""
         errand = self._state.errands.get(message.errand)
-        if errand is not None and errand.generation == generation:
+        if errand is None or errand.generation != generation.number:
+            return
+        charge = self._charges.held(generation.number, errand.backend)
+        refused = generation.state is Life.FAILED and charge and charge.hold is Hold.ADOPTING
+        if not refused:  # one that cannot take a backend over cannot tell it anything
             del self._state.errands[message.errand]
 
     def frozen(self, charge: Charge, generation: int, unsent: list[int]) -> None:
@@ -100,12 +118,15 @@ class Errands:
             errand.message = msgspec.structs.replace(errand.message, backend=errand.backend)
 
     def give(self, charge: Charge) -> None:
-        """A backend has a worker again: have it told what is still to be told."""
+        """A backend has a worker again: tell what is still to be told. Under another number, as
+        it may be the worker that was told before, and has not come to it yet.
+        """
         for errand in list(self._state.errands.values()):
             if errand.generation or errand.pid != charge.pid:
                 continue
             errand.generation = charge.holder
             if not errand.carried:
+                self._number(errand)
                 self._out.worker(charge.holder, errand.message, errand.payload)
 
     def drop(self, pid: int) -> None:

@@ -78,11 +78,11 @@ class Relay:
         self.shared = shared = Shared(identity, seed)
         self.requests = Requests(shared)
         self.recovery = Recovery(shared, first)
-        self.errands = Errands(shared)
+        self.charges = Charges(shared.state.charges)
+        self.errands = Errands(shared, self.charges)
         self.calls = Calls(shared, self.requests, self.errands, self.recovery)
         self.asks = Asks(shared, self.errands)
         self.estate = Estate(shared, self.calls)
-        self.charges = Charges(shared.state.charges)
         self.custody = Custody(
             *(shared, self.estate, self.asks, self.errands, self.charges), lose=self._lose
         )
@@ -176,7 +176,7 @@ class Relay:
             v1.Returned: lambda g, m, p, now: self.estate.returned(g.number, m, now),
             v1.Adopted: lambda g, m, p, now: self.custody.adopted(g, m, now),
             v1.Joined: lambda g, m, p, now: self.custody.joined(g, m, p),
-            v1.Done: lambda g, m, p, now: self.errands.done(g.number, m),
+            v1.Done: lambda g, m, p, now: self.errands.done(g, m),
             v1.StatusRequest: self._status_request,
             v1.Pong: lambda g, m, p, now: self.heartbeat.answered(g),
             **self.reports.handlers,

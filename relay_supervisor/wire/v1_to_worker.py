@@ -60,9 +60,8 @@ class Call(Message, frozen=True, tag=4):
 class Cancel(Message, frozen=True, tag=5):
     """The client no longer wants the answer. Payload: the params of its notification, or empty.
 
-    With `errand` the worker says `Done` once it has told the backend, or need not; but it says
-    nothing where it has given the backend back, as then the next one is told. With `backend` the
-    one before had the call: that backend is told in any case.
+    With `errand` the worker says `Done` once it has told the backend, or need not. With `backend`
+    the one before had the call: that backend is told in any case.
     """
 
     call: int
@@ -72,8 +71,8 @@ class Cancel(Message, frozen=True, tag=5):
 
 class ClientAnswer(Message, frozen=True, tag=6):
     """The client's answer to a `BackendRequest`. Payload: members. `id` as the request had it.
-    With `errand` the worker says `Done` once the backend has it, or is gone; but nothing where it
-    has given the backend back.
+    With `errand` the worker says `Done` once the backend has it, or is gone. What it says of one
+    for a backend that it has given back does not count: the next one is told.
     """
 
     backend: str

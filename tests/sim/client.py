@@ -246,7 +246,7 @@ class Client:
                 must(told, "{} is over its limit, and not cancelled at {}", sent, worker)
 
     def check_unknown(self) -> None:
-        """What was answered as unknown in this event is: by a death, or with a backend that ends."""
+        """What was answered as unknown in this event is: by a death, or with its backend."""
         for sent in self._unknown:
             servers = [s for s in self._world.servers.values() if sent.number in s.ran]
             over = any(server.closed or not server.alive for server in servers)

@@ -51,7 +51,7 @@ def take_in(world: World) -> None:
 def write(world: World) -> None:
     """Some steps of a write, often all of them."""
     if (found := some_grip(world)) is not None:
-        keeper, grip = found
+        _, grip = found
         steps = 40 if world.dice.chance(0.5) else world.dice.rng.randint(1, 9)
         while steps and grip.stdin is not None and grip.stdin.step():
             steps -= 1

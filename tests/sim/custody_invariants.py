@@ -67,10 +67,10 @@ def errands_are_for_somebody(world: "World") -> None:
     generations = world.relay.shared.workers.state.generations
     free = {c.pid for c in world.core.charges.values() if c.hold is Hold.FREE}
     for errand in world.core.errands.values():
-        somebody = errand.generation in generations or (
-            not errand.generation and errand.pid in free
-        )
-        must(somebody, "{} is for nobody", errand)
+        if not errand.generation:
+            world.seen[f"{type(errand.message).__name__} waits for a worker"] += 1
+        somebody = generations if errand.generation else free
+        must((errand.generation or errand.pid) in somebody, "{} is for nobody", errand)
 
 
 def pipes_are_closed(world: "World") -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from relay_supervisor.core import events
 from relay_supervisor.core.estate import ATTEMPTS_MAX
-from relay_supervisor.core.state import Phase
 from relay_supervisor.wire.mailbox import Fate
 from tests.sim.keeper import Keeper
 from tests.sim.model import Sent, must
@@ -70,20 +69,10 @@ class Deathbed:
             must(call is None or call.generation != self._generation, "{} is with the dead", call)
             world.seen["a call goes on after a crash"] += not over
         for sent in self._untouched:
-            must(sent.number not in calls, "{} is kept, and nobody has it", sent)
-            attempts = world.attempts[sent.marker]
-            given_up = len(attempts) >= ATTEMPTS_MAX
-            requests = world.core.requests.values()
-            held = [
-                r.phase
-                for r in requests
-                if r.phase is Phase.HELD and r.attempts == sent_as(sent, attempts)
-            ]
-            again = attempts[-1] is not sent or bool(held)
+            asked = world.client.by_marker(sent.marker)
+            given_up = len(world.attempts[sent.marker]) >= ATTEMPTS_MAX
+            must(given_up or asked is not None, "{} was never carried out, and is answered", sent)
+            request = world.core.requests.get(asked.key) if asked is not None else None
+            again = request is not None and request.call != sent.number
             must(given_up or again, "{} was never carried out, and is not given on", sent)
             world.seen["an untouched call is given on"] += 1
-
-
-def sent_as(sent: Sent, attempts: list[Sent]) -> int:
-    """Which attempt it was."""
-    return 1 + [attempt for attempt in attempts if not attempt.returned].index(sent)

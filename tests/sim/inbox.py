@@ -27,8 +27,6 @@ def _cancel(keeper: Keeper, message: v1.Cancel, payload: bytes) -> None:
     grip = next((g for g in keeper.held() if message.call in g.calls), None)
     if grip is None and message.backend:
         grip = keeper.grips.get(message.backend)
-        if grip is not None and grip.phase == "awaited":
-            return None  # the next one is told
     if keeper.waiting.pop(message.call, None) is not None or grip is None or not grip.stdin:
         keeper.ledger.pop(message.call, None)
         return keeper.errand_done(message.errand)
@@ -41,8 +39,6 @@ def _cancel(keeper: Keeper, message: v1.Cancel, payload: bytes) -> None:
 
 def _answer(keeper: Keeper, message: v1.ClientAnswer, payload: bytes) -> None:
     grip = keeper.grips[message.backend]
-    if grip.phase == "awaited":
-        return None  # the next one is told
     if grip.server is None or grip.server.pid != message.pid:
         return keeper.errand_done(message.errand)
     return _tell(keeper, grip, message.errand, {"answer": message.id.decode()})

@@ -164,10 +164,10 @@ class Keeper:
         """Pass an answer on; where the client still wants it, it gets just that."""
         world, number = self.world, sent.number
         asked, held = world.client.by_marker(sent.marker), world.core.calls.get(number)
-        wanted = (
-            asked is not None and held is not None and held.generation == self.worker.generation
-        )
-        left = asked is None or sent.doubt or world.relay.ending.pace is not None
+        mine = held is not None and held.generation == self.worker.generation
+        wanted = asked is not None and mine
+        closed = asked is None or asked.key not in world.core.requests
+        left = closed or sent.doubt or world.relay.ending.pace is not None
         must(wanted or left, "{} is answered by {}, and nobody hears: {}", sent, self.worker, held)
         if wanted:
             failed = outcome == v1.OUTCOME_RELAY_ERROR

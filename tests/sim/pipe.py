@@ -182,19 +182,16 @@ class Pipe:
         attempts = [sent for sent in world.attempts.get(marker, []) if not sent.returned]
         must(message.attempt == len(attempts) + 1, "{} is attempt {}", message, len(attempts) + 1)
         alive = {child.generation for child in world.children.values() if not child.backend}
-        holders = [
-            sent
-            for sent in attempts
-            if sent.generation in alive and sent.generation not in world.keepers
-        ]
-        holders += [
-            s
-            for s in attempts
-            for g in alive & world.keepers.keys()
-            if world.keepers[g].has(s.number)
-        ]
+        holders = [sent for sent in attempts if self._holds(alive, sent)]
         must(not holders, "{}: {} may still carry it out", message, holders)
         doubts = sum(sent.doubt for sent in attempts)
         must(
             doubts <= repeatable, "{} may have run {} times already: {}", message, doubts, attempts
         )
+
+    def _holds(self, alive: set[int], sent: Sent) -> bool:
+        """Whether somebody may still carry out an attempt."""
+        keepers = self._world.keepers
+        if sent.generation not in keepers:
+            return sent.generation in alive
+        return any(keepers[generation].has(sent.number) for generation in alive & keepers.keys())

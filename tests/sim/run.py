@@ -101,6 +101,7 @@ def at_rest(world: World) -> bool:
         and [generation.state for generation in generations] == [Life.ACTIVE]
         and not any(charge.hold is Hold.FREE for charge in world.core.charges.values())
         and not world.relay.custody.moving
+        and not any(name.startswith("closed#") for name in world.relay.shared.timers.at)
     )
 
 

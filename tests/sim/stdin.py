@@ -93,13 +93,12 @@ class Stdin:
     def _frame(self, frame: Frame) -> Iterator[bool]:
         words, length = self._server.words, len(frame.data)
         if not self.sent:
-            for word, value in (
-                (Word.OFFSET, 0),
-                (Word.NUMBER, frame.number),
-                (Word.LENGTH, length),
-            ):
-                words[word] = value
-                yield False
+            words[Word.OFFSET] = 0
+            yield False
+            words[Word.NUMBER] = frame.number
+            yield False
+            words[Word.LENGTH] = length
+            yield False
         while self.sent < length:
             words[Word.BUSY] = 1
             yield False

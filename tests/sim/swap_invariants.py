@@ -128,7 +128,7 @@ def drains_end_in_time(world: "World") -> None:
         asks = any(ask.generation == number for ask in world.core.asks.values())
         leaving = world.relay.custody.leaving(number)
         must(calls or asks or leaving, "{} drains with nothing under way", number)
-        limited = f"drain_max#{number}" in timers
+        limited = f"drain_max#{number}" in timers or leaving
         must(limited or not (calls or asks), "{} drains without a deadline", number)
         drained = world.awake - world.watch.drains.setdefault(number, world.awake)
         limit = world.watch.drain_seconds_max + LATE_SECONDS + MOVE_SECONDS_MAX * leaving

@@ -173,11 +173,16 @@ class Watch:
         if said.what == "news":
             return news and core.peer.era == v1.LEGACY and core.peer.greeted
         if said.what == "question":
-            return news and server.alive
+            over = self._cut_off(worker.generation)  # then nobody waits for the answer
+            return None if over else news and server.alive
         call = core.calls.get(said.call)
         if call is None or call.generation != worker.generation:
             return False
         return news and bool(core.requests[call.request].token)
+
+    def _cut_off(self, generation: int) -> bool:
+        drain = self._world.relay.drains.open.get(generation)
+        return drain is not None and drain.cut_off
 
     def answer(self, generation: int, *, failed: bool) -> None:
         """A call was answered by a worker, and somebody waited for it."""

@@ -98,7 +98,7 @@ class World:
             effects.SpawnWorker: self._spawn_worker,
             effects.ClosePipe: self._close_pipe,
             effects.SpawnBackend: self._spawn_backend,
-            effects.GiveBackend: lambda e: self.pipe.give(e),
+            effects.GiveBackend: self.pipe.give,
             effects.TendStderr: self._tend_stderr,
             effects.ReleasePipes: self._release_pipes,
             effects.CloseStdin: self._close_stdin,
@@ -211,6 +211,7 @@ class World:
         if child.backend:
             if (server := self.servers.get(child.pid)) is not None:
                 server.alive = False
+                self._note_death(server)
             return self.happen(events.ProcessExited(child.pid, status))
         worker, keeper = self.workers[child.generation], self.keepers.get(child.generation)
         known = self.dice.chance(0.9)
@@ -219,6 +220,11 @@ class World:
         ledger = worker.ledger() if known else None
         worker.falls(ledger)
         return self.happen(events.ProcessExited(child.pid, status, ledger, "", self.records()))
+
+    def _note_death(self, server: Server) -> None:
+        for charge in self.core.charges.values():
+            if charge.pid == server.pid:
+                self.seen[f"a backend dies while it is {charge.hold.value}"] += 1
 
     def records(self) -> dict[int, Record]:
         """What the mailboxes say, also those of backends whose worker lives."""
