@@ -32,7 +32,8 @@ class Custody(msgspec.Struct, frozen=True, omit_defaults=True):
     phase       `new`, `initializing`, `listing`, `ready` or `broken`.
     client      The params of `initialize` it was, or is to be, greeted with, and the names of the
                 client's capabilities.
-    found       What it has said of itself, as `LearnedLists` carries it.
+    found       What it has said of itself, as `LearnedLists` carries it; in `Joined` without the
+                items of its lists, which the supervisor has anyway.
     pending     What the worker asks on its own account and has no answer to: by id, what for.
     listings    Lists that are being fetched, by field.
     stale       Lists that are to be fetched again.

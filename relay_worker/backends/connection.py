@@ -126,10 +126,11 @@ class Connection:
         Raises:
             ValueError: that cannot be.
         """
-        effects = self.session.go_on(custody, known, crashed=crashed)
+        go_on = self.session.revive if crashed else self.session.go_on
+        effects = go_on(custody, known)
         # As if they had been written before anything else: none of them is certainly unread.
         self.in_flight = dict.fromkeys(calls, -1)
-        self._transport.take_over(custody.outbox, custody.sent)
+        self._transport.take_over(custody.outbox, custody.sent, calls=self.in_flight)
         self.apply(effects)
         self._limit_listing()
 

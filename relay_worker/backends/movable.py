@@ -74,7 +74,7 @@ class MovableBackend(StdioBackend):
         self._skipped_before += custody.skipped_lines
         self.pid, self._connection, self._told = message.pid, connection, b""
         self._around.life.groups.add(message.pid)
-        ready = custody.phase == PHASE_READY
+        ready = custody.phase == PHASE_READY and not (message.crashed and self.lists is None)
         self._advance(Event.ADOPTED_READY if ready else Event.ADOPTED)
         self._host.took_over(self, message.calls)
         if custody.phase == "new":

@@ -84,12 +84,11 @@ class Session:
 
     def leave(self) -> Custody:
         """Return what another worker has to know to go on."""
-        ready = self.phase is Phase.READY and self._found == self.lists
         return Custody(
             phase=self.phase.name.lower(),
             client=self._client.params,
             capabilities=sorted(self._client.capabilities),
-            found=b"" if ready else lists.encode(self._found),
+            found=lists.encode(self._found),
             pending=dict(self._pending),
             listings={field: listing.leave() for field, listing in self._listings.items()},
             stale=sorted(self._stale),
@@ -97,32 +96,55 @@ class Session:
             level=self.level,
         )
 
-    def go_on(self, custody: Custody, known: RawLists | None, *, crashed: bool) -> Effects:
-        """Go on from where another worker has left it; *known* are the lists it had learned. After
-        a crash nobody knows what else it has learned: ask again.
+    def lasting(self) -> Custody:
+        """Return of that what stays so, and is enough to go on if this worker is killed."""
+        empty: dict[str, list[bytes]] = {kind.field: [] for kind in KINDS.values()}
+        found = lists.encode(msgspec.structs.replace(self._found, **empty))
+        return msgspec.structs.replace(self.leave(), found=found, pending={}, listings={}, stale=[])
+
+    def go_on(self, custody: Custody, known: RawLists | None) -> Effects:
+        """Go on from where another worker has left it; *known* are the lists as they were known
+        here before.
+
+        Raises:
+            ValueError, KeyError: it cannot be gone on from there.
+        """
+        self._take(custody)
+        self.phase = Phase[custody.phase.upper()]
+        self._pending = dict(custody.pending)
+        self._listings = {
+            field: Listing.go_on(KINDS[field], self._pages_max, partial)
+            for field, partial in custody.listings.items()
+        }
+        self._stale = set(custody.stale)
+        if self.phase is not Phase.READY:
+            return []
+        self.lists = self._found
+        return [] if self._found == known else [Listed(self._found)]
+
+    def revive(self, custody: Custody, known: RawLists | None) -> Effects:
+        """Go on after the worker before was killed. What it had heard of changes nobody knows: all
+        lists are asked for again, and do not change for that.
 
         Raises:
             ValueError: it cannot be gone on from there.
         """
-        self.phase = Phase[custody.phase.upper()]
-        found = lists.decode(custody.found) if custody.found else known
+        self._take(custody)
+        self.phase = Phase.LISTING if known is None else Phase.READY
+        if known is not None:
+            self._found = self.lists = known
+        effects: Effects = []
+        for kind in declared(self._found.capabilities):
+            effects += self._list(kind)
+        return effects or self._complete()
+
+    def _take(self, custody: Custody) -> None:
+        found = lists.decode(custody.found)
         if found is None:
-            raise ValueError("its lists are not known")
+            raise ValueError("what it has said of itself cannot be read")
         self._found = found
-        if self.phase is Phase.READY:
-            self.lists = known
         self._subscribed = set(custody.subscribed)
         self.level = custody.level
-        self._stale = set(custody.stale)
-        if not crashed:
-            self._pending = dict(custody.pending)
-            self._listings = {
-                field: Listing.go_on(KINDS[field], self._pages_max, partial)
-                for field, partial in custody.listings.items()
-            }
-            return []
-        self._stale |= {kind.field for kind in declared(self._found.capabilities)}
-        return self._complete()
 
     def start(self) -> Effects:
         """Return the first request."""

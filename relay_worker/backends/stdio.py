@@ -10,7 +10,7 @@ import os
 import select
 import struct
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from relay_supervisor.wire.custody import Unsent
@@ -89,11 +89,12 @@ class Transport:
         loop.watch(self._stdout, READ, self._readable, self._failed)
         loop.watch(self._stderr, READ, self._stderr_readable, self._failed)
 
-    def take_over(self, unsent: list[Unsent], sent: int) -> None:
+    def take_over(self, unsent: list[Unsent], sent: int, *, calls: Iterable[int]) -> None:
         """Go on where another worker has stopped: first with what it has not written, and what it
-        has read and not passed on.
+        has read and not passed on. Of what is numbered all but the *calls* are errands.
         """
         self._queue.take_over(unsent, sent)
+        self._queue.errands |= {one.number for one in unsent if one.number} - set(calls)
         self.queued_bytes = self._queue.size
         self._flush_soon()
         self._loop.at_turn_end(self._take_up)

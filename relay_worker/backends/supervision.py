@@ -7,8 +7,6 @@ and never starts, signals or reaps one itself.
 import os
 from typing import Final
 
-import msgspec
-
 from relay_supervisor.wire import custody as custodies
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.errors import FrameTooLarge
@@ -331,10 +329,7 @@ class StdioBackend:
     def _joined(self) -> None:
         """What another worker has to know of it has changed."""
         if self._connection and self.state is State.READY:
-            custody = msgspec.structs.replace(
-                self._connection.session.leave(), found=b"", pending={}, listings={}, stale=[]
-            )
-            payload = custodies.encode(custody)
+            payload = custodies.encode(self._connection.session.lasting())
             if payload != self._told:
                 self._told = payload
                 self._around.send(v1.Joined(self.name, self._connection.pid), payload)

@@ -12,12 +12,14 @@ import pytest
 
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.framing import prefix
+from relay_supervisor.wire.ledger import Ledger
 from relay_worker import loop as loops
 from relay_worker.backends.base import Backend, State
 from relay_worker.backends.client import client_of
 from relay_worker.backends.descriptors import DescriptorError, Descriptors
 from relay_worker.backends.supervision import StdioBackend
 from relay_worker.backends.surroundings import Plan, Policy, Surroundings
+from relay_worker.ledger import UNREAD
 from relay_worker.life import Life
 from relay_worker.log import Log
 from relay_worker.loop import Loop
@@ -84,13 +86,22 @@ class Stage:
     """One backend; implements `Host` and `Watcher` by keeping a record."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, policy: Policy, *, client: bool = True, **plan: Any
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        policy: Policy,
+        *,
+        client: bool = True,
+        kind: type[StdioBackend] = StdioBackend,
+        ledger: Ledger = UNREAD,
+        generation: int = 3,
+        **plan: Any,
     ) -> None:
         self.clock = 1000.0
         monkeypatch.setattr(loops.time, "monotonic", lambda: self.clock)
         self.errors: list[Exception] = []
         self.loop = Loop(lambda _where, error: self.errors.append(error))
         self.sent: list[v1.Message] = []
+        self.with_payloads: list[tuple[v1.Message, bytes]] = []
         self.descriptors = FakeDescriptors()
         self.processes: list[Process] = []
         self.told: list[tuple[Any, ...]] = []
@@ -106,12 +117,15 @@ class Stage:
             log=Log(fd=os.open(os.devnull, os.O_WRONLY)),
             keep_stderr=lambda name, text: self.told.append(("stderr", text)),
             next_token=iter(range(1, 1000)).__next__,
-            generation=3,
+            generation=generation,
             policy=policy,
+            ledger=ledger,
+            when_written=lambda done, argument: self.loop.at_turn_end(lambda: done(argument)),
+            done=lambda errand: self.told.append(("done", errand)),
         )
         self.around = around
         settings = {"argv": ("sh", "-c", "x"), "env": {"PATH": os.environ["PATH"]}, "cwd": "/"}
-        self.backend = StdioBackend(Plan(name="fix", **{**settings, **plan}), around, self, self)
+        self.backend = kind(Plan(name="fix", **{**settings, **plan}), around, self, self)
         if client:
             self.introduce()
 
@@ -123,6 +137,7 @@ class Stage:
         """Take a message of the backend's, within the limits of the pipe."""
         prefix(v1.encode(message), len(payload))
         self.sent.append(message)
+        self.with_payloads.append((message, payload))
 
     # ---- the supervisor's part --------------------------------------------------------------
 
@@ -134,8 +149,10 @@ class Stage:
     def count(self, kind: type[v1.Message]) -> int:
         return sum(isinstance(message, kind) for message in self.sent)
 
+    make_process: type[Process] = Process
+
     def start_process(self) -> Process:
-        process = Process(5000 + len(self.processes))
+        process = self.make_process(5000 + len(self.processes))
         self.processes.append(process)
         self.descriptors.fds[self.spawn.token] = process.worker_ends()
         self.backend.spawned(v1.Spawned(self.spawn.token, "fix", process.pid))
