@@ -4,7 +4,9 @@ the same afterwards: answers, lists, processes, descriptors and files.
 
 import re
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -77,7 +79,7 @@ class Ordeal:
         self._calls: list[tuple[int, str]] = []
         self._question: tuple[int, Frame] | None = None
         self._tags = 0
-        cache = self.relay.home.state / "cache"
+        cache = Path(self.relay.env["RELAY_STATE_DIR"], "cache")
         wait_until(lambda: list(cache.glob("*.cache")), SECONDS_MAX, "the first cache")
         self.at_first = self.holdings()
 
@@ -187,7 +189,28 @@ class Ordeal:
 
     def swap(self, *args: str) -> "Said":
         """`relayctl swap`, to its end."""
-        return Said(self, self.relay.relayctl("swap", *args))
+        return self.relayctl("swap", *args)
+
+    def relayctl(self, *args: str) -> "Said":
+        """A command that changes the relay, to its end."""
+        return Said(self, self.relay.relayctl(*args))
+
+    def begin_swap(self, *args: str) -> "Future[subprocess.CompletedProcess[str]]":
+        """`relayctl swap` in the background; see `said`."""
+        done: Future[subprocess.CompletedProcess[str]] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(self.relay.relayctl("swap", *args))
+            except Exception as error:  # noqa: BLE001 - whoever waits is to have it
+                done.set_exception(error)
+
+        threading.Thread(target=run, name="relayctl", daemon=True).start()
+        return done
+
+    def said(self, swap: "Future[subprocess.CompletedProcess[str]]") -> "Said":
+        """Wait for the end of a swap in the background."""
+        return Said(self, swap.result(SECONDS_MAX))
 
 
 class Said:
@@ -197,7 +220,8 @@ class Said:
         self.text = done.stdout + done.stderr
         assert "Traceback" not in self.text, self.text
         self.code = done.returncode
-        last = [line for line in self.text.splitlines() if line.strip()][-1]
+        lines = [line for line in self.text.splitlines() if line.strip()]
+        last = next(line for line in reversed(lines) if not line.startswith("New relays "))
         found = SERVES.search(last)
         assert found, f"it does not end by saying what serves: {self.text}"
         self.generation = int(found["generation"])
@@ -231,12 +255,3 @@ def ordeal(
     finally:
         if home is None:
             own.remove()
-
-
-def start_with(release: str) -> Callable[[RelayHome], object]:
-    """For `prepare`: the first worker is of this release, made before."""
-
-    def make_current(home: RelayHome) -> None:
-        (home.state / "releases" / "current").write_text(f"{release}\n")
-
-    return make_current

@@ -40,6 +40,11 @@ HANGS: Final = {
     ),
     "instead of configured": (on_message("Configured", HANG), "warming"),
     "instead of ready": (on_message("Ready", HANG), "warming"),
+    # Its backend is not up yet by then, and it cannot say any more that it is.
+    "when it has said ready": (
+        on_message("Ready", f"_send(self, message); self.flush_last(); {HANG}"),
+        "ready",
+    ),
 }
 
 
