@@ -21,14 +21,15 @@ class Refused(msgspec.Struct):
 class Refusals:
     """What failed in this relay, and in others as far as relayctl told."""
 
-    def __init__(self) -> None:
-        self._reasons: dict[tuple[str, str], str] = {}
+    def __init__(self, known: list[Refused]) -> None:
+        """*known* is the list to keep them in, the newest last."""
+        self._known = known
 
     def add(self, build: str, config_digest: str, reason: str) -> None:
         """A pair has failed."""
-        if len(self._reasons) >= REFUSED_MAX:
-            self._reasons.pop(next(iter(self._reasons)))
-        self._reasons[build, config_digest] = reason
+        pair = (build, config_digest)
+        others = [entry for entry in self._known if _pair(entry) != pair]
+        self._known[:] = [*others, Refused(*pair, reason)][-REFUSED_MAX:]
 
     def learn(self, text: object) -> None:
         """Take over the JSON list relayctl knows of; one that cannot be read says nothing."""
@@ -41,4 +42,9 @@ class Refusals:
 
     def reason(self, generation: Generation) -> str | None:
         """Return why this one failed before; None: it did not."""
-        return self._reasons.get((generation.build, generation.offer.config_digest))
+        pair = (generation.build, generation.offer.config_digest)
+        return next((entry.reason for entry in self._known if _pair(entry) == pair), None)
+
+
+def _pair(entry: Refused) -> tuple[str, str]:
+    return entry.build, entry.config_digest

@@ -5,28 +5,29 @@ Time is an argument, in seconds of a monotonic clock.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from msgspec import Raw
 
-from relay_supervisor.core import events, status
+from relay_supervisor.core import events, memory, status
 from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.client import Client
 from relay_supervisor.core.drains import Drains
 from relay_supervisor.core.effects import AnyEffect, ReplyToControl
 from relay_supervisor.core.ending import Ending
-from relay_supervisor.core.generation import GONE, Generation, Life, Source
+from relay_supervisor.core.generation import GONE, Generation, Life
 from relay_supervisor.core.heartbeat import Heartbeat
+from relay_supervisor.core.memory import Memory
 from relay_supervisor.core.processes import Pace
 from relay_supervisor.core.recovery import Recovery
+from relay_supervisor.core.reexec import Reexec
 from relay_supervisor.core.reports import Reports
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.serving import Serving
 from relay_supervisor.core.session import Session
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.swaps import Swaps
-from relay_supervisor.core.workers import Identity
 from relay_supervisor.errors import ProtocolError
 from relay_supervisor.wire import control_v1, v1
 from relay_supervisor.wire.errors import UNDECODABLE
@@ -38,29 +39,16 @@ EXIT_SECONDS_MAX: Final = 0.5
 class Relay:
     """The supervisor's core: one client, its requests, the generations and the backends."""
 
-    def __init__(
-        self,
-        identity: Identity,
-        snapshots: Mapping[str, bytes],
-        cache_path: Callable[[bytes, str], str],
-        seed: int,
-        first: Source,
-    ) -> None:
-        """Begin with no worker and no client.
-
-        Args:
-            identity: what the relay knows of itself.
-            first: what the first generation is made of.
-            snapshots: cache files read at the start, by the variant of their client.
-            cache_path: gives the path of the cache file for a configuration's bytes and a variant.
-            seed: for nonces and back-off, not 0; the same seed gives the same run.
+    def __init__(self, known: Memory, cache_path: Callable[[bytes, str], str]) -> None:
+        """Go on from what is *known*; for a new relay see `memory.begin`. *cache_path* gives the
+        path of the cache file for a configuration's bytes and a client's variant.
         """
-        self.shared = shared = Shared(identity, seed)
+        self.shared = shared = Shared(known)
         self.requests = Requests(shared)
-        self.recovery = Recovery(shared, first)
+        self.recovery = Recovery(shared)
         self.calls = Calls(shared, self.requests, self.recovery)
         self.asks = Asks(shared)
-        self.session = Session(shared, snapshots, cache_path)
+        self.session = Session(shared, cache_path)
         self.client = Client(shared, self.requests, self.calls, self.asks, self.session.meet)
         self.serving = Serving(shared, self.session, self.client, self.calls, self.recovery)
         self.backends = self.serving.backends
@@ -71,13 +59,28 @@ class Relay:
         self.reports = Reports(shared, self.session, self.serving, self.swaps, self.recovery)
         self.heartbeat = Heartbeat(shared, self._lose)
         self.ending = Ending(shared, self.calls.abandon)
+        self.reexec = Reexec(shared)
         self._events = self._event_table()
         self._messages = self._message_table()
         self._deadlines = self._deadline_table()
         self._operations: dict[str, Callable[[int, dict[str, Any], float], None]] = {
             "swap": self.swaps.request,
             "rollback": self.swaps.rollback,
+            "reexec": self.reexec.request,
         }
+
+    @classmethod
+    def resume(cls, data: bytes, build: str, cache_path: Callable[[bytes, str], str]) -> Self:
+        """Go on from what another process image, maybe an older one, has written by `export`.
+
+        Raises:
+            StateRefused: it cannot be read; nobody may go on as if nothing had been.
+        """
+        return cls(memory.load(data, build), cache_path)
+
+    def export(self) -> bytes:
+        """Return all there is to know, between two events."""
+        return memory.dump(self.shared.memory)
 
     def handle(self, event: events.AnyEvent, now: float) -> list[AnyEffect]:
         """Take in what happened and return what is to be done, in this order."""
@@ -88,6 +91,7 @@ class Relay:
             self.swaps.go_on(now)
         else:
             self.swaps.interrupt(now)
+            self.reexec.interrupt(now)
         self.heartbeat.watch(needed=self._busy(), now=now)
         return self.shared.out.take()
 
@@ -117,6 +121,9 @@ class Relay:
             events.ControlRequested: self._control,
             events.WorkersUnread: lambda e, now: self.heartbeat.unread(unread=e.unread),
             events.StopRequested: lambda e, now: self.ending.signalled(now),
+            events.SupervisorChecked: self.reexec.checked,
+            events.SupervisorReplaced: self.reexec.replaced,
+            events.SupervisorStayed: self.reexec.stayed,
             events.Overslept: lambda e, now: self._overslept(e.seconds),
             events.DeadlinePassed: self._deadline_passed,
         }
@@ -146,6 +153,7 @@ class Relay:
             "steady": lambda _, now: self.recovery.steady(),
             "heartbeat": lambda _, now: self.heartbeat.beat(needed=self._busy(), now=now),
             "candidate": lambda _, now: self.swaps.candidate_late(now),
+            "self-check": lambda _, now: self.reexec.late(now),
             "probation": lambda _, now: self.swaps.commit(now),
             "drain": lambda number, now: self.drains.overdue(int(number)),
             "drain_max": lambda number, now: self.drains.cut_off(int(number)),
@@ -284,7 +292,7 @@ class Relay:
     # ---- status and orders ------------------------------------------------------------------
 
     def _status(self, now: float) -> bytes:
-        swap = self.swaps.warming or self.swaps.probation or self.swaps.last
+        swap = self.swaps.state.warming or self.swaps.state.probation or self.swaps.state.last
         return status.instance(self.shared, swap, now, degraded=self.recovery.degraded)
 
     def _status_request(
@@ -300,14 +308,22 @@ class Relay:
         elif request.op == "status":
             reply = control_v1.Reply(True, Raw(self._status(now)))
         elif (operate := self._operations.get(request.op)) is not None:
-            if self.ending.pace is None:
+            if (refusal := self._refusal()) is None:
                 return operate(event.connection, request.args, now)
-            reply = control_v1.Reply(True, error=control_v1.Failure("ending", "the relay ends"))
+            reply = control_v1.Reply(True, error=refusal)
         else:
             build = self.shared.workers.identity.build
             text = f"this relay (version {build}) knows no operation {request.op!r}"
             reply = control_v1.Reply(True, error=control_v1.Failure("unknown_op", text))
         self.shared.out.put(ReplyToControl(event.connection, control_v1.encode(reply)))
+        return None
+
+    def _refusal(self) -> control_v1.Failure | None:
+        """Return why nothing can be begun now."""
+        if self.ending.pace is not None:
+            return control_v1.Failure("ending", "the relay ends")
+        if self.reexec.open:
+            return control_v1.Failure("busy", "the supervisor is being replaced already")
         return None
 
 

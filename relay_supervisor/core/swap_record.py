@@ -1,11 +1,13 @@
 """The record of a swap: what is kept of it, told to who waits, and written to the journal."""
 
 import enum
+from typing import Final
 
 import msgspec
 
 from relay_supervisor.core.gate import Difference
 from relay_supervisor.core.generation import Generation, Source
+from relay_supervisor.core.refusals import Refused
 from relay_supervisor.wire import v1
 
 
@@ -26,6 +28,11 @@ class Check(msgspec.Struct, frozen=True):
     seconds: float
     detail: str
     when: str
+
+
+WORKER: Final = "worker"
+SUPERVISOR: Final = "supervisor"
+"""What is replaced."""
 
 
 class Swap(msgspec.Struct):
@@ -53,11 +60,13 @@ class Swap(msgspec.Struct):
     seconds: float = 0.0
     labels: dict[str, dict[str, object]] = {}
     """`from`, `to`: what is said of the two generations, also when they are long gone."""
+    kind: str = WORKER
 
     def record(self) -> dict[str, object]:
         """Return what the journal keeps of a self."""
         return {
             "swap": self.number,
+            "kind": self.kind,
             "outcome": self.outcome.value if self.outcome else Outcome.PROBATION.value,
             "reason": self.reason,
             "from": self.labels.get("from"),
@@ -69,6 +78,19 @@ class Swap(msgspec.Struct):
             "checks": self.checks,
             "backup": self.backup,
         }
+
+
+class SwapsState(msgspec.Struct):
+    """Plain data of the room `Swaps`."""
+
+    count: int = 0
+    warming: Swap | None = None
+    """Its candidate is being prepared."""
+    probation: Swap | None = None
+    """Its candidate serves, and has yet to prove itself."""
+    last: Swap | None = None
+    """The last that ended, of either kind."""
+    refused: list[Refused] = []
 
 
 def checks_of(results: list[v1.CheckResult], when: str) -> list[Check]:

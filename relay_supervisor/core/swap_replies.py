@@ -31,6 +31,7 @@ class Replies:
             "outcome": outcome.value,
             "seconds": round(now - swap.began, 3),
             "serving": label(self._shared.workers.active()),
+            "supervisor": self._shared.memory.reexec.label(self._shared.workers.identity.build),
             "tools": swap.difference,
             "calls_at_cut_over": swap.calls_at_cut_over,
         }

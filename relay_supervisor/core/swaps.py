@@ -41,23 +41,20 @@ class Swaps:
         self._recovery = recovery
         self._serve = serve
         self._give_up = give_up
-        self._refusals = Refusals()
+        self.state = shared.memory.swaps
+        self._refusals = Refusals(self.state.refused)
         self._replies = Replies(shared)
-        self._count = 0
-        self.warming: Swap | None = None
-        self.probation: Swap | None = None
-        self.last: Swap | None = None
 
     @property
     def open(self) -> bool:
         """Tell whether a swap is under way or on probation."""
-        return self.warming is not None or self.probation is not None
+        return self.state.warming is not None or self.state.probation is not None
 
     # ---- asked for --------------------------------------------------------------------------
 
     def request(self, connection: int, args: dict[str, object], now: float) -> None:
         """relayctl wants a swap."""
-        if self.warming is not None:
+        if self.state.warming is not None:
             return self._replies.deny(connection, "busy", "a swap is under way already")
         committed = self._recovery.state.committed
         python = str(args.get("python") or committed.python)
@@ -76,17 +73,17 @@ class Swaps:
     def rollback(self, connection: int, args: dict[str, object], now: float) -> None:
         """relayctl wants the version before."""
         reason = "asked for by relayctl rollback"
-        if self.probation is not None and self._standing_by(self.probation) is not None:
-            self.probation.watchers.append(connection)
+        if self.state.probation is not None and self._standing_by(self.state.probation) is not None:
+            self.state.probation.watchers.append(connection)
             return self.roll_back(reason, now, blame=False)
-        if self.warming is not None:
-            self.warming.watchers.append(connection)
+        if self.state.warming is not None:
+            self.state.warming.watchers.append(connection)
             return self._abandon_candidate(reason, now, Outcome.ROLLED_BACK)
         if (source := self._recovery.before(self._shared.workers.active())) is None:
             text = "no earlier version was committed in this session; nothing was changed"
             return self._replies.deny(connection, "nothing", text)
-        if self.probation is not None:
-            self._end(self.probation, Outcome.FAILED, reason, now)
+        if self.state.probation is not None:
+            self._end(self.state.probation, Outcome.FAILED, reason, now)
         wait = not args.get("no_wait")
         return self.begin(source, now, force=True, connection=connection, wait=wait)
 
@@ -101,11 +98,11 @@ class Swaps:
         wait: bool = True,
     ) -> None:
         """Begin a swap to *source*; while somebody serves it waits for those still draining."""
-        self._count += 1
+        self.state.count += 1
         active = self._shared.workers.active()
-        swap = self.warming = Swap(
-            self._count, source, now, active.number if active else None, force=force, backup=backup
-        )
+        old = active.number if active else None
+        swap = Swap(self.state.count, source, now, old, force=force, backup=backup)
+        self.state.warming = swap
         if connection is not None:
             (swap.watchers if wait else swap.no_wait).append(connection)
         swap.labels["from"] = label(active)
@@ -120,8 +117,9 @@ class Swaps:
 
     def go_on(self, now: float) -> None:
         """After each event: a swap that waited for old workers goes on when there is room."""
-        if self.warming is not None and self.warming.new is None and not self._crowded():
-            self._spawn(self.warming, now)
+        swap = self.state.warming
+        if swap is not None and swap.new is None and not self._crowded():
+            self._spawn(swap, now)
 
     def _crowded(self) -> bool:
         """Tell whether one more worker to let go would be one too many. The one that stands by
@@ -141,17 +139,17 @@ class Swaps:
 
     def is_candidate(self, generation: Generation) -> bool:
         """Tell whether *generation* is being prepared by the swap under way."""
-        return self.warming is not None and self.warming.new == generation.number
+        return self.state.warming is not None and self.state.warming.new == generation.number
 
     def welcomed(self, generation: Generation, now: float) -> None:
         """The candidate speaks our language."""
-        if self.warming is not None and self.is_candidate(generation):
-            self.warming.labels["to"] = label(generation)
-            self._replies.phase(self.warming, "handshaking", now)
+        if self.state.warming is not None and self.is_candidate(generation):
+            self.state.warming.labels["to"] = label(generation)
+            self._replies.phase(self.state.warming, "handshaking", now)
 
     def configured(self, generation: Generation, now: float) -> None:
         """The candidate has read its configuration; with nobody serving it serves at once."""
-        swap = self.warming
+        swap = self.state.warming
         if swap is None or not self.is_candidate(generation):
             return
         swap.labels["to"] = label(generation)
@@ -172,7 +170,7 @@ class Swaps:
 
     def check_gate(self, now: float) -> None:
         """Something about one of the workers has changed: see whether the candidate may serve."""
-        swap = self.warming
+        swap = self.state.warming
         generation = self._shared.workers.state.generations.get(swap.new or 0) if swap else None
         if swap is None or generation is None or generation.state is not Life.READY:
             return
@@ -195,9 +193,9 @@ class Swaps:
 
     def candidate_late(self, now: float) -> None:
         """The candidate took too long."""
-        if self.warming is None or self.warming.new is None:
+        if self.state.warming is None or self.state.warming.new is None:
             return
-        generation = self._shared.workers.state.generations.get(self.warming.new)
+        generation = self._shared.workers.state.generations.get(self.state.warming.new)
         limit = self._shared.state.limits.ready_seconds_max
         text = f"it was not ready within {limit:g} s (ready_seconds_max)"
         if generation is not None and generation.state is Life.READY:
@@ -208,7 +206,7 @@ class Swaps:
     def _abandon_candidate(
         self, reason: str, now: float, outcome: Outcome = Outcome.FAILED
     ) -> None:
-        swap = self.warming
+        swap = self.state.warming
         assert swap is not None
         self._end(swap, outcome, reason, now)
         if swap.new is not None:
@@ -221,7 +219,7 @@ class Swaps:
 
     def interrupt(self, now: float) -> None:
         """The relay ends: whoever waits for a swap is told."""
-        for swap in (self.warming, self.probation):
+        for swap in (self.state.warming, self.state.probation):
             if swap is not None:
                 self._end(swap, Outcome.FAILED, "the relay ends", now)
 
@@ -232,9 +230,9 @@ class Swaps:
         shared.timers.clear("candidate")
         old = shared.workers.active()
         swap.calls_at_cut_over = len(shared.state.calls)
-        if self.probation is not None:
+        if self.state.probation is not None:
             # Superseded: the one before it stays the one to go back to.
-            beaten = self.probation
+            beaten = self.state.probation
             self._end(beaten, Outcome.FAILED, f"superseded by swap {swap.number}", now)
             if old is not None:
                 self._drains.begin(old, now)
@@ -243,7 +241,7 @@ class Swaps:
             old.advance(Step.SUPERSEDED)
         swap.old = old.number if old is not None else None
         shared.workers.promote(generation)
-        self.warming, self.probation = None, swap
+        self.state.warming, self.state.probation = None, swap
         self._replies.phase(swap, "active", now)
         self._serve(generation, now)
         no_wait, swap.no_wait = swap.no_wait, []
@@ -259,7 +257,7 @@ class Swaps:
 
     def answered(self, generation: int, outcome: int, now: float) -> None:
         """A call was answered by *generation*."""
-        swap = self.probation
+        swap = self.state.probation
         if swap is None or swap.new != generation:
             return
         swap.answered += 1
@@ -272,7 +270,7 @@ class Swaps:
 
     def checked(self, generation: Generation, message: v1.Checked, now: float) -> None:
         """The checks after the cut-over are done."""
-        swap = self.probation
+        swap = self.state.probation
         if swap is None or swap.new != generation.number or message.token != swap.number:
             return
         swap.checks = [*swap.checks, *checks_of(message.results, "probation")]
@@ -282,7 +280,7 @@ class Swaps:
 
     def commit(self, now: float) -> None:
         """The candidate has proved itself."""
-        swap = self.probation
+        swap = self.state.probation
         assert swap is not None
         shared = self._shared
         generation = shared.workers.active()
@@ -302,7 +300,7 @@ class Swaps:
         """Give the calls back to the one before; with *kill* the failed one ends at once, else it
         finishes what it has under way. With *blame* it is not to be taken again without force.
         """
-        swap = self.probation
+        swap = self.state.probation
         assert swap is not None
         shared = self._shared
         failed = shared.workers.state.generations.get(swap.new or 0)
@@ -332,12 +330,12 @@ class Swaps:
     def lost(self, generation: Generation, reason: str, now: float) -> bool:
         """A generation died. Return whether somebody serves or is about to."""
         number = generation.number
-        if self.warming is not None and self.warming.new == number:
-            self._end(self.warming, Outcome.FAILED, reason, now)
-        elif self.probation is not None and self.probation.new == number:
+        if self.state.warming is not None and self.state.warming.new == number:
+            self._end(self.state.warming, Outcome.FAILED, reason, now)
+        elif self.state.probation is not None and self.state.probation.new == number:
             self.roll_back(reason, now)
-        if self.warming is not None and self._shared.workers.active() is None:
-            self._promote_early(self.warming, now)
+        if self.state.warming is not None and self._shared.workers.active() is None:
+            self._promote_early(self.state.warming, now)
             return True
         return self._shared.workers.active() is not None
 
@@ -345,8 +343,8 @@ class Swaps:
         """If nobody serves any more, see to it that somebody will."""
         if self._shared.workers.active() is not None:
             return
-        if self.warming is not None:
-            self._promote_early(self.warming, now)
+        if self.state.warming is not None:
+            self._promote_early(self.state.warming, now)
         else:
             self._recovery.died(now)
 
@@ -367,13 +365,13 @@ class Swaps:
         swap.outcome, swap.reason = outcome, reason
         swap.seconds = round(now - swap.began, 3)
         self._replies.phase(swap, outcome.value, now)
-        if self.warming is swap:
-            self.warming = None
+        if self.state.warming is swap:
+            self.state.warming = None
             self._shared.timers.clear("candidate")
-        if self.probation is swap:
-            self.probation = None
+        if self.state.probation is swap:
+            self.state.probation = None
             self._shared.timers.clear("probation")
-        self.last = swap
+        self.state.last = swap
         self._shared.out.log(
             "info" if outcome is Outcome.COMMITTED else "warning",
             f"swap {swap.number}: {outcome.value}" + (f": {reason}" if reason else ""),

@@ -47,6 +47,9 @@ class Book:
             self._dead.add(key)
 
     def _may_end(self, fields: dict[str, Any]) -> None:
+        if fields["kind"] == "supervisor":
+            must(fields["outcome"] in {"committed", "failed"}, "{}", fields)
+            return
         served = any(name == "active" for name, _ in fields["phases"])
         if fields["outcome"] == "committed":
             self._may_commit(fields)
@@ -55,7 +58,7 @@ class Book:
             standby = self._world.watch.standby
             must(active == standby, "{}: {} serves, not {}", fields, active, standby)
         elif fields["outcome"] == "failed" and not served:
-            swap = self._world.relay.swaps.last
+            swap = self._world.relay.swaps.state.last
             assert swap is not None
             self._may_be_refused(swap)
 

@@ -74,6 +74,7 @@ def come_to_rest(world: World) -> None:
         for _ in range(4):
             come_up(world)
             run_checks(world)
+        world.upgrade.answer()
         while any(worker.calls for worker in speakers(world)):
             reply(world)
         world.client.answer_questions()

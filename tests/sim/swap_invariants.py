@@ -39,7 +39,7 @@ def there_are_not_too_many(world: "World", generations: list[Generation]) -> Non
     must(lives[Life.ACTIVE] <= 1, "{}: too many serve", lives)
     must(lives[Life.STANDBY] <= 1, "{}: too many stand by", lives)
     must(lives[Life.DRAINING] <= DRAINERS_MAX, "{}: too many drain", lives)
-    warming = world.relay.swaps.warming
+    warming = world.relay.swaps.state.warming
     candidate = None if warming is None else warming.new
     coming = [g for g in generations if g.state in COMING and g.number != candidate]
     must(len(coming) <= 1, "{} are all started", coming)
@@ -78,7 +78,7 @@ def swaps_and_generations_belong_together(world: "World", generations: list[Gene
     """Whoever comes up, stands by or proves itself does so for a swap, and with a deadline."""
     swaps, timers = world.relay.swaps, world.relay.shared.timers.at
     lives = {generation.number: generation.state for generation in generations}
-    if (warming := swaps.warming) is not None:
+    if (warming := swaps.state.warming) is not None:
         must(warming.outcome is None, "{} is over and not forgotten", warming)
         if warming.new is not None:
             must(lives.get(warming.new) in COMING, "{} without its candidate: {}", warming, lives)
@@ -88,7 +88,7 @@ def swaps_and_generations_belong_together(world: "World", generations: list[Gene
     else:
         must("candidate" not in timers, "a deadline for no candidate")
     standing_by = [number for number, life in lives.items() if life is Life.STANDBY]
-    if (probation := swaps.probation) is not None:
+    if (probation := swaps.state.probation) is not None:
         must(probation.outcome is None, "{} is over and not forgotten", probation)
         must(lives.get(probation.new or 0) is Life.ACTIVE, "{}: {}", probation, lives)
         must("probation" in timers, "a probation without a deadline")

@@ -247,7 +247,7 @@ def test_a_worker_is_this_python_with_its_descriptors_and_nothing_of_the_project
     read, write = os.pipe()
     extra, kept = os.pipe()
     ledger, _ = memory = os.pipe()
-    pid = children.spawn_worker(str(python), (extra, kept), ledger, write)
+    pid = children.spawn_worker(str(python), (extra, kept), ledger, write, own=True)
     assert not os.get_inheritable(ledger), "ours alone again"
     for fd in (write, extra, kept, *memory):
         os.close(fd)

@@ -196,4 +196,4 @@ def test_there_are_never_more_drainers_however_the_probation_before_ends(
     if not spawned:
         (late,) = relay.take(effects.SpawnWorker)
         relay.candidate(late.generation, limits=AT_ONCE)
-    assert relay.relay.swaps.warming is None
+    assert relay.relay.swaps.state.warming is None
