@@ -8,7 +8,7 @@ import msgspec
 
 from relay_supervisor.ctl import journal
 from relay_supervisor.ctl.journal import Entry, Journal
-from relay_supervisor.ctl.outcome import Version, outcome
+from relay_supervisor.ctl.outcome import SUPERVISOR, WORKER, Version, outcome
 from relay_supervisor.ctl.surroundings import settings
 from relay_supervisor.ctl.words import clean, count, local_time, seconds
 
@@ -90,7 +90,8 @@ def _swap_ended(entry: Entry) -> str:
     before, after = (version_words(entry.fields.get(name)) for name in ("from", "to"))
     words = outcome(entry.get("outcome", str, "?"))
     took = seconds(entry.get("seconds", float, 0.0))
-    text = f"swap {entry.swap} {words} after {took}: {before} to {after}"
+    of = " of the supervisor" if entry.get("kind", str, WORKER) == SUPERVISOR else ""
+    text = f"swap {entry.swap}{of} {words} after {took}: {before} to {after}"
     reason = entry.get("reason", str, "")
     return f"{text}: {reason}" if reason else text
 

@@ -33,9 +33,11 @@ def uses(releases: Releases, runtime_dir: str) -> dict[str, set[str]]:
 
 
 def _told(runtime_dir: str) -> Iterator[str]:
-    """Yield what the workers of the relays that answer say they are."""
+    """Yield what the relays that answer say they and their workers are of."""
     for status in ask(runtime_dir, None).instances:
-        for worker in msgspec.convert(status, Instance).workers:
+        relay = msgspec.convert(status, Instance)
+        yield relay.supervisor.release
+        for worker in relay.workers:
             yield worker.release
 
 

@@ -9,6 +9,10 @@ import msgspec
 
 from relay_supervisor.ctl.words import clean, count, seconds
 
+WORKER: Final = "worker"
+SUPERVISOR: Final = "supervisor"
+"""What a swap replaces."""
+
 NOBODY: Final = "no worker serves at the moment"
 
 
@@ -58,9 +62,13 @@ class Result(msgspec.Struct, frozen=True):
     serving: Version | None = None
     tools: Tools | None = None
     calls_at_cut_over: int = 0
+    kind: str = WORKER
+    supervisor: Version | None = None
 
     def words(self, op: str) -> str:
         """One sentence or more on how *op* went, without what serves now."""
+        if self.kind == SUPERVISOR:
+            return self._supervisor_words()
         ended = DONE if (op, self.outcome) == ("rollback", "rolled_back") else outcome(self.outcome)
         text = f"{op} {ended} after {seconds(self.seconds)}"
         if self.reason:
@@ -71,6 +79,13 @@ class Result(msgspec.Struct, frozen=True):
         if self.calls_at_cut_over:
             facts.append(f"{count(self.calls_at_cut_over, 'call')} under way at the cut-over")
         return ". ".join([text, *facts]) + "."
+
+    def _supervisor_words(self) -> str:
+        took = f"after {seconds(self.seconds)}"
+        if self.outcome != "committed":
+            return f"supervisor not replaced {took}: {clean(self.reason).rstrip('.')}."
+        calls = f"{count(self.calls_at_cut_over, 'call')} under way went on."
+        return f"supervisor replaced {took}." + (f" {calls}" if self.calls_at_cut_over else "")
 
 
 DONE: Final = "done"

@@ -13,7 +13,7 @@ import msgspec
 
 from relay_supervisor.ctl.history import fields_words, value_words, version_words
 from relay_supervisor.ctl.journal import Entry, Swap
-from relay_supervisor.ctl.outcome import Tools, Version, outcome
+from relay_supervisor.ctl.outcome import SUPERVISOR, WORKER, Tools, Version, outcome
 from relay_supervisor.ctl.releases import Releases
 from relay_supervisor.ctl.words import clean, local_time, seconds
 
@@ -23,7 +23,7 @@ LINES_MAX: Final = 200
 _SPECIAL: Final = re.compile(r"([\\`*\[\]<>#|~&])")
 _KNOWN: Final = {
     *("swap", "outcome", "reason", "from", "to", "seconds", "phases"),
-    *("tools", "calls", "checks", "backup", "problems"),
+    *("tools", "calls", "checks", "backup", "problems", "kind"),
 }
 
 
@@ -40,6 +40,8 @@ class Check(msgspec.Struct, frozen=True):
 def write(swap: Swap, journal: Path, releases: Releases) -> str:
     """Return the report."""
     end = swap.ended or _unended(swap)
+    if end.get("kind", str, WORKER) == SUPERVISOR:
+        return _joined(_of_supervisor(swap, end, journal, releases))
     parts = [
         [f"# Swap {plain(swap.id)}: {_outcome(swap, end)}"],
         _summary(swap, end),
@@ -52,6 +54,23 @@ def write(swap: Swap, journal: Path, releases: Releases) -> str:
         _section("Artefacts", _artefacts(end, journal, releases)),
         _section("Journal", _quoted(swap)),
     ]
+    return _joined(parts)
+
+
+def _of_supervisor(swap: Swap, end: Entry, journal: Path, releases: Releases) -> list[list[str]]:
+    """Workers, backends and lists are not touched, so there is nothing to tell of them."""
+    return [
+        [f"# Swap {plain(swap.id)} of the supervisor: {_outcome(swap, end)}"],
+        _summary(swap, end),
+        _section("Timeline", _timeline(end)),
+        _section("Calls in flight", _calls(swap, end)),
+        _section("Problems", _problems(swap, end)),
+        _section("Artefacts", _artefacts(end, journal, releases)),
+        _section("Journal", _quoted(swap)),
+    ]
+
+
+def _joined(parts: list[list[str]]) -> str:
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 

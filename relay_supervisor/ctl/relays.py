@@ -32,6 +32,11 @@ class Relay(msgspec.Struct, frozen=True):
         path = self.status.config_path
         return settings.config_path if isinstance(path, msgspec.UnsetType) else path
 
+    def supervisor(self) -> str:
+        """Say which version the supervisor is."""
+        supervisor = self.status.supervisor
+        return Version(release=supervisor.release, build=supervisor.version).words()
+
     def serving(self) -> str:
         """Say which version serves, as far as its status tells."""
         for worker in self.status.workers:
