@@ -47,7 +47,11 @@ def test_other_code_is_tried_and_takes_over_and_relayctl_is_told_by_it(relay: Sw
     relay.now += 0.25
     replaced(relay)
     result = relay.final()
-    assert (result["kind"], result["outcome"], result["seconds"]) == ("supervisor", "committed", 0.5)
+    assert (result["kind"], result["outcome"], result["seconds"]) == (
+        "supervisor",
+        "committed",
+        0.5,
+    )
     assert result["from"] == {"release": "", "build": "9.9"}
     assert result["to"] == result["supervisor"] == {"release": "new", "build": "10.0"}
     assert result["calls_at_cut_over"] == 1 and result["serving"]["generation"] == 1
