@@ -58,7 +58,7 @@ def self_check(fd: int) -> bytes:
         resumed(images.load(memory_file.read(fd)))
     except (StateRefused, OSError) as error:
         refusal = f"version {__version__} cannot read the state: {error}"
-    return msgspec.json.encode(Verdict(__version__, refusal)) + b"\n"
+    return msgspec.json.encode(Verdict(1, __version__, refusal)) + b"\n"
 
 
 def _cache_dir(config: Settings) -> str:

@@ -22,9 +22,11 @@ OUTPUT_BYTES_MAX: Final = 64 << 10
 SIGKILL: Final = 9
 
 
-class Verdict(msgspec.Struct, frozen=True, tag_field="self_check", tag=1):
+class Verdict(msgspec.Struct, frozen=True):
     """The line that the child writes. Add-only, as it may be of any release."""
 
+    self_check: int
+    """Always 1: what else a program prints is no verdict."""
     version: str
     refusal: str = ""
 

@@ -1,4 +1,4 @@
-"""How the tests replace a supervisor's code: by the control socket, and with code that is broken."""
+"""How the tests replace a supervisor's code: asking for it, and with code that is broken."""
 
 import os
 from pathlib import Path

@@ -74,7 +74,7 @@ def test_all_descriptors_are_kept_and_closed_ones_are_none() -> None:
 
 
 def test_the_shape_is_that_of_its_schema() -> None:
-    """A member that was added, or is another, needs a new number: an older release would lose it."""
+    """What was added, or is another, needs a new number: an older release would lose it."""
     assert shape() == path_of(SCHEMA).read_text(encoding="utf-8")
 
 
