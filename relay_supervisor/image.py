@@ -18,6 +18,8 @@ from relay_supervisor.errors import StateRefused
 from relay_supervisor.settings import Settings
 from relay_supervisor.wire.errors import UNDECODABLE
 
+STATE_BYTES_MAX: Final = 256 << 20
+
 
 class Image(msgspec.Struct):
     """All of it; of a relay that has yet to begin there are only the first two."""
@@ -57,8 +59,18 @@ class Image(msgspec.Struct):
 
 
 def dump(image: Image) -> bytes:
-    """Return *image* as bytes that `load` takes."""
-    return sealed.seal(_encoder.encode(image))
+    """Return *image* as bytes that `load` takes.
+
+    Raises:
+        StateRefused: it is too large to be handed over without a pause that would be felt.
+    """
+    data = sealed.seal(_encoder.encode(image))
+    if len(data) > STATE_BYTES_MAX:
+        raise StateRefused(
+            f"the relay holds {len(data)} bytes of requests and answers, and hands over at most "
+            f"{STATE_BYTES_MAX} (STATE_BYTES_MAX); try again when they are done"
+        )
+    return data
 
 
 def load(data: bytes) -> Image:

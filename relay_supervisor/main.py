@@ -291,14 +291,13 @@ class Supervisor:
             list(self._journal),
         )
 
-    def go_on(self, left: Image, why: str) -> int:
+    def go_on(self, signal_mask: list[int], why: str) -> int:
         """Take over from another process image, and serve until the end; *why* is the reason why
         other code than this could not.
         """
-        reexec.keep_private(left.descriptors())
         self._on(events.SupervisorStayed(why) if why else events.SupervisorReplaced())
         self._reap()  # whoever died meanwhile may have told the old image
-        reexec.release_signals(left.signal_mask)
+        reexec.release_signals(signal_mask)
         return self._serve()
 
     # ---- the end ----------------------------------------------------------------------------
@@ -344,10 +343,12 @@ def resume(state: int, why: str) -> Callable[[], NoReturn]:
     """
     left = images.load(memory_file.read(state))
     supervisor = Supervisor(beginning.resumed(left), left)
+    descriptors, mask = left.descriptors(), left.signal_mask
 
     def go_on() -> NoReturn:
         os.close(state)
-        os._exit(supervisor.go_on(left, why))
+        reexec.keep_private(descriptors)
+        os._exit(supervisor.go_on(mask, why))
 
     return go_on
 

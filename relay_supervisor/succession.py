@@ -3,7 +3,6 @@ turn. Whatever fails, the code that serves goes on as if nothing had been.
 """
 
 import sys
-import traceback
 from collections.abc import Callable
 from typing import Final
 
@@ -13,6 +12,7 @@ from relay_supervisor.adapters.loop import Loop
 from relay_supervisor.adapters.reexec import Code
 from relay_supervisor.adapters.self_check import SelfCheck
 from relay_supervisor.core import effects, events
+from relay_supervisor.errors import StateRefused
 from relay_supervisor.image import Image
 
 OUR_FAULT: Final = "this is a bug of the relay's, please report it:"
@@ -39,8 +39,12 @@ class Succession:
 
     def check(self, effect: effects.CheckSupervisor) -> None:
         """Try other code."""
-        state = images.dump(self._write_down([]))
-        self._check.begin(effect.python or sys.executable, state)
+        try:
+            state = images.dump(self._write_down([]))
+        except Exception as error:  # noqa: BLE001 - what cannot be written can still be served
+            self._on_event(events.SupervisorChecked("", _why(error)))
+        else:
+            self._check.begin(effect.python or sys.executable, state)
 
     def stop_check(self, effect: effects.StopCheck) -> None:
         """Stop trying."""
@@ -66,8 +70,8 @@ class Succession:
                 return
             try:
                 reason = self._become(python, mask)
-            except Exception:  # noqa: BLE001 - what cannot be written down can still be served
-                reason = f"{OUR_FAULT} {traceback.format_exc()}"
+            except Exception as error:  # noqa: BLE001 - the same
+                reason = _why(error)
         self._on_event(events.SupervisorStayed(reason))
 
     def _become(self, python: str, mask: list[int]) -> str:
@@ -81,3 +85,9 @@ class Succession:
 
     def _spawn(self, python: str, state: int, output: int) -> int:
         return children.spawn_self_check(python, state, output, own=python == self._home)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, StateRefused):
+        return str(error)
+    return f"{OUR_FAULT} its state cannot be written down: {error!r}"

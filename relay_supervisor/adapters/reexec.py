@@ -26,7 +26,7 @@ try:
 except BaseException as error:
     if not before:
         raise
-    why = f"its code failed before it took over: {type(error).__name__}: {error}"[:400]
+    why = "its code failed before it took over: " + ascii(error)[:400]
     program = sys.orig_argv[sys.orig_argv.index("-c") + 1]
     os.execv(before, [before, *flags.split(), "-c", program, state, "", "", why])
 go_on()

@@ -27,7 +27,7 @@ IN_THE_CHECK = {
 }
 AFTER_EXECVE = {
     "an import error": ({"main": NOT_IN_THE_CHECK + "import no_such_module"}, "no_such_module"),
-    "an exit": ({"main": NOT_IN_THE_CHECK + "sys.exit(3)"}, "SystemExit: 3"),
+    "an exit": ({"main": NOT_IN_THE_CHECK + "sys.exit(3)"}, "SystemExit(3)"),
     "a release without resume": ({"edit": NO_RESUME}, "cannot import name 'resume'"),
     "a state that it does not read any more": (
         {

@@ -74,8 +74,8 @@ BEFORE = (
     Mutant(
         "two swaps are prepared at once",
         "swaps.py",
-        "        if self.warming is not None:\n            return self._replies.deny",
-        """        if self.warming is None and self.last is self:
+        "        if self.state.warming is not None:\n            return self._replies.deny",
+        """        if self.state.warming is None and self.state.last is self:
             return self._replies.deny""",
     ),
     Mutant(
@@ -89,7 +89,7 @@ BEFORE = (
     Mutant(
         "refusals are forgotten",
         "refusals.py",
-        "        self._reasons[build, config_digest] = reason\n",
+        "        self._known[:] = [*others, Refused(*pair, reason)][-REFUSED_MAX:]\n",
         "",
     ),
     Mutant(
@@ -221,9 +221,9 @@ PROBATION = (
     Mutant(
         "the death of the one on probation takes nothing back",
         "swaps.py",
-        "            self.roll_back(reason, now)\n        if self.warming",
-        """            self._end(self.probation, Outcome.FAILED, reason, now)
-        if self.warming""",
+        "            self.roll_back(reason, now)\n        if self.state.warming",
+        """            self._end(self.state.probation, Outcome.FAILED, reason, now)
+        if self.state.warming""",
     ),
     Mutant(
         "relay errors are no reason to go back",

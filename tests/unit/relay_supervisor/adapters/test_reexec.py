@@ -1,4 +1,4 @@
-"""`execve` of other code: a failure leaves everything as it was, what comes up gets all it needs."""
+"""`execve` of other code: a failure leaves all as it was, what comes up gets what it needs."""
 
 import os
 import resource
