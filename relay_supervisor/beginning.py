@@ -21,8 +21,8 @@ from relay_supervisor.settings import Settings
 from relay_supervisor.wire import cache
 
 
-def fresh(config: Settings) -> Relay:
-    """Return the core of a relay that has yet to meet its client."""
+def fresh(config: Settings) -> tuple[Relay, Image]:
+    """Return the core of a relay that has yet to meet its client, and what there is beside it."""
     snapshot = read_config(config.config_path)
     identity = Identity(
         instance=os.urandom(4).hex(),
@@ -35,11 +35,15 @@ def fresh(config: Settings) -> Relay:
         state_dir=config.state_dir,
         log_level=config.log_level,
         log_format=config.log_format,
+        python=sys.executable,
     )
     cached = read_snapshots(_cache_dir(config), _base(config, snapshot or b""))
-    source = Source(*_release(config.state_dir), config=snapshot)
+    python, name, problem = _release(config.state_dir)
+    source = Source(python, name, config=snapshot)
     seed = int.from_bytes(os.urandom(8), "big") | 1
-    return Relay(memory.begin(identity, cached, seed, source), _cache_path(config))
+    relay = Relay(memory.begin(identity, cached, seed, source), _cache_path(config))
+    known = msgspec.structs.replace(config, problems=(*config.problems, *problem))
+    return relay, Image(known, sys.executable)
 
 
 def resumed(image: Image) -> Relay:
@@ -48,7 +52,7 @@ def resumed(image: Image) -> Relay:
     Raises:
         StateRefused: it cannot be read.
     """
-    return Relay.resume(image.core, __version__, _cache_path(image.settings))
+    return Relay.resume(image.core, __version__, sys.executable, _cache_path(image.settings))
 
 
 def self_check(fd: int) -> bytes:
@@ -76,8 +80,16 @@ def _cache_path(config: Settings) -> Callable[[bytes, str], str]:
     return path
 
 
-def _release(state_dir: str) -> tuple[str, str]:
-    """Return interpreter and name of the release a new relay starts with: the one that all relays
-    have committed, else the environment this process itself runs in, which has no name.
+def _release(state_dir: str) -> tuple[str, str, list[str]]:
+    """Return interpreter and name of the release a new relay starts with, and what is wrong with
+    it: the one that all relays have committed, else the environment this process itself runs in,
+    which has no name.
     """
-    return read_current_release(os.path.join(state_dir, "releases")) or (sys.executable, "")
+    python, name = read_current_release(os.path.join(state_dir, "releases"))
+    if python:
+        return python, name, []
+    text = (
+        f"the current release {name!r} is not there (see `relayctl releases`); the worker that is "
+        "installed with this relay is started"
+    )
+    return sys.executable, "", [text] if name else []

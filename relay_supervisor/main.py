@@ -329,7 +329,7 @@ def run() -> NoReturn:
     except ConfigurationError as error:
         sys.stderr.write(f"mcp-relay: {error}\n")
         sys.exit(EXIT_USAGE)
-    status = Supervisor(beginning.fresh(config), Image(config, sys.executable)).run()
+    status = Supervisor(*beginning.fresh(config)).run()
     # Not sys.exit: nothing registered by anybody may delay the end.
     os._exit(status)
 

@@ -94,13 +94,13 @@ class Worker:
         except msgspec.MsgspecError as error:
             self._ended(f"the first frame was no Hello: {error}")
             return
+        self.log.generation = hello.generation
         version = handshake.choose(hello.versions)
         if version is None:
             spoken = f"{list(hello.versions)}, this worker {list(handshake.VERSIONS)}"
             self.log.error(f"the supervisor speaks pipe versions {spoken}")
             self.exit(handshake.EXIT_INCOMPATIBLE)
         self._hello_message = hello
-        self.log.generation = hello.generation
         self.pipe.on_frame = self._frame
         welcome = handshake.Welcome(
             version, self._build, hello.generation, hello.nonce, os.getpid()

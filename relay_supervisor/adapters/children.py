@@ -74,6 +74,11 @@ def spawn_worker(python: str, passed: Sequence[int], ledger: int, output: int, *
     Raises:
         SpawnFailed: the machine has no room for it.
     """
+    if not os.path.exists(python):
+        raise SpawnFailed(
+            f"there is no {python} any more: its release was removed. Swap to another one; "
+            "`relayctl releases` lists them"
+        )
     # -P: the working directory is the user's project, and nothing is to be imported from there.
     argv = [python, "-P", "-m", "relay_worker", "--fds", ",".join(map(str, passed))]
     argv += ["--ledger", str(ledger)]

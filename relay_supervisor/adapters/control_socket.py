@@ -231,8 +231,11 @@ class ControlSocket:
 
     def close(self) -> None:
         """Close everything and remove the socket file, if it is still this one's. Twice is fine."""
-        for number in list(self._connections):
+        self._close_listener()
+        for number in list(self._connections):  # last: who is hung up on finds nobody any more
             self._drop(number)
+
+    def _close_listener(self) -> None:
         if self._listener is None:
             return
         self._loop.unwatch(self._listener.fileno())

@@ -188,7 +188,9 @@ class WorkerPipe:
                 self._loop.unwatch(self._out)
 
     def hang_up(self) -> None:
-        """Say nothing more to the worker, and cut its life line. What it has said is still read."""
+        """Say nothing more to the worker. What it has said is still read, and its life line stays:
+        the end of that means that we are dead, and it would kill all backends, of all workers.
+        """
         if not self._talking:
             return
         self._talking = False
@@ -197,8 +199,7 @@ class WorkerPipe:
         os.close(self._out)
         if self._socket is not None:
             self._socket.close()
-        os.close(self._life)
-        self._out, self._socket, self._life = -1, None, -1
+        self._out, self._socket = -1, None
 
     def drain(self) -> None:
         """The worker is dead: read all that it has left in the pipe."""
@@ -224,9 +225,9 @@ class WorkerPipe:
         self.hang_up()
         self._stop_reading()
         if self._in >= 0:
-            os.close(self._in)
-            os.close(self.ledger)
-            self._in = self.ledger = -1
+            for fd in (self._in, self._life, self.ledger):
+                os.close(fd)
+            self._in = self._life = self.ledger = -1
 
     def _stop_reading(self) -> None:
         self._reading = False

@@ -7,6 +7,7 @@ from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.generation import Generation, Life, Step
 from relay_supervisor.core.processes import Pace
 from relay_supervisor.core.shared import Shared
+from relay_supervisor.core.state import BackendCall
 from relay_supervisor.wire import v1
 
 DRAINERS_MAX = 2
@@ -17,6 +18,8 @@ class Drain(msgspec.Struct):
     """One generation on its way out."""
 
     began: float
+    calls: int
+    """Under way when it began."""
     cancelled: int = 0
 
 
@@ -32,7 +35,7 @@ class Drains:
     def begin(self, generation: Generation, now: float) -> None:
         """No new call goes to *generation*; it ends when the last one is answered."""
         generation.advance(Step.RETIRED)
-        self.open[generation.number] = Drain(now)
+        self.open[generation.number] = Drain(now, len(self._calls_of(generation.number)))
         limits = self._shared.state.limits
         self._shared.timers.set(f"drain#{generation.number}", now + limits.drain_seconds)
         self._shared.timers.set(f"drain_max#{generation.number}", now + limits.drain_max_seconds)
@@ -49,10 +52,10 @@ class Drains:
 
     def overdue(self, number: int) -> None:
         """The soft limit is over."""
-        calls = [c for c in self._shared.state.calls.values() if c.generation == number]
         self._shared.out.log(
             "warning",
-            f"the old worker (generation {number}) still has {len(calls)} calls under way after "
+            f"the old worker (generation {number}) still has {len(self._calls_of(number))} calls "
+            "under way after "
             f"{self._shared.state.limits.drain_seconds:g} s (drain_seconds)",
         )
 
@@ -60,7 +63,7 @@ class Drains:
         """The hard limit is over: cancel what is left at the backends, and answer it."""
         limit = self._shared.state.limits.drain_max_seconds
         self._asks.lose(generation=number)
-        for call in [c for c in self._shared.state.calls.values() if c.generation == number]:
+        for call in self._calls_of(number):
             self._shared.out.worker(number, v1.Cancel(call.number), b"")
             self._calls.fail(
                 self._shared.state.requests[call.request],
@@ -81,13 +84,21 @@ class Drains:
         generation = shared.workers.state.generations[number]
         assert generation.state is Life.DRAINING
         generation.advance(Step.EMPTIED)
-        seconds = round(now - drain.began, 3)
-        shared.out.journal("drained", generation=number, seconds=seconds, cancelled=drain.cancelled)
+        shared.out.journal(
+            "drained",
+            generation=number,
+            seconds=round(now - drain.began, 3),
+            calls=drain.calls,
+            cancelled=drain.cancelled,
+        )
         shared.out.worker(number, v1.Retire())
         for process in shared.processes.backends_of(number):
             shared.processes.end(process.pid, Pace.PATIENT, now)
         if generation.pid is not None:
             shared.processes.end(generation.pid, Pace.PATIENT, now)
+
+    def _calls_of(self, number: int) -> list[BackendCall]:
+        return [call for call in self._shared.state.calls.values() if call.generation == number]
 
     def _clear(self, number: int) -> None:
         self._shared.timers.clear(f"drain#{number}")

@@ -24,7 +24,7 @@ class Difference(msgspec.Struct, frozen=True):
 class Verdict(msgspec.Struct, frozen=True):
     """`refusals` says why not; with `waiting` it is too early to say."""
 
-    difference: Difference
+    difference: Difference | None
     refusals: list[str] = []
     waiting: list[str] = []
 
@@ -38,7 +38,7 @@ def judge(old: Offer | None, new: Offer, served: cache.Body | None) -> Verdict:
     """
     failed = [f"check of {c.tool} failed: {c.detail}" for c in new.checks if not c.ok]
     if old is None:
-        return Verdict(Difference(), failed)
+        return Verdict(None, failed)
     before, after = _tools(served), _tools(_body(new))
     difference = Difference(
         kept=len(before.keys() & after.keys()),

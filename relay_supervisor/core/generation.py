@@ -125,6 +125,13 @@ class Generation(msgspec.Struct):
     build: str = ""
     version: int = 0
     unanswered_pings: int = 0
+    failure: str = ""
+    """Why it was given up."""
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """What it is made of, as it says itself: its build, and its configuration's digest."""
+        return self.build, self.offer.config_digest
 
     def advance(self, step: Step) -> None:
         """Go to the next state.

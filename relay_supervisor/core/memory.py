@@ -67,8 +67,8 @@ def dump(memory: Memory) -> bytes:
     return sealed.seal(_encoder.encode(lean))
 
 
-def load(data: bytes, build: str) -> Memory:
-    """Return what `dump` has written, for a relay that is now of this *build*.
+def load(data: bytes, build: str, python: str) -> Memory:
+    """Return what `dump` has written, for a relay that now is of this *build* and runs on *python*.
 
     Raises:
         StateRefused: it is damaged, or of a release that this one does not understand.
@@ -77,7 +77,7 @@ def load(data: bytes, build: str) -> Memory:
         memory = _decoder.decode(sealed.unseal(data))
     except UNDECODABLE as error:
         raise StateRefused(f"it holds what this release does not know: {error}") from error
-    memory.identity = msgspec.structs.replace(memory.identity, build=build)
+    memory.identity = msgspec.structs.replace(memory.identity, build=build, python=python)
     memory.registry.revive()
     return memory
 

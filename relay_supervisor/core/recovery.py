@@ -38,6 +38,8 @@ class RecoveryState(msgspec.Struct):
     """Plain data of this room."""
 
     committed: Source
+    pair: tuple[str, str] = ("", "")
+    """Build and digest of the configuration of what is committed, once it has told them."""
     previous: list[Source] = []
     condition: Condition = Condition.WELL
     deaths: list[float] = []
@@ -59,7 +61,7 @@ class Recovery:
         state = self.state
         if state.committed != generation.source:
             state.previous = [state.committed, *state.previous][:PREVIOUS_MAX]
-        state.committed = generation.source
+        state.committed, state.pair = generation.source, generation.pair
         state.source = None
 
     def before(self, active: Generation | None) -> Source | None:
@@ -86,9 +88,20 @@ class Recovery:
         delay = ceiling * self._shared.workers.random(1000) / 1000
         self._shared.timers.set("respawn", now + delay)
 
+    @property
+    def good(self) -> Source:
+        """What a dead worker is replaced with: the committed pair, or the last good one."""
+        return self.state.source or self.state.committed
+
+    @property
+    def releases(self) -> list[str]:
+        """The releases that may be started again, or gone back to."""
+        known = [self.good, self.state.committed, *self.state.previous]
+        return list(dict.fromkeys(source.release for source in known if source.release))
+
     def respawn(self, now: float) -> Generation:
         """Start the next worker."""
-        return self._shared.workers.spawn(self.state.source or self.state.committed, now)
+        return self._shared.workers.spawn(self.good, now)
 
     def serving(self, now: float) -> None:
         """A worker is active; if it stays so it is well."""
@@ -98,7 +111,7 @@ class Recovery:
     def answered(self) -> None:
         """The active worker answered a call."""
         self.state.answered += 1
-        if self.state.answered == STEADY_CALLS and self.state.deaths:
+        if self.state.answered == STEADY_CALLS:
             self.steady()
 
     def steady(self) -> None:
@@ -117,13 +130,28 @@ class Recovery:
         """Tell whether calls are to be refused at once while no worker is up."""
         return self.state.condition is Condition.DEGRADED
 
+    def _last_good(self) -> Source | None:
+        """Return what to start instead of the committed pair. Where nothing was committed before
+        it, that is the relay's own environment: a release that is current may be one that this
+        relay cannot speak with, but its own worker it can.
+        """
+        state, own = self.state, self._shared.workers.identity.python
+        if state.previous:
+            return state.previous[0]
+        if own in ("", state.committed.python):
+            return None
+        return Source(own, "", state.committed.config)
+
     def _worsen(self) -> None:
         state, out = self.state, self._shared.out
         state.deaths = []
-        if state.condition is Condition.WELL and state.previous:
+        if state.condition is Condition.WELL and (last_good := self._last_good()) is not None:
             state.condition = Condition.LAST_GOOD
-            state.source = state.previous[0]
-            out.log("error", "the worker dies again and again; the last good version is started")
+            state.source = last_good
+            name = last_good.release or "the environment of the relay itself"
+            out.log(
+                "error", f"the worker dies again and again; the last good one is started: {name}"
+            )
         elif state.condition is not Condition.DEGRADED:
             state.condition = Condition.DEGRADED
             out.log("error", "no worker stays alive; calls are refused until one does")

@@ -130,14 +130,5 @@ class Reexec:
         return self._state.label(self._shared.workers.identity.build)
 
     def _end(self, swap: Swap, outcome: Outcome, reason: str, now: float) -> None:
-        swap.outcome, swap.reason = outcome, reason[:REASON_CHARS_MAX]
-        swap.seconds = round(now - swap.began, 3)
         self._state.stage, self._state.swap = Stage.IDLE, None
-        self._swaps.last = swap
-        self._replies.phase(swap, outcome.value, now)
-        well = outcome is Outcome.COMMITTED
-        what = "replaced" if well else f"not replaced: {swap.reason}"
-        self._shared.out.log("info" if well else "warning", f"the supervisor's code was {what}")
-        self._shared.out.journal("swap_ended", **swap.record())
-        for connection in swap.watchers:
-            self._replies.answer(connection, swap, outcome, now)
+        self._replies.ended(swap, outcome, reason[:REASON_CHARS_MAX], now)

@@ -29,7 +29,7 @@ from relay_supervisor.core.session import Session
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.swaps import Swaps
 from relay_supervisor.errors import ProtocolError
-from relay_supervisor.wire import control_v1, v1
+from relay_supervisor.wire import control_v1, handshake, v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
 EXIT_SECONDS_MAX: Final = 0.5
@@ -63,6 +63,10 @@ class Relay:
         self._events = self._event_table()
         self._messages = self._message_table()
         self._deadlines = self._deadline_table()
+        self._questions: dict[str, Callable[[float], bytes]] = {
+            "status": self._status,
+            "configuration": lambda now: status.configuration(self.shared, self.recovery.good),
+        }
         self._operations: dict[str, Callable[[int, dict[str, Any], float], None]] = {
             "swap": self.swaps.request,
             "rollback": self.swaps.rollback,
@@ -70,13 +74,16 @@ class Relay:
         }
 
     @classmethod
-    def resume(cls, data: bytes, build: str, cache_path: Callable[[bytes, str], str]) -> Self:
-        """Go on from what another process image, maybe an older one, has written by `export`.
+    def resume(
+        cls, data: bytes, build: str, python: str, cache_path: Callable[[bytes, str], str]
+    ) -> Self:
+        """Go on from what another process image, maybe an older one, has written by `export`; this
+        one is of *build* and runs on *python*.
 
         Raises:
             StateRefused: it cannot be read; nobody may go on as if nothing had been.
         """
-        return cls(memory.load(data, build), cache_path)
+        return cls(memory.load(data, build, python), cache_path)
 
     def export(self) -> bytes:
         """Return all there is to know, between two events."""
@@ -154,7 +161,8 @@ class Relay:
             "heartbeat": lambda _, now: self.heartbeat.beat(needed=self._busy(), now=now),
             "candidate": lambda _, now: self.swaps.candidate_late(now),
             "self-check": lambda _, now: self.reexec.late(now),
-            "probation": lambda _, now: self.swaps.commit(now),
+            "probation": lambda _, now: self.swaps.trial.over(now),
+            "checks": lambda _, now: self.swaps.trial.checks_late(now),
             "drain": lambda number, now: self.drains.overdue(int(number)),
             "drain_max": lambda number, now: self.drains.cut_off(int(number)),
             "first lists": lambda _, now: self._first_lists_waited(),
@@ -207,6 +215,7 @@ class Relay:
             self.shared.processes.end(event.pid, self.ending.pace, now)
             return
         self.shared.workers.spawned(event.generation, event.pid, now)
+        self.swaps.spawned(event.generation, now)
 
     def _worker_frame(self, event: events.WorkerFrame, now: float) -> None:
         generation = self.shared.workers.state.generations.get(event.generation)
@@ -229,7 +238,7 @@ class Relay:
 
     def _reply(self, generation: Generation, message: v1.Reply, payload: bytes, now: float) -> None:
         if self.calls.reply(generation.number, message, payload, now):
-            self.swaps.answered(generation.number, message.outcome, now)
+            self.swaps.trial.answered(generation.number, message.outcome, now)
             if generation.number == self.shared.workers.state.active:
                 self.recovery.answered()
 
@@ -249,7 +258,7 @@ class Relay:
         self.backends.lost(number, now)
         self.drains.gone(number)
         if generation.pid is None:
-            self._settle(number, {}, reason, now)
+            self._settle(number, {}, now)
         else:
             self.shared.processes.end(generation.pid, Pace.AT_ONCE, now)
 
@@ -277,23 +286,26 @@ class Relay:
             how = _how_it_ended(event)
             self.shared.out.log("debug", f"worker of generation {process.generation}: {how}")
             self._lose(process.generation, how, now)
-            self._settle(process.generation, event.stages, how, now)
+            self._settle(process.generation, event.stages, now)
 
-    def _settle(self, number: int, stages: Mapping[int, int] | None, how: str, now: float) -> None:
+    def _settle(self, number: int, stages: Mapping[int, int] | None, now: float) -> None:
         """A generation is dead beyond doubt: nothing is left but to answer for it."""
         generation = self.shared.workers.state.generations.get(number)
-        failed = generation is not None and generation.state is Life.FAILED
         if self.ending.pace is None:
             losses = self.calls.settle(number, stages, now)
-            if failed:
+            if generation is not None and generation.state is Life.FAILED:
+                # Not by which signal it was ended in the end, but why.
+                how = generation.failure
                 self.shared.out.journal("worker_died", generation=number, how=how, calls=losses)
         self.shared.workers.forget(number)
 
     # ---- status and orders ------------------------------------------------------------------
 
     def _status(self, now: float) -> bytes:
-        swap = self.swaps.state.warming or self.swaps.state.probation or self.swaps.state.last
-        return status.instance(self.shared, swap, now, degraded=self.recovery.degraded)
+        swap = self.swaps.probation or self.swaps.last
+        return status.instance(
+            *(self.shared, swap, now), degraded=self.recovery.degraded, kept=self.recovery.releases
+        )
 
     def _status_request(
         self, generation: Generation, message: v1.StatusRequest, payload: bytes, now: float
@@ -305,8 +317,8 @@ class Relay:
         request = control_v1.decode_request(event.line)
         if isinstance(request, control_v1.Failure):
             reply = control_v1.Reply(True, error=request)
-        elif request.op == "status":
-            reply = control_v1.Reply(True, Raw(self._status(now)))
+        elif (answer := self._questions.get(request.op)) is not None:
+            reply = control_v1.Reply(True, Raw(answer(now)))
         elif (operate := self._operations.get(request.op)) is not None:
             if (refusal := self._refusal()) is None:
                 return operate(event.connection, request.args, now)
@@ -332,4 +344,10 @@ def _how_it_ended(event: events.ProcessExited) -> str:
         return f"it was ended by signal {-event.status}"
     # Who exits by himself says why; last is then the line with the exception.
     words = f": {event.words}" if event.words and event.status else ""
+    if event.status == handshake.EXIT_INCOMPATIBLE:
+        spoken = ", ".join(map(str, handshake.VERSIONS))
+        return (
+            f"it is made for another version of Relay than this one, which speaks pipe version "
+            f"{spoken}; swap to another release, or start the client anew with that version{words}"
+        )
     return f"it exited with status {event.status}{words}"

@@ -80,10 +80,9 @@ class Reports:
     def _checked(
         self, generation: Generation, message: v1.Checked, payload: bytes, now: float
     ) -> None:
-        if message.token:
-            self._swaps.checked(generation, message, now)
-        else:
+        if not message.token:
             generation.offer.checks = message.results
+        self._swaps.trial.checked(generation.number, message, now)
 
     def _learned(
         self, generation: Generation, message: v1.LearnedLists, payload: bytes, now: float

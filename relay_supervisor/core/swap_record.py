@@ -34,6 +34,9 @@ WORKER: Final = "worker"
 SUPERVISOR: Final = "supervisor"
 """What is replaced."""
 
+PROBLEMS_MAX: Final = 20
+"""Of a configuration's; all of them are in the status."""
+
 
 class Swap(msgspec.Struct):
     """The record of one swap."""
@@ -43,6 +46,8 @@ class Swap(msgspec.Struct):
     began: float
     old: int | None
     new: int | None = None
+    op: str = "swap"
+    """What relayctl asked for: swap or rollback."""
     force: bool = False
     backup: str = ""
     no_wait: list[int] = []
@@ -50,9 +55,18 @@ class Swap(msgspec.Struct):
     watchers: list[int] = []
     """Control connections that want to be answered at the end."""
     phases: list[tuple[str, float]] = []
-    difference: Difference = msgspec.field(default_factory=Difference)
+    difference: Difference | None = None
+    """None: there was nothing to compare with, or it did not come to that."""
     checks: list[Check] = []
+    checking: bool = False
+    """Checks are under way since the cut-over."""
+    proved: bool = False
+    """It has served long enough, or answered enough calls; only its checks are waited for."""
+    problems: list[str] = []
+    refused: bool = False
+    """The pair is not taken again without force."""
     calls_at_cut_over: int = 0
+    finished_by_old: int = 0
     answered: int = 0
     relay_errors: int = 0
     outcome: Outcome | None = None
@@ -63,10 +77,12 @@ class Swap(msgspec.Struct):
     kind: str = WORKER
 
     def record(self) -> dict[str, object]:
-        """Return what the journal keeps of a self."""
+        """Return what the journal keeps of it. Add-only."""
         return {
             "swap": self.number,
             "kind": self.kind,
+            "op": self.op,
+            "force": self.force,
             "outcome": self.outcome.value if self.outcome else Outcome.PROBATION.value,
             "reason": self.reason,
             "from": self.labels.get("from"),
@@ -74,8 +90,15 @@ class Swap(msgspec.Struct):
             "seconds": self.seconds,
             "phases": self.phases,
             "tools": self.difference,
-            "calls": {"at_cut_over": self.calls_at_cut_over, "answered": self.answered},
+            "calls": {
+                "at_cut_over": self.calls_at_cut_over,
+                "finished_by_old": self.finished_by_old,
+                "answered": self.answered,
+                "relay_errors": self.relay_errors,
+            },
             "checks": self.checks,
+            "problems": self.problems,
+            "refused": self.refused,
             "backup": self.backup,
         }
 
@@ -91,6 +114,9 @@ class SwapsState(msgspec.Struct):
     last: Swap | None = None
     """The last that ended, of either kind."""
     refused: list[Refused] = []
+    """Pairs that failed, the newest last."""
+    unsaved: list[v1.Refuse] = []
+    """Those that no worker has written down yet."""
 
 
 def checks_of(results: list[v1.CheckResult], when: str) -> list[Check]:

@@ -4,7 +4,7 @@ import msgspec
 
 from relay_supervisor.core.effects import ReplyToControl
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.swap_record import Outcome, Swap, label
+from relay_supervisor.core.swap_record import SUPERVISOR, Outcome, Swap, label
 from relay_supervisor.wire import control_v1
 
 
@@ -23,6 +23,22 @@ class Replies:
         reply = control_v1.Reply(False, msgspec.Raw(msgspec.json.encode(progress)))
         for connection in (*swap.watchers, *swap.no_wait):
             self._reply(connection, reply)
+
+    def ended(self, swap: Swap, outcome: Outcome, reason: str, now: float) -> None:
+        """A swap is over: everybody who waits hears of it, the log and the journal too."""
+        self._shared.memory.swaps.last = swap
+        swap.outcome, swap.reason = outcome, reason
+        swap.seconds = round(now - swap.began, 3)
+        self.phase(swap, outcome.value, now)
+        out = self._shared.out
+        of = " of the supervisor" if swap.kind == SUPERVISOR else ""
+        out.log(
+            "info" if outcome is Outcome.COMMITTED else "warning",
+            f"{swap.op}{of} {swap.number}: {outcome.value}" + (f": {reason}" if reason else ""),
+        )
+        out.journal("swap_ended", **swap.record())
+        for connection in (*swap.watchers, *swap.no_wait):
+            self.answer(connection, swap, outcome, now)
 
     def answer(self, connection: int, swap: Swap, outcome: Outcome, now: float) -> None:
         """Say how it ended, as the last word on this connection."""

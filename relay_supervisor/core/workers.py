@@ -36,6 +36,8 @@ class Identity(msgspec.Struct, frozen=True):
     state_dir: str
     log_level: str
     log_format: str
+    python: str = ""
+    """The interpreter it runs on: in its environment there is a worker of its own version."""
 
 
 class WorkersState(msgspec.Struct):
@@ -132,6 +134,7 @@ class Workers:
         if generation.state in GONE:
             return
         generation.advance(Step.FAILED)
+        generation.failure = reason
         self._timers.clear(f"worker#{generation.number}")
         if self.state.active == generation.number:
             self.state.active = None

@@ -14,18 +14,13 @@ import msgspec
 from relay_supervisor.ctl.conversation import RelayLost, converse
 from relay_supervisor.ctl.outcome import NOBODY, SUPERVISOR, Phase, Result, read
 from relay_supervisor.ctl.progress import Progress
-from relay_supervisor.ctl.relays import Relay, Relays, again
+from relay_supervisor.ctl.relays import NotReached, Relay, Relays, again
 from relay_supervisor.ctl.words import clean
 from relay_supervisor.wire.control_v1 import Failure, Reply, Request
 
 Args = dict[str, str | int | float | bool | None]
 
-SUCCESSES: Final = {
-    "swap": ("committed", "probation"),
-    # Going back ends a swap under way as rolled back, or is a swap of its own.
-    "rollback": ("committed", "probation", "rolled_back"),
-    "reexec": ("committed",),
-}
+SUCCESSES: Final = ("committed", "probation")
 
 ASKED_FOR: Final = {"reexec": "new supervisor"}
 """What an operation is called where its own name says nothing to people."""
@@ -144,7 +139,7 @@ def _changed(relay: Relay, op: str, reply: Reply) -> Change:
         words = f"supervisor {result.supervisor.words()}, worker {words or NOBODY}"
     return Change(
         relay=relay.id,
-        ok=result.outcome in SUCCESSES[op],
+        ok=result.outcome in SUCCESSES or result.went_back(op),
         serving=f"Now serving: {words}" if words else _serving(relay, op),
         raw=raw,
         text=result.words(op),
@@ -162,6 +157,8 @@ def _serving(relay: Relay, op: str) -> str:
     """Ask which version serves; what served before is a guess, and said to be one."""
     try:
         now = again(relay)
+    except NotReached:
+        return "It has ended, so nothing serves there any more"
     except click.ClickException:
         now = None
     if now is None:

@@ -109,7 +109,7 @@ class LastSwap(msgspec.Struct, frozen=True):
 
 class Instance(msgspec.Struct, frozen=True):
     """One running relay. `health` is ok, starting or degraded; `config_path` is null where it has
-    no configuration file.
+    no configuration file. `releases_kept` are those it may start again or go back to.
     """
 
     id: str
@@ -123,3 +123,4 @@ class Instance(msgspec.Struct, frozen=True):
     problems: list[str] = []
     last_swap: LastSwap | None = None
     config_path: str | msgspec.UnsetType | None = msgspec.UNSET
+    releases_kept: list[str] = []

@@ -109,7 +109,7 @@ def _relay(relay: Instance) -> RenderableType:
         parts += ["", Padding(_backends(relay.backends), (0, 0, 0, 2))]
     parts += _section("last errors", _errors(relay.backends))
     parts += _section("left out of the lists", _quarantined(relay))
-    parts += _section("configuration", [clean(problem) for problem in relay.problems])
+    parts += _section("problems", [clean(problem) for problem in relay.problems])
     return Group(*parts, "")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness import RawClient, start_fixture
+from tests.integration.versions import Versions
 
 
 @pytest.fixture
@@ -13,3 +14,9 @@ def client() -> Iterator[RawClient]:
     with start_fixture() as one:
         yield one
         assert one.call_tool("violations")["structuredContent"] == {"violations": []}
+
+
+@pytest.fixture(scope="session")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
+    """The released versions and the tree, each ready to be run."""
+    return Versions(tmp_path_factory.mktemp("versions"))

@@ -90,8 +90,8 @@ def test_another_release_takes_over_and_the_first_one_again() -> None:
         assert (result["from"]["build"], result["to"]["build"]) == ("9.9.9", "0.1.0")
         assert own_status(relay)["supervisor"]["release"] == ""
         told = relay.relayctl("history").stdout
-        assert told.count("of the supervisor committed") == 2
-        assert "of the supervisor: committed" in relay.relayctl("report").stdout
+        assert told.count("swap of the supervisor") == 2
+        assert "# Swap of the supervisor" in relay.relayctl("report").stdout
     home.remove()
 
 

@@ -176,11 +176,11 @@ DEATHS = (
         "calls are given away before the death is proven",
         "relay.py",
         """        if generation.pid is None:
-            self._settle(number, {}, reason, now)
+            self._settle(number, {}, now)
 """,
         """        self.calls.settle(number, {}, now)
         if generation.pid is None:
-            self._settle(number, {}, reason, now)
+            self._settle(number, {}, now)
 """,
     ),
     Mutant(

@@ -97,8 +97,8 @@ RECOVERY = (
     Mutant(
         "a worker is started again from the file as it is",
         "recovery.py",
-        "        return self._shared.workers.spawn(self.state.source or self.state.committed, now)",
-        """        source = self.state.source or self.state.committed
+        "        return self._shared.workers.spawn(self.good, now)",
+        """        source = self.good
         return self._shared.workers.spawn(Source(source.python, source.release), now)""",
     ),
     Mutant(
@@ -122,8 +122,14 @@ RECOVERY = (
     Mutant(
         "a crash loop never leads to the last good version",
         "recovery.py",
-        "            state.source = state.previous[0]\n",
+        "            state.source = last_good\n",
         "",
+    ),
+    Mutant(
+        "a release that never comes up is tried for ever",
+        "recovery.py",
+        '        return Source(own, "", state.committed.config)\n',
+        "        return None\n",
     ),
     Mutant(
         "a crash loop is never noticed",

@@ -58,7 +58,7 @@ class Book:
             standby = self._world.watch.standby
             must(active == standby, "{}: {} serves, not {}", fields, active, standby)
         elif fields["outcome"] == "failed" and not served:
-            swap = self._world.relay.swaps.state.last
+            swap = self._world.relay.swaps.last
             assert swap is not None
             self._may_be_refused(swap)
 
@@ -69,9 +69,14 @@ class Book:
         number = fields["to"]["generation"]
         limits = world.core.limits
         served = world.awake - world.watch.served.get(number, world.awake) + EARLY_SECONDS
-        answered, _ = world.watch.answered.get(number, (0, 0))
+        answered, errors = world.watch.answered.get(number, (0, 0))
         proved = served >= limits.probation_seconds or answered >= limits.probation_calls
         must(proved, "{} after {} s and {} calls", fields, served, answered)
+        swap = world.relay.swaps.last
+        must(swap is not None and not swap.checking, "{} before its checks are done", fields)
+        watched = limits.probation_seconds > 0 and limits.probation_calls > 0
+        failing = watched and errors * 2 > answered
+        must(not failing, "{} with {} of {} calls failed in the relay", fields, errors, answered)
         committed = world.relay.recovery.state.committed
         generation = world.relay.shared.workers.state.generations[number]
         must(committed == generation.source, "{} is committed, not {}", committed, generation)

@@ -139,8 +139,8 @@ def run_checks(world: World) -> None:
     token, worker.checks = worker.checks or 0, None
     assert worker.setup is not None
     good = worker.setup.flaw != "late bad check"
-    swap = world.relay.swaps.state.probation
+    swap = world.relay.swaps.probation
     asked_for = swap is not None and (swap.number, swap.new) == (token, worker.generation)
     world.frame(worker, v1.Checked(token, [v1.CheckResult("files__read", good, 0.1)]))
-    still = world.relay.swaps.state.probation is swap
+    still = world.relay.swaps.probation is swap
     must(good or not (asked_for and still), f"{worker} failed its checks, and is on probation")

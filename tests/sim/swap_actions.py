@@ -21,7 +21,7 @@ def swap(world: World) -> None:
         pair = (world.dice.pick(RELEASES)[1:], world.disk.setup("/python", None).digest)
         refused.add(pair)
         args["refused"] = json.dumps([{"build": pair[0], "config_digest": pair[1]}])
-    busy = world.relay.swaps.state.warming is not None or world.relay.ending.pace is not None
+    busy = world.relay.swaps.warming is not None or world.relay.ending.pace is not None
     busy = busy or world.relay.reexec.open
     if not busy:
         world.watch.refused |= refused

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from relay_supervisor.core.drains import DRAINERS_MAX
 from relay_supervisor.core.generation import COMING, GONE, Generation, Life
+from relay_supervisor.core.probation import RELAY_ERRORS_MAX
 from relay_supervisor.core.processes import Rung
-from relay_supervisor.core.swaps import RELAY_ERRORS_MAX
 from tests.sim.model import must
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def there_are_not_too_many(world: "World", generations: list[Generation]) -> Non
     must(lives[Life.ACTIVE] <= 1, "{}: too many serve", lives)
     must(lives[Life.STANDBY] <= 1, "{}: too many stand by", lives)
     must(lives[Life.DRAINING] <= DRAINERS_MAX, "{}: too many drain", lives)
-    warming = world.relay.swaps.state.warming
+    warming = world.relay.swaps.warming
     candidate = None if warming is None else warming.new
     coming = [g for g in generations if g.state in COMING and g.number != candidate]
     must(len(coming) <= 1, "{} are all started", coming)
@@ -78,7 +78,7 @@ def swaps_and_generations_belong_together(world: "World", generations: list[Gene
     """Whoever comes up, stands by or proves itself does so for a swap, and with a deadline."""
     swaps, timers = world.relay.swaps, world.relay.shared.timers.at
     lives = {generation.number: generation.state for generation in generations}
-    if (warming := swaps.state.warming) is not None:
+    if (warming := swaps.warming) is not None:
         must(warming.outcome is None, "{} is over and not forgotten", warming)
         if warming.new is not None:
             must(lives.get(warming.new) in COMING, "{} without its candidate: {}", warming, lives)
@@ -88,22 +88,26 @@ def swaps_and_generations_belong_together(world: "World", generations: list[Gene
     else:
         must("candidate" not in timers, "a deadline for no candidate")
     standing_by = [number for number, life in lives.items() if life is Life.STANDBY]
-    if (probation := swaps.state.probation) is not None:
+    if (probation := swaps.probation) is not None:
         must(probation.outcome is None, "{} is over and not forgotten", probation)
         must(lives.get(probation.new or 0) is Life.ACTIVE, "{}: {}", probation, lives)
-        must("probation" in timers, "a probation without a deadline")
+        checking = probation.checking
+        must(checking == ("checks" in timers), "checks and their deadline: {}", probation)
+        must(checking or "probation" in timers, "a probation without a deadline")
         must(standing_by in ([], [probation.old]), "{} stand by for {}", standing_by, probation)
         limits, watch = world.core.limits, world.watch
         answered, errors = watch.answered.get(probation.new or 0, (0, 0))
-        must(answered < limits.probation_calls, "{} has answered {} calls", probation, answered)
+        enough = answered >= limits.probation_calls
+        must(checking or not enough, "{} has answered {} calls", probation, answered)
         bad = errors >= RELAY_ERRORS_MAX and errors * 2 > answered
         must(not bad, "{}: {} of {} calls have failed in the relay", probation, errors, answered)
-        limit = limits.probation_seconds + LATE_SECONDS
+        limit = limits.probation_seconds + limits.ready_seconds_max * checking + LATE_SECONDS
         served = world.awake - world.watch.served.get(probation.new or 0, world.awake)
         must(served <= limit, "{} has served {} s", probation, served)
     else:
         must(not standing_by, "{} stand by, and nobody is on probation", standing_by)
         must("probation" not in timers, "a deadline for no probation")
+        must("checks" not in timers, "a deadline for no checks")
 
 
 def drains_end_in_time(world: "World") -> None:

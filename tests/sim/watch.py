@@ -74,7 +74,7 @@ class Watch:
     def starts(self, number: int) -> None:
         """A worker is started: by a swap, or again."""
         generations = self._world.relay.shared.workers.state.generations
-        warming, state = self._world.relay.swaps.state.warming, self._world.relay.recovery.state
+        warming, state = self._world.relay.swaps.warming, self._world.relay.recovery.state
         if warming is None or warming.new != number:
             source = generations[number].source
             known = source in (state.committed, *state.previous)
@@ -109,7 +109,7 @@ class Watch:
     def _swap(self, number: int) -> Swap | None:
         """The swap that has just brought this generation up."""
         swaps = self._world.relay.swaps
-        for swap in (swaps.state.probation, swaps.state.last):
+        for swap in (swaps.probation, swaps.last):
             if swap is not None and swap.new == number and number != self.standby:
                 return swap
         return None

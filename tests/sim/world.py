@@ -135,7 +135,7 @@ class World:
     def reexec(self, build: str = IDENTITY.build) -> None:
         """Replace the code: the state is written, and a core made of it that knows nothing else."""
         written = self.relay.export()
-        self.relay = Relay.resume(written, build, cache_path)
+        self.relay = Relay.resume(written, build, IDENTITY.python, cache_path)
         # The same for every client, which nobody can write down.
         self.relay.shared.memory.session.snapshots = self._snapshots
 

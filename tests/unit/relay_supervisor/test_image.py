@@ -63,7 +63,7 @@ def test_what_is_written_is_read() -> None:
     image = images.load(state_of_today())
     assert images.dump(image) == state_of_today()
     relay = beginning.resumed(image)
-    assert relay.shared.state.last_call == 3 and relay.swaps.state.warming is not None
+    assert relay.shared.state.last_call == 3 and relay.swaps.warming is not None
 
 
 def test_all_descriptors_are_kept_and_closed_ones_are_none() -> None:

@@ -287,3 +287,9 @@ print(os.read(pipes.stdout, 100), os.read(pipes.stdout, 100), os.read(pipes.stde
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.decode().splitlines() == ["[] []", "b'up\\n' b'' b''"]
+
+
+def test_a_worker_of_a_release_that_was_removed_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    missing = str(tmp_path / "bin" / "python")
+    with pytest.raises(SpawnFailed, match="its release was removed"):
+        children.spawn_worker(missing, (), 0, 2, own=True)

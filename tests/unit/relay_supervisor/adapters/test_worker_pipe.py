@@ -215,6 +215,15 @@ def test_the_worker_sees_the_end_of_its_input_and_of_its_life_line(worker: Worke
     assert worker.turn() == []
 
 
+def test_a_worker_that_is_given_up_is_not_told_that_we_are_dead(worker: Worker) -> None:
+    """It would kill the backends of the others, too."""
+    worker.pipe.hang_up()
+    assert read_to_end(worker.read) == b""
+    os.set_blocking(worker.life, False)
+    with pytest.raises(BlockingIOError):
+        os.read(worker.life, 1)
+
+
 def test_no_end_is_inherited_by_a_child_that_is_not_given_it(worker: Worker) -> None:
     other = WorkerPipe(4, worker.loop, print, print)
     ours = (other._in, other._out, other._life, other._err, other._socket.fileno())

@@ -113,9 +113,10 @@ class Driver:
 
     def reexec(self, build: str = "") -> None:
         """Replace the code: the state is written and read back, and a core made anew of it."""
-        build = build or self.relay.shared.workers.identity.build
+        identity = self.relay.shared.workers.identity
         snapshots = self.relay.shared.memory.session.snapshots
-        self.relay = Relay.resume(self.relay.export(), build, cache_path)
+        build = build or identity.build
+        self.relay = Relay.resume(self.relay.export(), build, identity.python, cache_path)
         if type(snapshots) is not dict:  # one for every client, which nobody can write down
             self.relay.shared.memory.session.snapshots = snapshots
 

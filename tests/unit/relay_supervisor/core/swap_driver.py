@@ -91,7 +91,7 @@ class SwapDriver(Driver):
     @property
     def last(self) -> Swap:
         """The swap that ended last."""
-        swap = self.relay.swaps.state.last
+        swap = self.relay.swaps.last
         assert swap is not None, "no swap has ended"
         return swap
 

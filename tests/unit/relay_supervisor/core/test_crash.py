@@ -255,6 +255,14 @@ def test_the_journal_says_how_a_worker_died_and_what_became_of_its_calls(relay: 
     assert (losses.resent, losses.unknown, losses.given_up) == (2, 1, 0)
 
 
+def test_of_a_worker_that_was_given_up_it_says_why_and_not_by_which_signal(relay: Driver) -> None:
+    relay.do(events.WorkerPipeFailed(1, "a frame of 9 GiB"))
+    relay.take(effects.Journal)
+    relay.die(1, status=-15)
+    (entry,) = relay.take(effects.Journal)
+    assert entry.fields["how"] == "a frame of 9 GiB"
+
+
 def test_a_worker_that_ends_as_it_was_told_has_not_died(relay: Driver) -> None:
     relay.do(events.StopRequested(15))
     relay.take(effects.Journal)

@@ -54,7 +54,8 @@ def test_the_same_passes() -> None:
 
 
 def test_with_nobody_before_all_is_well_but_failed_checks() -> None:
-    assert passes(judge(None, offer({})))
+    alone = judge(None, offer({}))
+    assert passes(alone) and alone.difference is None, "there is nothing to compare with"
     failed = v1.CheckResult("files__read", False, 0.1, "it said no")
     assert judge(None, offer(checks=[failed])).refusals == [
         "check of files__read failed: it said no"

@@ -147,4 +147,4 @@ def test_of_two_only_the_deaf_one_is_given_up() -> None:
             if generation == 2:
                 relay.frame(v1.Pong(ping.token), b"", 2)
     assert (relay.life(1), relay.life(2)) == (Life.FAILED, Life.ACTIVE)
-    assert relay.relay.swaps.state.probation is not None, "it is not to blame"
+    assert relay.relay.swaps.probation is not None, "it is not to blame"

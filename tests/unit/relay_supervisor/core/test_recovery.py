@@ -6,6 +6,7 @@ Whatever happens the relay stays, the lists stay, and calls are answered or held
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from relay_supervisor.core import effects, events
@@ -22,7 +23,7 @@ from relay_supervisor.core.recovery import (
     Condition,
 )
 from relay_supervisor.wire import control_v1, v1
-from tests.unit.relay_supervisor.core.driver import SOURCE, Driver, call, request
+from tests.unit.relay_supervisor.core.driver import IDENTITY, SOURCE, Driver, call, request
 from tests.unit.relay_supervisor.core.swap_driver import SwapDriver
 
 
@@ -164,6 +165,29 @@ def test_a_crash_loop_leads_to_the_last_good_version_and_then_to_degraded() -> N
     assert made_of == ["/new"] * (DEATHS_MAX - 1) + ["/python"] * (DEATHS_MAX + 1)
 
 
+def test_before_a_release_that_never_came_up_there_is_the_relays_own_environment() -> None:
+    """The current release may be one that this relay cannot speak with."""
+    identity = msgspec.structs.replace(IDENTITY, python="/own")
+    release = Source("/releases/two/bin/python", "two", SOURCE.config)
+    relay = started(identity=identity, source=release)
+    delays(relay, DEATHS_MAX - 1)
+    relay.wanted.clear()
+    relay.hatch(DEATHS_MAX)
+    relay.die(DEATHS_MAX, status=64)
+    follow(relay)
+    assert condition(relay) is Condition.LAST_GOOD
+    serving = relay.relay.shared.workers.state.generations[DEATHS_MAX + 1]
+    assert serving.source == Source("/own", "", SOURCE.config)
+    delays(relay, DEATHS_MAX)
+    assert condition(relay) is Condition.DEGRADED
+
+
+def test_the_relays_own_environment_is_not_followed_by_itself() -> None:
+    relay = started(identity=msgspec.structs.replace(IDENTITY, python=SOURCE.python))
+    delays(relay, DEATHS_MAX)
+    assert condition(relay) is Condition.DEGRADED
+
+
 def test_with_no_version_before_a_crash_loop_leads_to_degraded_at_once() -> None:
     relay = started()
     delays(relay, DEATHS_MAX - 1)
@@ -217,6 +241,19 @@ def test_a_degraded_relay_probes_and_a_worker_that_stays_makes_it_well() -> None
     assert [e.event for e in relay.take(effects.Journal)][-1] == "recovered"
     relay.die(probe, status=1)
     assert follow(relay) <= BACKOFF_SECONDS_FIRST, "all is as at the beginning"
+
+
+def test_a_worker_that_answers_so_many_calls_makes_a_degraded_relay_well() -> None:
+    relay = degraded()
+    follow(relay)
+    probe = DEATHS_MAX + 1
+    relay.hatch(probe)
+    relay.configure(probe)
+    for key in range(STEADY_CALLS):
+        assert condition(relay) is Condition.DEGRADED
+        relay.line(call(key))
+        relay.reply(relay.one(v1.Call).call, generation=probe)
+    assert condition(relay) is Condition.WELL
 
 
 def test_a_probe_that_dies_is_followed_by_the_next_and_no_sooner() -> None:

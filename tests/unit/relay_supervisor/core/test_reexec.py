@@ -178,7 +178,7 @@ def test_the_journal_has_it(relay: SwapDriver) -> None:
         ("swap_phase", "committed"),
         ("swap_ended", None),
     ]
-    last = relay.relay.swaps.state.last
+    last = relay.relay.swaps.last
     assert last is not None and last.outcome is Outcome.COMMITTED and last.kind == "supervisor"
 
 

@@ -191,7 +191,7 @@ def test_a_worker_whose_pipe_fails_is_killed_and_its_backends_ended() -> None:
 
 
 def test_a_worker_that_exits_is_lost_and_forgotten_and_says_how() -> None:
-    for status, word in ((3, "status 3"), (-9, "signal 9")):
+    for status, word in ((3, "status 3"), (64, "speaks pipe version 1"), (-9, "signal 9")):
         relay = Driver()
         pid = relay.serve()
         relay.do(events.ProcessExited(pid, status))

@@ -7,7 +7,8 @@ import pytest
 from relay_supervisor.core import effects, events
 from relay_supervisor.core.generation import Life
 from relay_supervisor.core.heartbeat import INTERVAL_SECONDS, MISSES_MAX
-from relay_supervisor.core.swaps import RELAY_ERRORS_MAX, Outcome
+from relay_supervisor.core.probation import RELAY_ERRORS_MAX
+from relay_supervisor.core.swaps import Outcome
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.ledger import Stage
 from tests.unit.relay_supervisor.core.driver import SOURCE
@@ -40,7 +41,7 @@ def rolled_back(relay: SwapDriver, word: str) -> bool:
 def test_it_ends_after_its_seconds() -> None:
     relay = on_probation()
     relay.wait(FAST.probation_seconds - 0.01)
-    assert relay.relay.swaps.state.probation is not None
+    assert relay.relay.swaps.probation is not None
     relay.wait(0.01)
     assert relay.ended(Outcome.COMMITTED)
     assert relay.relay.recovery.state.committed.python == "/new"
@@ -50,7 +51,7 @@ def test_it_ends_after_its_seconds() -> None:
 def test_it_ends_after_its_calls() -> None:
     relay = on_probation()
     relay.answered_calls(FAST.probation_calls - 1)
-    assert relay.relay.swaps.state.probation is not None
+    assert relay.relay.swaps.probation is not None
     relay.answered_calls(1)
     assert relay.ended(Outcome.COMMITTED)
     relay.wait(60.0)
@@ -66,7 +67,7 @@ def test_calls_of_the_old_worker_prove_nothing_about_the_new_one() -> None:
     relay.candidate(2)
     for number in range(1, FAST.probation_calls + 1):
         relay.reply(number, generation=1)
-    assert relay.relay.swaps.state.probation is not None
+    assert relay.relay.swaps.probation is not None
 
 
 @pytest.mark.parametrize("limits", [v1.Limits(probation_seconds=0), v1.Limits(probation_calls=0)])
@@ -188,7 +189,7 @@ def test_checks_that_pass_do_not_end_the_probation() -> None:
     relay.ready(2)
     token = relay.one(v1.RunChecks).token
     relay.frame(v1.Checked(token, [v1.CheckResult("t", True, 0.1)]), b"", 2)
-    assert relay.relay.swaps.state.probation is not None
+    assert relay.relay.swaps.probation is not None
 
 
 def test_without_checks_none_are_asked_for() -> None:
@@ -245,7 +246,7 @@ def test_it_is_taken_back_once_and_then_all_goes_its_usual_way() -> None:
 def test_if_the_one_that_stood_by_is_dead_the_committed_pair_is_started_again() -> None:
     relay = on_probation()
     relay.die(1)
-    assert relay.active == 2 and relay.relay.swaps.state.probation is not None
+    assert relay.active == 2 and relay.relay.swaps.probation is not None
     relay.die(2)
     assert relay.ended(Outcome.FAILED, "nobody stands by")
     relay.take(effects.SpawnWorker)

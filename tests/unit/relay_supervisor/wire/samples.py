@@ -1,7 +1,7 @@
 """One example of every message, with every field set to something of its own.
 
-A new message or field is added here, and its golden file made once with `encode`. A golden file is
-never changed: peers of other releases send and read exactly these bytes.
+A new message or field is added here, and its golden file in `golden/v1` made with `encode`. What is
+in `golden/released` is never changed: peers of those versions send and read exactly these bytes.
 """
 
 from typing import TypeAlias
