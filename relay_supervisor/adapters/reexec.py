@@ -14,21 +14,34 @@ import msgspec
 
 from relay_supervisor import memory_file
 
+TRIES_MAX: Final = 200
+"""So often code that does not come up is tried, new and old by turns, before the relay is lost."""
+
 PROGRAM: Final = """\
 # mcp-relay, after relayctl swap --supervisor
-import os, sys
-state, before, flags, why = sys.argv[1:5]
+import os, sys, time
+state, left, role, why, *codes = sys.argv[1:]
 try:
     import site
     site.main()
     from relay_supervisor.main import resume
-    go_on = resume(int(state), why)
+    go_on = resume(int(state), why if role == "old" else "")
 except BaseException as error:
-    if not before:
+    if left == "0":
         raise
-    why = "its code failed before it took over: " + ascii(error)[:400]
+    if role == "new":
+        why = "its code failed before it took over: " + ascii(error)[:400]
+    else:
+        time.sleep(0.2)  # somebody may be writing the files of both: they will be whole again
     program = sys.orig_argv[sys.orig_argv.index("-c") + 1]
-    os.execv(before, [before, *flags.split(), "-c", program, state, "", "", why])
+    for role in {"new": ("old", "new"), "old": ("new", "old")}[role]:
+        python, flags = codes[:2] if role == "new" else codes[2:]
+        argv = [python, *flags.split(), "-c", program, state, str(int(left) - 1), role, why]
+        try:
+            os.execv(python, argv + codes)
+        except OSError:
+            pass
+    raise
 go_on()
 """
 """What the new interpreter runs, without anybody's site packages at first: should the new code not
@@ -73,8 +86,9 @@ def become(code: Code, before: Code, state: bytes, keep: Sequence[int]) -> str:
     try:
         for kept in (fd, *keep):
             os.set_inheritable(kept, True)
-        argv = [code.python, *code.flags(), "-c", PROGRAM, str(fd)]
-        argv += [before.python, " ".join(before.flags()), ""]
+        argv = [code.python, *code.flags(), "-c", PROGRAM, str(fd), str(TRIES_MAX), "new", ""]
+        for one in (code, before):
+            argv += [one.python, " ".join(one.flags())]
         os.execv(code.python, argv)  # noqa: S606 - no shell is wanted
     except (OSError, ValueError) as error:
         reason = f"{code.python} cannot be run: {error}"
