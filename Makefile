@@ -22,7 +22,7 @@ help:
 	@echo "make lint    ruff: rules and format      make format   let ruff repair both"
 	@echo "make types   mypy --strict"
 	@echo "make bench   the relay beside the floor and an SDK relay"
-	@echo "make storm   swaps, then kills, under load; prints figures"
+	@echo "make storm   swaps, kills, re-execs of the supervisor, under load; prints figures"
 	@echo "make sim     the core in millions of random steps nobody has seen; seeds are printed"
 	@echo "make mutants rules of the core broken one by one: the tests have to notice each"
 	@echo "make setup   only the environment        make clean    remove all that was made"

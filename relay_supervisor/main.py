@@ -5,8 +5,8 @@ once, without waiting. What is written during a turn goes out at its end, in one
 each descriptor.
 """
 
-import contextlib
 import os
+import signal
 import sys
 import time
 import traceback
@@ -17,22 +17,22 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from relay_supervisor import __version__, arguments, settings
-from relay_supervisor.adapters import children
+from relay_supervisor import __version__, arguments, beginning, memory_file, settings
+from relay_supervisor import image as images
+from relay_supervisor.adapters import children, reexec
 from relay_supervisor.adapters.client_stdio import ClientStdio, occupy
 from relay_supervisor.adapters.control_socket import ControlSocket
 from relay_supervisor.adapters.logbook import Logbook
 from relay_supervisor.adapters.loop import Loop
 from relay_supervisor.adapters.signals import Signals
-from relay_supervisor.adapters.start_files import read_config, read_current_release, read_snapshots
-from relay_supervisor.adapters.stderr_tender import StderrTender
-from relay_supervisor.adapters.worker_pipe import WorkerPipe
+from relay_supervisor.adapters.worker_pipe import PipeState, WorkerPipe
 from relay_supervisor.core import effects, events
-from relay_supervisor.core.generation import Source
 from relay_supervisor.core.relay import Relay
-from relay_supervisor.core.workers import Identity
 from relay_supervisor.errors import ConfigurationError, SpawnFailed
-from relay_supervisor.wire import cache, mailbox, v1
+from relay_supervisor.holdings import Holdings
+from relay_supervisor.image import Image
+from relay_supervisor.succession import OUR_FAULT, Succession
+from relay_supervisor.wire import v1
 
 EXIT_USAGE: Final = 2
 OVERSLEPT_SECONDS: Final = 1.0
@@ -41,7 +41,8 @@ OVERSLEPT_SECONDS: Final = 1.0
 LAST_WRITE_SECONDS_MAX: Final = 0.1
 """At the end the client gets this long to read what is still queued for it."""
 
-OUR_FAULT: Final = "this is a bug of the relay's, please report it:"
+SELF_CHECK_SECONDS_MAX: Final = 30
+"""More than anybody waits for one; it must not outlive us for long."""
 
 JOURNAL_LINES_MAX: Final = 1000
 """Events kept for the journal while no worker is up; older ones are lost."""
@@ -52,63 +53,42 @@ _encode = msgspec.msgpack.Encoder().encode
 class Supervisor:
     """The process: descriptors, children, and the core that decides about them."""
 
-    def __init__(self, config: settings.Settings) -> None:
+    def __init__(self, relay: Relay, left: Image) -> None:
+        """Begin, or go on with what another process image has *left*. Until `run` or `go_on` nobody
+        notices anything: should this fail, the other one can still go on itself.
+        """
+        self._settings = config = left.settings
+        self._home = left.python
+        self._relay = relay
         self._loop = Loop()
-        self._log = Logbook(config.log_level, config.log_format)
-        self._pipes: dict[int, WorkerPipe] = {}
-        self._workers: dict[int, int] = {}  # generation of each worker's pid
-        self._journal: deque[bytes] = deque(maxlen=JOURNAL_LINES_MAX)
-        self._backends: dict[int, children.Pipes] = {}
-        self._tender = StderrTender(self._loop)
+        self._log = Logbook(config.log_level, config.log_format, left.log)
+        self._workers = left.workers
+        self._journal = deque(left.journal, maxlen=JOURNAL_LINES_MAX)
         self._events: deque[events.AnyEvent] = deque()
         self._status: int | None = None
-        instance = self._instance = os.urandom(4).hex()
-        snapshot = read_config(config.config_path)
-        project = config.project.encode(errors="surrogateescape")
-        cache_dir = os.path.join(config.state_dir, "cache")
-
-        def base(configuration: bytes) -> str:
-            return cache.key(configuration, project)
-
-        identity = Identity(
-            instance=instance,
-            build=__version__,
-            pid=os.getpid(),
-            config_path=config.config_path,
-            config_required=config.config_explicit,
-            started_at=time.time(),
-            project=config.project,
-            state_dir=config.state_dir,
-            log_level=config.log_level,
-            log_format=config.log_format,
-            python=sys.executable,
-        )
-        self._relay = Relay(
-            identity,
-            read_snapshots(cache_dir, base(snapshot or b"")),
-            lambda conf, variant: os.path.join(cache_dir, f"{base(conf)}.{variant}.cache"),
-            int.from_bytes(os.urandom(8), "big") | 1,
-            Source(*_release(config.state_dir, self._log), config=snapshot),
-        )
-        self._carry_out = self._effect_table()
+        self._succession = Succession(self._loop, self._on, self._home, self._image)
+        self._instance = relay.shared.workers.identity.instance
         self._signals = Signals(
             self._loop, lambda number: self._on(events.StopRequested(number)), self._reap
         )
-        limits = self._relay.shared.state.limits
-        self._client = ClientStdio(self._loop, self._on, limits.frame_bytes_max)
+        frame_bytes_max = relay.shared.state.limits.frame_bytes_max
+        self._client = ClientStdio(self._loop, self._on, frame_bytes_max, left.client)
         self._control = ControlSocket(
             self._loop,
             config.runtime_dir,
-            instance,
+            self._instance,
             os.getuid(),
             on_request=lambda c, line: self._on(events.ControlRequested(c, line)),
             log=lambda text: self._log.write("warning", text),
+            left=left.control,
         )
-        for problem in config.problems:
-            self._log.write("warning", problem)
-        children.keep_descriptors()
-        if not children.adopt_orphans():
-            self._log.write("debug", "this system lets orphans of backends go to init")
+        self._pipes = {number: self._pipe(number, pipe) for number, pipe in left.pipes.items()}
+        self._stderrs = [self._pipe(pipe.generation, pipe) for pipe in left.stderrs]
+        self._holdings = Holdings(self._loop, self._on, self._pipes, left.backends, left.tended)
+        self._carry_out = self._effect_table()
+
+    def _pipe(self, number: int, left: PipeState | None = None) -> WorkerPipe:
+        return WorkerPipe(number, self._loop, self._on, self._log.pass_on, left)
 
     def _effect_table(self) -> dict[type, Callable[[Any], None]]:
         return {
@@ -117,30 +97,38 @@ class Supervisor:
             effects.SpawnWorker: self._spawn_worker,
             effects.ClosePipe: self._close_pipe,
             effects.Journal: self._write_journal,
-            effects.SpawnBackend: self._spawn_backend,
-            effects.GiveBackend: self._give_backend,
-            effects.TendStderr: self._tend_stderr,
-            effects.ReleasePipes: self._release_pipes,
-            effects.CloseStdin: self._close_pipes,
+            **self._holdings.effects,
             effects.Signal: lambda e: children.kill_group(e.pid, e.signal),
             effects.ReplyToControl: lambda e: self._control.reply(
                 e.connection, e.line, done=e.done
             ),
+            effects.CheckSupervisor: self._succession.check,
+            effects.StopCheck: self._succession.stop_check,
+            effects.ReplaceSupervisor: self._succession.appoint,
             effects.LimitLines: lambda e: self._client.set_line_bytes_max(e.line_bytes_max),
             effects.Log: lambda e: self._log.write(e.level, e.text),
             effects.Exit: self._exit,
         }
 
     def run(self) -> int:
-        """Serve until the end; return the exit status."""
+        """Begin, and serve until the end; return the exit status."""
+        for problem in self._settings.problems:
+            self._log.write("warning", problem)
+        children.keep_descriptors()
+        if not children.adopt_orphans():
+            self._log.write("debug", "this system lets orphans of backends go to init")
         self._on(events.Started())
         try:
             self._control.open()
         except ConfigurationError as error:
             self._log.write("error", f"relayctl cannot reach this relay: {error}")
+        return self._serve()
+
+    def _serve(self) -> int:
         self._flush()
         while self._status is None:
             self._turn()
+            self._succession.take_place(self._last_call)
         self._last_words()
         return self._status
 
@@ -213,13 +201,19 @@ class Supervisor:
     def _spawn_worker(self, effect: effects.SpawnWorker) -> None:
         number = effect.generation
         try:
-            pipe = WorkerPipe(number, self._loop, self._on, self._log.pass_on)
+            pipe = self._pipe(number)
         except OSError as error:
             self._on(events.WorkerSpawnFailed(number, f"no descriptors are left: {error}"))
             return
         self._pipes[number] = pipe
         try:
-            pid = children.spawn_worker(effect.python, pipe.passed, pipe.ledger, pipe.stdout)
+            pid = children.spawn_worker(
+                effect.python,
+                pipe.passed,
+                pipe.ledger,
+                pipe.stdout,
+                own=effect.python == self._home,
+            )
         except SpawnFailed as error:
             pipe.not_started()
             del self._pipes[number]
@@ -229,82 +223,58 @@ class Supervisor:
         self._workers[pid] = number
         self._on(events.WorkerSpawned(number, pid))
 
-    def _spawn_backend(self, effect: effects.SpawnBackend) -> None:
-        wanted, number = effect.request, effect.generation
-        try:
-            pid, pipes = children.spawn_backend(
-                wanted.argv, wanted.env, wanted.cwd, wanted.mailbox_bytes
-            )
-        except SpawnFailed as error:
-            failed = events.BackendSpawnFailed(number, wanted.token, wanted.backend, str(error))
-            self._on(failed)
-            return
-        self._backends[pid] = pipes
-        pipe = self._pipes.get(number)
-        try:
-            if pipe is not None:
-                pipe.send_fds(wanted.token, pipes.fds())
-        except OSError as error:
-            children.kill_group(pid, 9)
-            self._backends.pop(pid).close()
-            reason = f"its pipes could not be passed to the worker: {error}"
-            self._on(events.BackendSpawnFailed(number, wanted.token, wanted.backend, reason))
-            return
-        self._on(events.BackendSpawned(number, wanted.token, wanted.backend, pid))
-
-    def _give_backend(self, effect: effects.GiveBackend) -> None:
-        number, message = effect.generation, effect.message
-        unread = self._tender.end(message.pid)
-        pipe, pipes = self._pipes.get(number), self._backends.get(message.pid)
-        if pipe is None or pipes is None:
-            return  # the worker is gone, and whoever comes next will be given it
-        # Where descriptors do not get through, the worker misses them, and refuses.
-        with contextlib.suppress(OSError):
-            pipe.send_fds(message.token, pipes.fds())
-        self._send_to_worker(effects.SendToWorker(number, message, effect.payload))
-        if unread:
-            stderr = v1.Stderr(message.backend, message.pid)
-            self._send_to_worker(effects.SendToWorker(number, stderr, unread))
-
-    def _tend_stderr(self, effect: effects.TendStderr) -> None:
-        if (pipes := self._backends.get(effect.pid)) is not None and pipes.stderr >= 0:
-            self._tender.begin(effect.pid, pipes.stderr)
-
-    def _release_pipes(self, effect: effects.ReleasePipes) -> None:
-        self._close_pipes(effect)
-        self._backends.pop(effect.pid, None)
-
-    def _close_pipes(self, effect: effects.ReleasePipes | effects.CloseStdin) -> None:
-        self._tender.end(effect.pid)
-        if (pipes := self._backends.get(effect.pid)) is not None:
-            pipes.close()
-
     def _exit(self, effect: effects.Exit) -> None:
         self._status = effect.status
 
     def _reap(self) -> None:
         for pid, status in children.reap():
+            self._succession.reaped(pid)
             if (number := self._workers.pop(pid, None)) is None:
                 self._on(events.ProcessExited(pid, status))
                 continue
             pipe = self._pipes.pop(number)
             pipe.drain()
-            stages, words, records = pipe.stages(), pipe.last_words(), self._records()
+            stages, words, records = pipe.stages(), pipe.last_words(), self._holdings.records()
             pipe.close()
+            self._stderrs = [old for old in (*self._stderrs, pipe) if old.complains]
             self._on(events.ProcessExited(pid, status, stages, words, records))
-
-    def _records(self) -> dict[int, mailbox.Record]:
-        """Return what the mailboxes say is being written, by pid; to be believed only of backends
-        whose worker is dead.
-        """
-        with_mailbox = [(pid, p.mailbox) for pid, p in self._backends.items() if p.mailbox >= 0]
-        found = [(pid, mailbox.read(fd)) for pid, fd in with_mailbox]
-        return {pid: record for pid, record in found if record is not None}
 
     def _write_journal(self, effect: effects.Journal) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         about = {"at": now, "instance": self._instance, "event": effect.event}
         self._journal.append(msgspec.json.encode(about | effect.fields) + b"\n")
+
+    # ---- other code -------------------------------------------------------------------------
+
+    def _last_call(self) -> bool:
+        self._signals.take()
+        return self._status is None and self._relay.reexec.replacing
+
+    def _image(self, signal_mask: list[int]) -> Image:
+        return Image(
+            self._settings,
+            self._home,
+            self._relay.export(),
+            signal_mask,
+            self._log.export(),
+            self._client.export(),
+            self._control.export(),
+            {number: pipe.export() for number, pipe in self._pipes.items()},
+            [pipe.export() for pipe in self._stderrs if pipe.complains],
+            self._workers,
+            self._holdings.pipes,
+            list(self._journal),
+            self._holdings.tended(),
+        )
+
+    def go_on(self, signal_mask: list[int], why: str) -> int:
+        """Take over from another process image, and serve until the end; *why* is the reason why
+        other code than this could not.
+        """
+        self._on(events.SupervisorStayed(why) if why else events.SupervisorReplaced())
+        self._reap()  # whoever died meanwhile may have told the old image
+        reexec.release_signals(signal_mask)
+        return self._serve()
 
     # ---- the end ----------------------------------------------------------------------------
 
@@ -327,13 +297,36 @@ def run() -> NoReturn:
         if wanted.show_help or wanted.show_version:
             sys.stdout.write(arguments.HELP if wanted.show_help else f"mcp-relay {__version__}\n")
             sys.exit(0)
+        if wanted.self_check is not None:
+            signal.alarm(SELF_CHECK_SECONDS_MAX)
+            sys.stdout.buffer.write(beginning.self_check(wanted.self_check))
+            sys.exit(0)
         config = settings.from_environment(os.environ, _cwd(), os.getuid(), wanted.config)
     except ConfigurationError as error:
         sys.stderr.write(f"mcp-relay: {error}\n")
         sys.exit(EXIT_USAGE)
-    status = Supervisor(config).run()
+    status = Supervisor(*beginning.fresh(config)).run()
     # Not sys.exit: nothing registered by anybody may delay the end.
     os._exit(status)
+
+
+def resume(state: int, why: str) -> Callable[[], NoReturn]:
+    """Read what another process image has left in the descriptor *state*, and return what goes on
+    from there. Until that is called nothing has changed. Add-only: other releases call it.
+
+    Raises:
+        StateRefused: it cannot be read; nobody may go on as if nothing had been.
+    """
+    left = images.load(memory_file.read(state))
+    supervisor = Supervisor(beginning.resumed(left), left)
+    descriptors, mask = left.descriptors(), left.signal_mask
+
+    def go_on() -> NoReturn:
+        os.close(state)
+        reexec.keep_private(descriptors)
+        os._exit(supervisor.go_on(mask, why))
+
+    return go_on
 
 
 def _cwd() -> str:
@@ -342,22 +335,6 @@ def _cwd() -> str:
         return os.getcwd()
     except FileNotFoundError:
         return os.path.expanduser("~")
-
-
-def _release(state_dir: str, log: Logbook) -> tuple[str, str]:
-    """Return interpreter and name of the release a new relay starts with: the one that all relays
-    have committed, else the environment this process itself runs in, which has no name.
-    """
-    python, name = read_current_release(os.path.join(state_dir, "releases"))
-    if python:
-        return python, name
-    if name:
-        log.write(
-            "warning",
-            f"the current release {name!r} is not there (see `relayctl releases`); the worker that "
-            "is installed with this relay is started",
-        )
-    return sys.executable, ""
 
 
 def _earlier(one: float | None, other: float | None) -> float | None:

@@ -102,7 +102,13 @@ class Service:
         )
         self._registry.lasting = base.hello.generation == FIRST
         self._readiness = self._make_readiness()
-        self.handlers: Mapping[type[Any], Callable[[Any, bytes], None]] = {
+        self.handlers = self._table()
+        if not self._registry.lasting:
+            base.loop.after(relay.ready_seconds_max + relay.probation_seconds, self._outlived)
+        self._announce()
+
+    def _table(self) -> Mapping[type[Any], Callable[[Any, bytes], None]]:
+        return {
             v1.KnownLists: self._known_lists,
             v1.Session: self._session,
             v1.Spawned: self._spawned,
@@ -118,9 +124,6 @@ class Service:
             v1.Adopt: self._adopt,
             v1.Stderr: self._stderr,
         }
-        if not self._registry.lasting:
-            base.loop.after(relay.ready_seconds_max + relay.probation_seconds, self._outlived)
-        self._announce()
 
     def close(self) -> None:
         """Write out what is queued for the disk."""

@@ -17,8 +17,8 @@ from typing import Final
 
 import msgspec
 
+from relay_supervisor import memory_file
 from relay_supervisor.errors import SpawnFailed
-from relay_supervisor.shared_memory import shared_memory
 
 SHIM: Final = ("/bin/sh", "-c", 'cd -- "$0" && exec "$@"')
 DEFAULT_SIGNALS: Final = (
@@ -53,10 +53,9 @@ class Pipes(msgspec.Struct):
     stderr: int
     mailbox: int = -1
 
-    def fds(self) -> list[int]:
-        """Return the descriptors that are open."""
-        fds = (self.stdin, self.stdout, self.stderr, self.mailbox)
-        return [fd for fd in fds if fd >= 0]
+    def descriptors(self) -> list[int]:
+        """Return what is still open."""
+        return [fd for name in self.__struct_fields__ if (fd := getattr(self, name)) >= 0]
 
     def close(self) -> None:
         """Close what is still open."""
@@ -66,11 +65,12 @@ class Pipes(msgspec.Struct):
                 setattr(self, name, -1)
 
 
-def spawn_worker(python: str, passed: Sequence[int], ledger: int, output: int) -> int:
+def spawn_worker(python: str, passed: Sequence[int], ledger: int, output: int, *, own: bool) -> int:
     """Start a worker and return its pid.
 
     Args:
         python: the interpreter to run it with, whose environment has `relay_worker`.
+        own: it is the one the relay was started with.
         passed: descriptors it inherits and finds by their numbers in its arguments.
         ledger: descriptor of the ledger's memory, inherited too.
         output: where its stdout and stderr go.
@@ -84,18 +84,31 @@ def spawn_worker(python: str, passed: Sequence[int], ledger: int, output: int) -
             "`relayctl releases` lists them"
         )
     # -P: the working directory is the user's project, and nothing is to be imported from there.
-    own = python == sys.executable
     argv = [python, "-P", "-m", "relay_worker", "--fds", ",".join(map(str, passed))]
     argv += ["--ledger", str(ledger)]
-    # A release is to run its own code, whatever the paths of the client's environment say.
-    foreign = () if own else ("PYTHONPATH", "PYTHONHOME")
-    env = {name: value for name, value in os.environ.items() if name not in foreign}
     for fd in (*passed, ledger):
         os.set_inheritable(fd, True)
     try:
-        return _spawn(argv, env, (os.devnull, output, output))
+        return _spawn(argv, _environment(own=own), (os.devnull, output, output))
     finally:
         os.set_inheritable(ledger, False)  # the others are closed by now, this one we keep
+
+
+def spawn_self_check(python: str, state: int, output: int, *, own: bool) -> int:
+    """Let an interpreter's code for the supervisor look at *state*; return the child's pid.
+
+    Raises:
+        SpawnFailed: there is no such interpreter, or no room for it.
+    """
+    argv = [python, "-P", "-m", "relay_supervisor", "--self-check", str(state)]
+    os.set_inheritable(state, True)
+    return _spawn(argv, _environment(own=own), (os.devnull, output, output))
+
+
+def _environment(*, own: bool) -> dict[str, str]:
+    """A release is to run its own code, whatever the paths of the client's environment say."""
+    foreign = () if own else ("PYTHONPATH", "PYTHONHOME")
+    return {name: value for name, value in os.environ.items() if name not in foreign}
 
 
 def spawn_backend(
@@ -114,7 +127,7 @@ def spawn_backend(
         stdin, ours_in, ours_out, stdout, ours_err, stderr = fds
         for fd in (ours_in, ours_out, ours_err):
             os.set_blocking(fd, False)
-        mailbox = shared_memory("mailbox", mailbox_bytes) if mailbox_bytes else -1
+        mailbox = memory_file.make("mailbox", mailbox_bytes) if mailbox_bytes else -1
         if mailbox >= 0:
             fds.append(mailbox)
         pid = _spawn([*SHIM, cwd or ".", *argv], env, (stdin, stdout, stderr))

@@ -9,6 +9,8 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from relay_supervisor.adapters.loop import READ, WRITE, Loop
 from relay_supervisor.core.events import (
     AnyEvent,
@@ -32,24 +34,58 @@ WAITING_BYTES_MAX: Final = 64 << 20
 NEWLINE: Final = b"\n"
 
 
+class ClientState(msgspec.Struct):
+    """What is left of it when the code is replaced, with what is half read or unsent."""
+
+    stdin: int
+    stdout: int
+    blocking: dict[int, bool]
+    """How the descriptors were found."""
+    line: bytes = b""
+    skipping: bool = False
+    unsent: bytes = b""
+    ended: bool = False
+    gone: bool = False
+
+
 class ClientStdio:
     """Lines from the client, lines to the client."""
 
-    def __init__(self, loop: Loop, on_event: Callable[[AnyEvent], None], line_bytes_max: int):
+    def __init__(
+        self,
+        loop: Loop,
+        on_event: Callable[[AnyEvent], None],
+        line_bytes_max: int,
+        left: ClientState | None = None,
+    ) -> None:
+        """Claim the client's stdio, or go on with what is *left*."""
+        left = left or _claimed()
         self._loop = loop
         self._on_event = on_event
-        self._lines = LineReader(line_bytes_max)
+        self._lines = LineReader(line_bytes_max, left.line, skipping=left.skipping)
         self._queue = WriteQueue()
+        self._queue.append(left.unsent)
         self._read_bytes = READ_BYTES
-        self._in, self._out = _claim()
-        self._blocking = {fd: os.get_blocking(fd) for fd in (self._in, self._out)}
-        for fd in self._blocking:
-            os.set_blocking(fd, False)
-        self._ended = False  # stdin is at its end
+        self._in, self._out = left.stdin, left.stdout
+        self._blocking = left.blocking
+        self._ended = left.ended  # stdin is at its end
         self._reading = False
         self._writing = False
-        self._gone = False
+        self._gone = left.gone
         self._heed()
+
+    def export(self) -> ClientState:
+        """Return what another one can go on from."""
+        return ClientState(
+            self._in,
+            self._out,
+            self._blocking,
+            self._lines.rest,
+            self._lines.skipping,
+            self._queue.rest,
+            self._ended,
+            self._gone,
+        )
 
     @property
     def full(self) -> bool:
@@ -144,6 +180,14 @@ def occupy() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+
+
+def _claimed() -> ClientState:
+    stdin, stdout = _claim()
+    blocking = {fd: os.get_blocking(fd) for fd in (stdin, stdout)}
+    for fd in blocking:
+        os.set_blocking(fd, False)
+    return ClientState(stdin, stdout, blocking)
 
 
 def _claim() -> tuple[int, int]:

@@ -22,10 +22,16 @@ class StderrTender:
         self._fds: dict[int, int] = {}
         self._kept: dict[int, bytes] = {}
 
-    def begin(self, pid: int, fd: int) -> None:
-        """Read *fd* from now on; it must not block."""
+    def begin(self, pid: int, fd: int, kept: bytes = b"") -> None:
+        """Read *fd* from now on; it must not block. *kept* was read before."""
         self._fds[pid] = fd
+        if kept:
+            self._kept[pid] = kept
         self._loop.watch(fd, READ, partial(self._ready, pid, fd))
+
+    def export(self) -> dict[int, bytes]:
+        """Return all backends that are tended, by pid, with what is still to be told."""
+        return {pid: self._kept.get(pid, b"") for pid in self._fds}
 
     def end(self, pid: int) -> bytes:
         """Stop; return what was read and is still to be told."""

@@ -54,8 +54,7 @@ class Custody:
         self._asks = asks
         self._errands = errands
         self._lose = lose
-        self._served = shared.workers.state.active
-        self._stale = True
+        self._state = shared.state.custody
 
     # ---- what workers want --------------------------------------------------------------------
 
@@ -70,7 +69,7 @@ class Custody:
                 self.charges.add(charge)
         if awaited:
             self._shared.out.worker(generation.number, v1.Await(awaited))
-        self._stale = True
+        self._state.stale = True
 
     def may_spawn(self, generation: Generation, backend: str) -> bool:
         """Tell whether a worker may start a process of *backend* now."""
@@ -111,7 +110,7 @@ class Custody:
 
     def changed(self) -> None:
         """Somebody else serves, or has gone."""
-        self._stale = True
+        self._state.stale = True
 
     @property
     def moving(self) -> bool:
@@ -128,9 +127,9 @@ class Custody:
 
     def check(self, now: float) -> None:
         """After each event: see to it that the active generation gets what it wants."""
-        if not self._stale:
+        if not self._state.stale:
             return
-        self._stale = False
+        self._state.stale = False
         active = self._shared.workers.active()
         if active is None:
             return
@@ -154,8 +153,8 @@ class Custody:
         """Return who served until now: what waits there is for the one that serves, even where it
         has no backend to give back.
         """
-        before = self._shared.workers.state.generations.get(self._served or 0)
-        self._served = active.number
+        before = self._shared.workers.state.generations.get(self._state.served or 0)
+        self._state.served = active.number
         if before is None or before is active or before.state in GONE or not before.offer.adopts:
             return {}
         return {before.number: []}
@@ -222,7 +221,7 @@ class Custody:
         advance(charge, Move.TAKEN)
         self._shared.timers.clear(f"adopt#{charge.pid}")
         charge.left = b""
-        self._stale = True
+        self._state.stale = True
         return None
 
     def freeze_late(self, generation: int, now: float) -> None:
@@ -245,7 +244,7 @@ class Custody:
         if charge is None:
             self._shared.out.put(effects.ReleasePipes(process.pid))
             return process.generation != 0
-        self._stale = True
+        self._state.stale = True
         if charge.ending:
             self._buried(charge)
         else:
@@ -259,7 +258,7 @@ class Custody:
         go on with what they were given, by backend.
         """
         going_on: dict[str, Charge] = {}
-        self._stale = True
+        self._state.stale = True
         for charge in self.charges.of(generation):
             advance(charge, Move.LOST)
             self._shared.timers.clear(f"adopt#{charge.pid}")
@@ -285,7 +284,7 @@ class Custody:
                 self._end(charge, Pace.HURRIED, now)
 
     def _free(self, charge: Charge) -> None:
-        self._stale = True
+        self._state.stale = True
         self._asks.move(charge.pid, 0)
         if (process := self._shared.processes.by_pid.get(charge.pid)) is not None:
             process.generation = 0

@@ -38,7 +38,7 @@ class Drains:
         self._custody = custody
         self._calls = calls
         self._asks = asks
-        self.open: dict[int, Drain] = {}
+        self.open = shared.memory.drains
 
     def begin(self, generation: Generation, now: float) -> None:
         """No new call goes to *generation*; it ends when the last one is answered."""

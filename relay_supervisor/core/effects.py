@@ -97,6 +97,25 @@ class Journal(Effect, frozen=True):
     fields: dict[str, object]
 
 
+class CheckSupervisor(Effect, frozen=True):
+    """See whether this interpreter's code for the supervisor can go on from here;
+    `SupervisorChecked` follows.
+    """
+
+    python: str
+    """Empty: the one that runs now."""
+
+
+class StopCheck(Effect, frozen=True):
+    """Nobody wants to know any more."""
+
+
+class ReplaceSupervisor(Effect, frozen=True):
+    """Go on in this process with other code; `SupervisorReplaced` or `SupervisorStayed` follows."""
+
+    python: str
+
+
 class LimitLines(Effect, frozen=True):
     """Drop lines of the client's over this length from now on."""
 
@@ -129,6 +148,9 @@ AnyEffect: TypeAlias = (
     | Signal
     | ReplyToControl
     | Journal
+    | CheckSupervisor
+    | StopCheck
+    | ReplaceSupervisor
     | LimitLines
     | Log
     | Exit

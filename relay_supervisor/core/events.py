@@ -117,6 +117,23 @@ class ControlRequested(Event, frozen=True):
     line: bytes
 
 
+class SupervisorChecked(Event, frozen=True):
+    """Other code for the supervisor was tried: its version, or why it cannot go on from here."""
+
+    version: str
+    refusal: str = ""
+
+
+class SupervisorReplaced(Event, frozen=True):
+    """Other code has taken over in this process; the first thing that it hears of."""
+
+
+class SupervisorStayed(Event, frozen=True):
+    """Other code could not take over; nothing has changed."""
+
+    reason: str
+
+
 class StopRequested(Event, frozen=True):
     """A signal asks the relay to end."""
 
@@ -149,6 +166,9 @@ AnyEvent: TypeAlias = (
     | ProcessExited
     | WorkersUnread
     | ControlRequested
+    | SupervisorChecked
+    | SupervisorReplaced
+    | SupervisorStayed
     | StopRequested
     | Overslept
     | DeadlinePassed

@@ -118,6 +118,7 @@ Message: TypeAlias = Request | Notification | Response | Invalid | Batch
 
 NO_PARAMS: Final = Raw()
 _ABSENT: Final = (NO_PARAMS, Raw(b"null"))
+_INT_MAX: Final = 2**63 - 1
 _JSONRPC: Final = Raw(b'"2.0"')
 
 _object = msgspec.json.Decoder(dict[str, Raw])
@@ -182,7 +183,10 @@ def id_of(raw: Raw | bytes) -> Id | None:
         value = _scalar.decode(raw)
     except UNDECODABLE:
         return None
-    return value if type(value) is int or type(value) is str else None
+    if type(value) is int:
+        # As text where it could not be written down; no client's string id begins with a NUL.
+        return value if -_INT_MAX <= value <= _INT_MAX else f"\x00{value}"
+    return value if type(value) is str else None
 
 
 def _classify(members: dict[str, Raw]) -> Message:

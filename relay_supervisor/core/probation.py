@@ -50,7 +50,16 @@ class Probation:
         self._serve = serve
         self._give_up = give_up
         self._replace = replace
-        self.swap: Swap | None = None
+        self._state = shared.memory.swaps
+
+    @property
+    def swap(self) -> Swap | None:
+        """The one that is watched."""
+        return self._state.probation
+
+    @swap.setter
+    def swap(self, swap: Swap | None) -> None:
+        self._state.probation = swap
 
     def begin(self, swap: Swap, generation: Generation, now: float) -> None:
         """The candidate serves: watch it; or commit it at once, where nobody wants it watched."""

@@ -52,9 +52,9 @@ class RecoveryState(msgspec.Struct):
 class Recovery:
     """Starts workers again, with full-jitter back-off."""
 
-    def __init__(self, shared: Shared, first: Source) -> None:
+    def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self.state = RecoveryState(first)
+        self.state = shared.memory.recovery
 
     def committed(self, generation: Generation) -> None:
         """A pair has proved itself: it is what a dead worker is replaced with."""

@@ -59,6 +59,15 @@ class Registry(msgspec.Struct):
     owners: dict[Kind, dict[str, str]] = {}
     """Backend of each item by its name or URI."""
 
+    def bare(self) -> "Registry":
+        """Return a copy without what `revive` makes of the rest."""
+        return msgspec.structs.replace(self, pages={}, rendered={}, repeatable=set(), owners={})
+
+    def revive(self) -> None:
+        """Make a bare copy whole."""
+        if self.body is not None:
+            self._serve(self.body, self.digest)
+
     def recall(self, snapshot: cache.Snapshot) -> None:
         """Serve what a cache file holds until a worker knows better."""
         self._serve(snapshot.body, snapshot.digest)

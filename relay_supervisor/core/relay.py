@@ -4,35 +4,35 @@ It joins the rooms of the core and holds the rules that couple them; nothing els
 Time is an argument, in seconds of a monotonic clock.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Self
 
-from msgspec import Raw
-
-from relay_supervisor.core import events, status
+from relay_supervisor.core import events, memory
 from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.charges import Charges
 from relay_supervisor.core.client import Client
 from relay_supervisor.core.custody import Custody
 from relay_supervisor.core.drains import Drains
-from relay_supervisor.core.effects import AnyEffect, ReplyToControl
+from relay_supervisor.core.effects import AnyEffect
 from relay_supervisor.core.ending import Ending
 from relay_supervisor.core.errands import Errands
 from relay_supervisor.core.estate import Estate
-from relay_supervisor.core.generation import GONE, Generation, Life, Source
+from relay_supervisor.core.generation import GONE, Generation, Life
 from relay_supervisor.core.heartbeat import Heartbeat
+from relay_supervisor.core.memory import Memory
+from relay_supervisor.core.orders import Orders
 from relay_supervisor.core.processes import Pace
 from relay_supervisor.core.recovery import Recovery
+from relay_supervisor.core.reexec import Reexec
 from relay_supervisor.core.reports import Reports
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.serving import Serving
 from relay_supervisor.core.session import Session
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.swaps import Swaps
-from relay_supervisor.core.workers import Identity
 from relay_supervisor.errors import ProtocolError
-from relay_supervisor.wire import control_v1, handshake, v1
+from relay_supervisor.wire import handshake, v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
 LAST_WORDS: Final = (
@@ -58,26 +58,13 @@ EXIT_SECONDS_MAX: Final = 0.5
 class Relay:
     """The supervisor's core: one client, its requests, the generations and the backends."""
 
-    def __init__(
-        self,
-        identity: Identity,
-        snapshots: Mapping[str, bytes],
-        cache_path: Callable[[bytes, str], str],
-        seed: int,
-        first: Source,
-    ) -> None:
-        """Begin with no worker and no client.
-
-        Args:
-            identity: what the relay knows of itself.
-            first: what the first generation is made of.
-            snapshots: cache files read at the start, by the variant of their client.
-            cache_path: gives the path of the cache file for a configuration's bytes and a variant.
-            seed: for nonces and back-off, not 0; the same seed gives the same run.
+    def __init__(self, known: Memory, cache_path: Callable[[bytes, str], str]) -> None:
+        """Go on from what is *known*; for a new relay see `memory.begin`. *cache_path* gives the
+        path of the cache file for a configuration's bytes and a client's variant.
         """
-        self.shared = shared = Shared(identity, seed)
+        self.shared = shared = Shared(known)
         self.requests = Requests(shared)
-        self.recovery = Recovery(shared, first)
+        self.recovery = Recovery(shared)
         self.charges = Charges(shared.state.charges)
         self.errands = Errands(shared, self.charges)
         self.calls = Calls(shared, self.requests, self.errands, self.recovery)
@@ -86,7 +73,7 @@ class Relay:
         self.custody = Custody(
             *(shared, self.estate, self.asks, self.errands, self.charges), lose=self._lose
         )
-        self.session = Session(shared, snapshots, cache_path)
+        self.session = Session(shared, cache_path)
         self.client = Client(shared, self.requests, self.calls, self.asks, self.session.meet)
         self.serving = Serving(
             shared, self.session, self.client, self.calls, self.custody, self.recovery
@@ -106,17 +93,27 @@ class Relay:
         )
         self.heartbeat = Heartbeat(shared, self._lose)
         self.ending = Ending(shared, self.calls.abandon)
+        self.reexec = Reexec(shared)
+        self.orders = Orders(shared, self.swaps, self.recovery, self.reexec, self.ending)
         self._events = self._event_table()
         self._messages = self._message_table()
         self._deadlines = self._deadline_table()
-        self._questions: dict[str, Callable[[float], bytes]] = {
-            "status": self._status,
-            "configuration": lambda now: status.configuration(self.shared, self.recovery.good),
-        }
-        self._operations: dict[str, Callable[[int, dict[str, Any], float], None]] = {
-            "swap": self.swaps.request,
-            "rollback": self.swaps.rollback,
-        }
+
+    @classmethod
+    def resume(
+        cls, data: bytes, build: str, python: str, cache_path: Callable[[bytes, str], str]
+    ) -> Self:
+        """Go on from what another process image, maybe an older one, has written by `export`; this
+        one is of *build* and runs on *python*.
+
+        Raises:
+            StateRefused: it cannot be read; nobody may go on as if nothing had been.
+        """
+        return cls(memory.load(data, build, python), cache_path)
+
+    def export(self) -> bytes:
+        """Return all there is to know, between two events."""
+        return memory.dump(self.shared.memory)
 
     def handle(self, event: events.AnyEvent, now: float) -> list[AnyEffect]:
         """Take in what happened and return what is to be done, in this order."""
@@ -129,6 +126,7 @@ class Relay:
             self.swaps.go_on(now)
         else:
             self.swaps.interrupt(now)
+            self.reexec.interrupt(now)
         self.heartbeat.watch(needed=self._busy(), now=now)
         return self.shared.out.take()
 
@@ -155,9 +153,12 @@ class Relay:
             events.BackendSpawned: lambda e, now: self.backends.spawned(e, self.ending.pace, now),
             events.BackendSpawnFailed: lambda e, now: self.backends.spawn_failed(e),
             events.ProcessExited: self._exited,
-            events.ControlRequested: self._control,
+            events.ControlRequested: self.orders.take,
             events.WorkersUnread: lambda e, now: self.heartbeat.unread(unread=e.unread),
             events.StopRequested: lambda e, now: self.ending.signalled(now),
+            events.SupervisorChecked: self.reexec.checked,
+            events.SupervisorReplaced: self.reexec.replaced,
+            events.SupervisorStayed: self.reexec.stayed,
             events.Overslept: lambda e, now: self._overslept(e.seconds),
             events.DeadlinePassed: self._deadline_passed,
         }
@@ -194,6 +195,7 @@ class Relay:
             "steady": lambda _, now: self.recovery.steady(),
             "heartbeat": lambda _, now: self.heartbeat.beat(needed=self._busy(), now=now),
             "candidate": lambda _, now: self.swaps.candidate_late(now),
+            "self-check": lambda _, now: self.reexec.late(now),
             "probation": lambda _, now: self.swaps.trial.over(now),
             "checks": lambda _, now: self.swaps.trial.checks_late(now),
             "drain": lambda number, now: self.drains.overdue(int(number)),
@@ -351,36 +353,11 @@ class Relay:
                 self.shared.out.journal("worker_died", generation=number, how=how, calls=losses)
         self.shared.workers.forget(number)
 
-    # ---- status and orders ------------------------------------------------------------------
-
-    def _status(self, now: float) -> bytes:
-        swap = self.swaps.probation or self.swaps.last
-        return status.instance(
-            *(self.shared, swap, now), degraded=self.recovery.degraded, kept=self.recovery.releases
-        )
-
     def _status_request(
         self, generation: Generation, message: v1.StatusRequest, payload: bytes, now: float
     ) -> None:
         reply = v1.StatusReply(message.token)
-        self.shared.out.worker(generation.number, reply, self._status(now))
-
-    def _control(self, event: events.ControlRequested, now: float) -> None:
-        request = control_v1.decode_request(event.line)
-        if isinstance(request, control_v1.Failure):
-            reply = control_v1.Reply(True, error=request)
-        elif (answer := self._questions.get(request.op)) is not None:
-            reply = control_v1.Reply(True, Raw(answer(now)))
-        elif (operate := self._operations.get(request.op)) is not None:
-            if self.ending.pace is None:
-                return operate(event.connection, request.args, now)
-            reply = control_v1.Reply(True, error=control_v1.Failure("ending", "the relay ends"))
-        else:
-            build = self.shared.workers.identity.build
-            text = f"this relay (version {build}) knows no operation {request.op!r}"
-            reply = control_v1.Reply(True, error=control_v1.Failure("unknown_op", text))
-        self.shared.out.put(ReplyToControl(event.connection, control_v1.encode(reply)))
-        return None
+        self.shared.out.worker(generation.number, reply, self.orders.status(now))
 
 
 def _how_it_ended(event: events.ProcessExited) -> str:

@@ -111,6 +111,15 @@ class Charge(msgspec.Struct):
         return f"{self.backend} {self.spec_hash}"
 
 
+class CustodyState(msgspec.Struct):
+    """What is to be done about charges."""
+
+    served: int | None = None
+    """The generation that was active when it was looked at last."""
+    stale: bool = True
+    """Something has changed since."""
+
+
 class Errand(msgspec.Struct):
     """Something other than a call that a backend has to be told once, until it is."""
 
@@ -206,6 +215,7 @@ class State(msgspec.Struct):
     calls: dict[int, BackendCall] = {}
     asks: dict[int, Ask] = {}
     charges: dict[str, Charge] = {}
+    custody: CustodyState = msgspec.field(default_factory=CustodyState)
     errands: dict[int, Errand] = {}
     batches: dict[int, BatchReply] = {}
     backends: dict[str, Backend] = {}

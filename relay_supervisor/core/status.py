@@ -49,7 +49,8 @@ def instance(
                 "version": identity.build,
                 "uptime_s": round(now - state.started, 3),
                 "rss_bytes": None,
-                "reexecs": 0,
+                "release": shared.memory.reexec.release,
+                "reexecs": shared.memory.reexec.count,
                 "stderr_dropped": state.stderr_dropped,
             },
             "client": {
@@ -105,6 +106,7 @@ def _last_swap(swap: Swap | None, epoch: float, now: float) -> dict[str, object]
         return None
     began = control_v1.timestamp(epoch + swap.began)
     return {
+        "kind": swap.kind,
         "outcome": swap.outcome.value if swap.outcome else "probation",
         "from": swap.labels.get("from", {}).get("build"),
         "to": swap.labels.get("to", {}).get("build"),

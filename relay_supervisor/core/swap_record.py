@@ -7,6 +7,7 @@ import msgspec
 
 from relay_supervisor.core.gate import Difference
 from relay_supervisor.core.generation import Generation, Source
+from relay_supervisor.core.refusals import Refused
 from relay_supervisor.wire import v1
 
 
@@ -28,6 +29,10 @@ class Check(msgspec.Struct, frozen=True):
     detail: str
     when: str
 
+
+WORKER: Final = "worker"
+SUPERVISOR: Final = "supervisor"
+"""What is replaced."""
 
 PROBLEMS_MAX: Final = 20
 """Of a configuration's; all of them are in the status."""
@@ -71,11 +76,13 @@ class Swap(msgspec.Struct):
     seconds: float = 0.0
     labels: dict[str, dict[str, object]] = {}
     """`from`, `to`: what is said of the two generations, also when they are long gone."""
+    kind: str = WORKER
 
     def record(self) -> dict[str, object]:
         """Return what the journal keeps of it. Add-only."""
         return {
             "swap": self.number,
+            "kind": self.kind,
             "op": self.op,
             "force": self.force,
             "outcome": self.outcome.value if self.outcome else Outcome.PROBATION.value,
@@ -96,6 +103,22 @@ class Swap(msgspec.Struct):
             "refused": self.refused,
             "backup": self.backup,
         }
+
+
+class SwapsState(msgspec.Struct):
+    """Plain data of the room `Swaps`."""
+
+    count: int = 0
+    warming: Swap | None = None
+    """Its candidate is being prepared."""
+    probation: Swap | None = None
+    """Its candidate serves, and has yet to prove itself."""
+    last: Swap | None = None
+    """The last that ended, of either kind."""
+    refused: list[Refused] = []
+    """Pairs that failed, the newest last."""
+    unsaved: list[v1.Refuse] = []
+    """Those that no worker has written down yet."""
 
 
 def checks_of(results: list[v1.CheckResult], when: str) -> list[Check]:

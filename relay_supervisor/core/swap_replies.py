@@ -4,7 +4,7 @@ import msgspec
 
 from relay_supervisor.core.effects import ReplyToControl
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.swap_record import Outcome, Swap, label
+from relay_supervisor.core.swap_record import SUPERVISOR, Outcome, Swap, label
 from relay_supervisor.wire import control_v1
 
 
@@ -13,8 +13,6 @@ class Replies:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self.last: Swap | None = None
-        """The swap that was over last."""
 
     def phase(self, swap: Swap, name: str, now: float, text: str = "") -> None:
         """A swap has come to its next phase."""
@@ -28,14 +26,15 @@ class Replies:
 
     def ended(self, swap: Swap, outcome: Outcome, reason: str, now: float) -> None:
         """A swap is over: everybody who waits hears of it, the log and the journal too."""
-        self.last = swap
+        self._shared.memory.swaps.last = swap
         swap.outcome, swap.reason = outcome, reason
         swap.seconds = round(now - swap.began, 3)
         self.phase(swap, outcome.value, now)
         out = self._shared.out
+        of = " of the supervisor" if swap.kind == SUPERVISOR else ""
         out.log(
             "info" if outcome is Outcome.COMMITTED else "warning",
-            f"{swap.op} {swap.number}: {outcome.value}" + (f": {reason}" if reason else ""),
+            f"{swap.op}{of} {swap.number}: {outcome.value}" + (f": {reason}" if reason else ""),
         )
         out.journal("swap_ended", **swap.record())
         for connection in (*swap.watchers, *swap.no_wait):
@@ -48,6 +47,7 @@ class Replies:
             "outcome": outcome.value,
             "seconds": round(now - swap.began, 3),
             "serving": label(self._shared.workers.active()),
+            "supervisor": self._shared.memory.reexec.label(self._shared.workers.identity.build),
             "tools": swap.difference,
             "calls_at_cut_over": swap.calls_at_cut_over,
         }

@@ -39,16 +39,24 @@ class Swaps:
         self._recovery = recovery
         self._serve = serve
         self._give_up = give_up
+        self._state = shared.memory.swaps
         self._refusals = Refusals(shared)
         self._replies = Replies(shared)
-        self._count = 0
-        self.warming: Swap | None = None
         self.trial = Probation(
             *(shared, drains, custody, recovery, self._refusals, self._replies),
             serve=serve,
             give_up=give_up,
             replace=self._replace,
         )
+
+    @property
+    def warming(self) -> Swap | None:
+        """The swap whose candidate is being prepared."""
+        return self._state.warming
+
+    @warming.setter
+    def warming(self, swap: Swap | None) -> None:
+        self._state.warming = swap
 
     @property
     def probation(self) -> Swap | None:
@@ -58,7 +66,7 @@ class Swaps:
     @property
     def last(self) -> Swap | None:
         """The swap that was over last."""
-        return self._replies.last
+        return self._state.last
 
     @property
     def open(self) -> bool:
@@ -121,10 +129,10 @@ class Swaps:
         wait: bool = True,
     ) -> None:
         """Begin a swap to *source*; while somebody serves it waits for those still draining."""
-        self._count += 1
+        self._state.count += 1
         active = self._shared.workers.active()
         swap = self.warming = Swap(
-            *(self._count, source, now, active.number if active else None),
+            *(self._state.count, source, now, active.number if active else None),
             op=op,
             force=force,
             backup=backup,

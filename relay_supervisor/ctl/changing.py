@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from relay_supervisor.ctl.conversation import RelayLost, converse
-from relay_supervisor.ctl.outcome import Phase, Result, read
+from relay_supervisor.ctl.outcome import NOBODY, SUPERVISOR, Phase, Result, read
 from relay_supervisor.ctl.progress import Progress
 from relay_supervisor.ctl.relays import NotReached, Relay, Relays, again
 from relay_supervisor.ctl.words import clean
@@ -21,6 +21,9 @@ from relay_supervisor.wire.control_v1 import Failure, Reply, Request
 Args = dict[str, str | int | float | bool | None]
 
 SUCCESSES: Final = ("committed", "probation")
+
+ASKED_FOR: Final = {"reexec": "new supervisor"}
+"""What an operation is called where its own name says nothing to people."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -108,7 +111,7 @@ def change_one(
 ) -> Change:
     """Change one relay, and wait for its final answer."""
     phase = Phase()
-    progress.step(f"{prefix}asking for a {request.op}")
+    progress.step(f"{prefix}asking for a {ASKED_FOR.get(request.op, request.op)}")
     try:
         with contextlib.closing(converse(relay.path, request)) as replies:
             for reply in replies:
@@ -119,22 +122,25 @@ def change_one(
                     progress.step(prefix + phase.words())
                 tick(phase)
     except (RelayLost, ValueError) as error:
-        return _failed(relay, Failure("lost", str(error)))
+        return _failed(relay, request.op, Failure("lost", str(error)))
     raise AssertionError("a conversation ends with an answer or an exception")
 
 
 def _changed(relay: Relay, op: str, reply: Reply) -> Change:
     if reply.error is not None:
-        return _failed(relay, reply.error)
+        return _failed(relay, op, reply.error)
     raw: dict[str, Any] = read(bytes(reply.result), dict[str, Any])
     result: Result = read(bytes(reply.result), Result)
     serving = result.serving
     if serving is not None and serving.generation is None:
         serving = None  # an empty object: nobody serves
+    words = serving.words() if serving else ""
+    if result.supervisor is not None and result.kind == SUPERVISOR:
+        words = f"supervisor {result.supervisor.words()}, worker {words or NOBODY}"
     return Change(
         relay=relay.id,
         ok=result.outcome in SUCCESSES or result.went_back(op),
-        serving=f"Now serving: {serving.words()}" if serving else _serving(relay),
+        serving=f"Now serving: {words}" if words else _serving(relay, op),
         raw=raw,
         text=result.words(op),
         outcome=result.outcome,
@@ -142,12 +148,12 @@ def _changed(relay: Relay, op: str, reply: Reply) -> Change:
     )
 
 
-def _failed(relay: Relay, failure: Failure) -> Change:
+def _failed(relay: Relay, op: str, failure: Failure) -> Change:
     text = clean(failure.message).rstrip(".") + "."
-    return Change(relay.id, ok=False, serving=_serving(relay), failure=failure, text=text)
+    return Change(relay.id, ok=False, serving=_serving(relay, op), failure=failure, text=text)
 
 
-def _serving(relay: Relay) -> str:
+def _serving(relay: Relay, op: str) -> str:
     """Ask which version serves; what served before is a guess, and said to be one."""
     try:
         now = again(relay)
@@ -156,5 +162,11 @@ def _serving(relay: Relay) -> str:
     except click.ClickException:
         now = None
     if now is None:
-        return f"Which version serves now is not known; before it was: {relay.serving()}"
-    return f"Now serving: {now.serving()}"
+        return f"Which version serves now is not known; before it was: {_words(relay, op)}"
+    return f"Now serving: {_words(now, op)}"
+
+
+def _words(relay: Relay, op: str) -> str:
+    if op == "reexec":
+        return f"supervisor {relay.supervisor()}, worker {relay.serving()}"
+    return relay.serving()

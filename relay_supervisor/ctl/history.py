@@ -8,7 +8,7 @@ import msgspec
 
 from relay_supervisor.ctl import journal
 from relay_supervisor.ctl.journal import Entry, Journal
-from relay_supervisor.ctl.outcome import Version, outcome
+from relay_supervisor.ctl.outcome import SUPERVISOR, WORKER, Version, outcome
 from relay_supervisor.ctl.surroundings import settings
 from relay_supervisor.ctl.words import clean, count, local_time, seconds
 
@@ -90,11 +90,17 @@ def value_words(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
+def op_words(ended: Entry) -> str:
+    """Return what a swap was: `swap`, `rollback` or `swap of the supervisor`."""
+    of = " of the supervisor" if ended.get("kind", str, WORKER) == SUPERVISOR else ""
+    return ended.get("op", str, "swap") + of
+
+
 def _swap_ended(entry: Entry) -> str:
     before, after = (version_words(entry.fields.get(name)) for name in ("from", "to"))
     words = outcome(entry.get("outcome", str, "?"))
     took = seconds(entry.get("seconds", float, 0.0))
-    text = f"{entry.get('op', str, 'swap')} {entry.swap} {words} after {took}: {before} to {after}"
+    text = f"{op_words(entry)} {entry.swap} {words} after {took}: {before} to {after}"
     reason = entry.get("reason", str, "")
     return f"{text}: {reason}" if reason else text
 

@@ -40,7 +40,7 @@ def _told(runtime_dir: str) -> Iterator[tuple[str, str]]:
     """Yield the releases that the relays which answer run or remember, and which of the two."""
     for status in ask(runtime_dir, None).instances:
         relay = msgspec.convert(status, Instance)
-        running = {worker.release for worker in relay.workers}
+        running = {relay.supervisor.release, *(worker.release for worker in relay.workers)}
         yield from ((name, RUNNING) for name in running)
         yield from ((name, REMEMBERED) for name in relay.releases_kept if name not in running)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from relay_supervisor.ctl.outcome import WORKER
+
 
 class Supervisor(msgspec.Struct, frozen=True):
     """The process that owns the client's stdio."""
@@ -18,6 +20,8 @@ class Supervisor(msgspec.Struct, frozen=True):
     rss_bytes: int | None = None
     reexecs: int = 0
     stderr_dropped: int = 0
+    release: str = ""
+    """Empty: what the relay was started from."""
 
 
 class Client(msgspec.Struct, frozen=True):
@@ -100,6 +104,7 @@ class LastSwap(msgspec.Struct, frozen=True):
     seconds: float | None = None
     at: str | None = None
     reason: str = ""
+    kind: str = WORKER
 
 
 class Instance(msgspec.Struct, frozen=True):

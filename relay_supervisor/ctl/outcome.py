@@ -9,6 +9,10 @@ import msgspec
 
 from relay_supervisor.ctl.words import clean, count, seconds
 
+WORKER: Final = "worker"
+SUPERVISOR: Final = "supervisor"
+"""What a swap replaces."""
+
 NAMES_MAX: Final = 8
 """Tools that are named in a line; `relayctl report` has all of them."""
 
@@ -65,6 +69,8 @@ class Result(msgspec.Struct, frozen=True):
     serving: Version | None = None
     tools: Tools | None = None
     calls_at_cut_over: int = 0
+    kind: str = WORKER
+    supervisor: Version | None = None
 
     def went_back(self, op: str) -> bool:
         """Tell whether a rollback has ended a swap. One that was a swap of its own is not done if
@@ -74,6 +80,8 @@ class Result(msgspec.Struct, frozen=True):
 
     def words(self, op: str) -> str:
         """One sentence or more on how *op* went, without what serves now."""
+        if self.kind == SUPERVISOR:
+            return self._supervisor_words()
         ended = DONE if self.went_back(op) else outcome(self.outcome)
         text = f"{op} {ended} after {seconds(self.seconds)}"
         if self.reason:
@@ -86,6 +94,13 @@ class Result(msgspec.Struct, frozen=True):
         if self.calls_at_cut_over:
             facts.append(f"{count(self.calls_at_cut_over, 'call')} under way at the cut-over")
         return ". ".join([text, *facts]) + "."
+
+    def _supervisor_words(self) -> str:
+        took = f"after {seconds(self.seconds)}"
+        if self.outcome != "committed":
+            return f"supervisor not replaced {took}: {clean(self.reason).rstrip('.')}."
+        calls = f"{count(self.calls_at_cut_over, 'call')} under way went on."
+        return f"supervisor replaced {took}." + (f" {calls}" if self.calls_at_cut_over else "")
 
 
 DONE: Final = "done"

@@ -14,11 +14,12 @@ import msgspec
 from relay_supervisor.ctl.history import (
     event_words,
     fields_words,
+    op_words,
     value_words,
     version_words,
 )
 from relay_supervisor.ctl.journal import Entry, Swap
-from relay_supervisor.ctl.outcome import Tools, Version, outcome
+from relay_supervisor.ctl.outcome import SUPERVISOR, WORKER, Tools, Version, outcome
 from relay_supervisor.ctl.releases import Releases
 from relay_supervisor.ctl.words import clean, local_time, seconds
 
@@ -29,6 +30,7 @@ _SPECIAL: Final = re.compile(r"([\\`*\[\]<>#|~&])")
 _KNOWN: Final = {
     *("swap", "outcome", "reason", "from", "to", "seconds", "phases"),
     *("tools", "calls", "checks", "backup", "problems", "op", "force", "refused"),
+    "kind",
 }
 _NO_PROBLEMS: Final = ("started", "recovered", "drained")
 _SKIPPED: Final = "skipped: "
@@ -58,6 +60,8 @@ class Check(msgspec.Struct, frozen=True):
 def write(swap: Swap, journal: Path, releases: Releases) -> str:
     """Return the report."""
     end = swap.ended or _unended(swap)
+    if end.get("kind", str, WORKER) == SUPERVISOR:
+        return _joined(_of_supervisor(swap, end, journal, releases))
     parts = [
         [f"# {_title(swap, end)}"],
         _summary(swap, end),
@@ -70,6 +74,23 @@ def write(swap: Swap, journal: Path, releases: Releases) -> str:
         _section("Artefacts", _artefacts(end, journal, releases)),
         _section("Journal", _quoted(swap)),
     ]
+    return _joined(parts)
+
+
+def _of_supervisor(swap: Swap, end: Entry, journal: Path, releases: Releases) -> list[list[str]]:
+    """Workers, backends and lists are not touched, so there is nothing to tell of them."""
+    return [
+        [f"# {_title(swap, end)}"],
+        _summary(swap, end),
+        _section("Timeline", _timeline(end)),
+        _section("Calls in flight", _calls(swap, end)),
+        _section("Problems", _problems(swap, end)),
+        _section("Artefacts", _artefacts(end, journal, releases)),
+        _section("Journal", _quoted(swap)),
+    ]
+
+
+def _joined(parts: list[list[str]]) -> str:
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
@@ -102,7 +123,7 @@ def _unended(swap: Swap) -> Entry:
 def _title(swap: Swap, end: Entry) -> str:
     """`Swap a1b2c3d4-3: committed`."""
     ended = outcome(end.get("outcome", str, "?")) if swap.ended else "its end is not recorded"
-    return plain(f"{end.get('op', str, 'swap').capitalize()} {swap.id}: {ended}")
+    return plain(f"{op_words(end).capitalize()} {swap.id}: {ended}")
 
 
 def _summary(swap: Swap, end: Entry) -> list[str]:

@@ -34,6 +34,11 @@ class Relay(msgspec.Struct, frozen=True):
         path = self.status.config_path
         return settings.config_path if isinstance(path, msgspec.UnsetType) else path
 
+    def supervisor(self) -> str:
+        """Say which version the supervisor is."""
+        supervisor = self.status.supervisor
+        return Version(release=supervisor.release, build=supervisor.version).words()
+
     def in_force(self) -> bytes | None:
         """Ask for the configuration it runs with; None where it cannot tell."""
         answers = ask_all([self.path], Request("configuration"), client.ANSWER_SECONDS_MAX)

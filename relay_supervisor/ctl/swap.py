@@ -36,6 +36,7 @@ GOES_ON: Final = (
 @click.option("--instance", metavar="ID", help="Only the relay with this id, or its beginning.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 @click.option("--watch", is_flag=True, help="Swap whenever code or configuration change.")
+@click.option("--supervisor", is_flag=True, help="Replace the supervisors, and not the workers.")
 def swap(
     *,
     wanted: str | None,
@@ -44,6 +45,7 @@ def swap(
     instance: str | None,
     as_json: bool,
     watch: bool,
+    supervisor: bool,
 ) -> None:
     """Replace the worker of every running relay, under its calls.
 
@@ -55,6 +57,10 @@ def swap(
     The relays follow one another, and the first failure ends it. A new worker that fails within its
     probation is taken back, and the old one serves again: your client notices nothing.
 
+    With --supervisor each relay goes on with the supervisor's code of RELEASE or PATH, or with its
+    own as it is on the disk now: the same process, with its client, workers, backends and calls.
+    Code that cannot do that is refused, and the old one goes on.
+
     \b
     Exit codes: 0 all relays have it
                 1 it failed or was taken back, and the old version serves
@@ -63,6 +69,10 @@ def swap(
     """
     target.check_words(wanted)
     work = Swapping(settings(), force=force, no_wait=no_wait, instance=instance)
+    if supervisor:
+        if force or no_wait or watch:
+            raise click.UsageError("--supervisor takes neither --force, --no-wait nor --watch")
+        sys.exit(_replace_supervisors(work, wanted, as_json=as_json))
     if not watch:
         sys.exit(_once(work, wanted, as_json=as_json))
     if wanted is not None:
@@ -170,6 +180,28 @@ def _once(work: Swapping, wanted: str | None, *, as_json: bool) -> int:
         click.echo(as_object(changes, to.release, backups, work.releases.current()))
     else:
         report(changes, settled)
+    return 0 if changes.ok else 1
+
+
+def _replace_supervisors(work: Swapping, wanted: str | None, *, as_json: bool) -> int:
+    relays = work.relays()
+    with ending_with(relays):
+        target.check(work.releases, wanted)
+    with tidy_at_signals(), shown(silent=as_json) as progress:
+        with interruptible(relays, NOTHING_BEGUN), ending_with(relays):
+            to = target.resolve(work.releases, wanted, progress)
+        with interruptible(relays, GOES_ON):
+            changes = change_all(
+                relays,
+                "reexec",
+                lambda relay: {"python": to.python, "release": to.release},
+                progress,
+                done=lambda change: progress.result(change.words()),
+            )
+    if as_json:
+        click.echo(as_object(changes, to.release, {}, work.releases.current()))
+    else:
+        report(changes, "")
     return 0 if changes.ok else 1
 
 

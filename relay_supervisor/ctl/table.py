@@ -150,6 +150,7 @@ def _supervisor(supervisor: Supervisor) -> str:
     return _facts(
         f"pid {supervisor.pid}",
         f"version {clean(supervisor.version)}",
+        f"release {clean(supervisor.release)}" if supervisor.release else "",
         memory(supervisor.rss_bytes),
         count(supervisor.reexecs, "upgrade") if supervisor.reexecs else "",
         f"{supervisor.stderr_dropped:,} log lines dropped" if supervisor.stderr_dropped else "",

@@ -51,6 +51,11 @@ class FrameReader:
         self._size = 0
         self._need = PREFIX.size  # bytes wanted before another look is worth while
 
+    @property
+    def rest(self) -> bytes:
+        """Return what there is of a frame that is not complete."""
+        return b"".join(self._parts)
+
     def feed(self, data: bytes) -> list[tuple[bytes, bytes]]:
         """Take *data* in and return the frames it completes, in order.
 
@@ -92,12 +97,23 @@ class LineReader:
 
     __slots__ = ("_parts", "_size", "_skipping", "line_bytes_max", "oversized")
 
-    def __init__(self, line_bytes_max: int) -> None:
+    def __init__(self, line_bytes_max: int, rest: bytes = b"", *, skipping: bool = False) -> None:
+        """*rest* and *skipping* are of the reader to go on from."""
         self.line_bytes_max = line_bytes_max
         self.oversized = 0
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._skipping = False
+        self._parts = [rest] if rest else []
+        self._size = len(rest)
+        self._skipping = skipping
+
+    @property
+    def rest(self) -> bytes:
+        """Return what there is of a line that is not complete."""
+        return b"".join(self._parts)
+
+    @property
+    def skipping(self) -> bool:
+        """Tell whether the line that is not complete is over the limit, and will be dropped."""
+        return self._skipping
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take *data* in and return the lines it completes, without their newline."""
@@ -152,6 +168,11 @@ class WriteQueue:
             if size := len(buffer):
                 self._buffers.append(buffer)
                 self.size += size
+
+    @property
+    def rest(self) -> bytes:
+        """Return what has not been written."""
+        return b"".join(self._buffers)
 
     def clear(self) -> None:
         """Forget what has not been written."""

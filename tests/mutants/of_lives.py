@@ -73,7 +73,7 @@ HEARTBEATS = (
     Mutant(
         "who does not read blames others",
         "heartbeat.py",
-        "            if generation.state not in ASKED or self._unread:\n",
+        "            if generation.state not in ASKED or self._state.unread:\n",
         "            if generation.state not in ASKED:\n",
     ),
     Mutant(

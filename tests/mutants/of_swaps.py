@@ -89,7 +89,7 @@ BEFORE = (
     Mutant(
         "refusals are forgotten",
         "refusals.py",
-        "        self._reasons[build, config_digest] = reason\n",
+        "        self._known[:] = [*others, Refused(*pair, reason)][-REFUSED_MAX:]\n",
         "",
     ),
     Mutant(

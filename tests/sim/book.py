@@ -47,6 +47,9 @@ class Book:
             self._dead.add(key)
 
     def _may_end(self, fields: dict[str, Any]) -> None:
+        if fields["kind"] == "supervisor":
+            must(fields["outcome"] in {"committed", "failed"}, "{}", fields)
+            return
         served = any(name == "active" for name, _ in fields["phases"])
         if fields["outcome"] == "committed":
             self._may_commit(fields)

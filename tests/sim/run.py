@@ -77,6 +77,7 @@ def come_to_rest(world: World) -> None:
             come_up(world)
             run_checks(world)
         do_everything(world)
+        world.upgrade.answer()
         while any(worker.calls for worker in speakers(world)):
             reply(world)
         world.client.answer_questions()

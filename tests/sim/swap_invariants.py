@@ -7,14 +7,15 @@ from relay_supervisor.core.custody import ADOPT_SECONDS_MAX, FREEZE_SECONDS_MAX
 from relay_supervisor.core.drains import DRAINERS_MAX
 from relay_supervisor.core.generation import COMING, GONE, Generation, Life
 from relay_supervisor.core.probation import RELAY_ERRORS_MAX
-from relay_supervisor.core.processes import Pace, Rung
+from relay_supervisor.core.processes import WAIT_SECONDS, Pace, Rung
 from tests.sim.model import must
 
 if TYPE_CHECKING:
     from tests.sim.world import World
 
 LATE_SECONDS = 1.0
-MOVE_SECONDS_MAX = FREEZE_SECONDS_MAX + ADOPT_SECONDS_MAX + sum(Pace.PATIENT.value)
+PATIENCE = sum(WAIT_SECONDS[Pace.PATIENT].values())
+MOVE_SECONDS_MAX = FREEZE_SECONDS_MAX + ADOPT_SECONDS_MAX + PATIENCE
 """How long it may take until all backends have changed hands, the end of one included."""
 
 

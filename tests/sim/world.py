@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from relay_supervisor.core import effects, events
+from relay_supervisor.core import effects, events, memory
 from relay_supervisor.core.generation import Source
 from relay_supervisor.core.relay import Relay
 from relay_supervisor.core.state import State
@@ -25,6 +25,7 @@ from tests.sim.pipe import Pipe
 from tests.sim.relayctl import Relayctl
 from tests.sim.server import Server
 from tests.sim.setup import Disk, Setup
+from tests.sim.upgrade import Upgrade
 from tests.sim.watch import Watch
 from tests.unit.relay_supervisor.core.driver import IDENTITY
 
@@ -48,6 +49,11 @@ class AnyVariant(dict[str, bytes]):
         return self._data
 
 
+def cache_path(configuration: bytes, variant: str) -> str:
+    """Where the cache file would be."""
+    return variant
+
+
 class World:
     """Everything there is, from one seed."""
 
@@ -61,7 +67,10 @@ class World:
         config = first.config if self.dice.chance(0.7) else None
         snapshots = AnyVariant(first) if self.dice.chance(0.5) else {}
         source = Source("/python", "", config)
-        self.relay = Relay(IDENTITY, snapshots, lambda _, v: v, seed + 1, source)
+        self.relay = Relay(memory.begin(IDENTITY, snapshots, seed + 1, source), cache_path)
+        self._snapshots = snapshots
+        self.reexec_often = self.dice.pick((0.0, 0.0, 0.02, 0.3))
+        """How often the code is replaced between two events, with nobody having asked for it."""
         self.now = 1000.0
         self.awake = 0.0
         self.ended: float | None = None
@@ -74,6 +83,7 @@ class World:
         self.relayctl = Relayctl(self)
         self.watch = Watch(self)
         self.pipe = Pipe(self)
+        self.upgrade = Upgrade(self)
         self.workers: dict[int, Worker] = {}
         self.children: dict[int, Child] = {}
         self.keepers: dict[int, Keeper] = {}
@@ -92,7 +102,10 @@ class World:
         self.trace: collections.deque[tuple[float, object]] = collections.deque(maxlen=TRACE_LINES)
         self._pid = 5000
         self.queue: collections.deque[events.AnyEvent] = collections.deque()
-        self._carry_out: dict[type, Callable[[Any], None]] = {
+        self._carry_out = self._effect_table()
+
+    def _effect_table(self) -> dict[type, Callable[[Any], None]]:
+        return {
             effects.SendToClient: lambda e: self.client.read(b"".join(map(bytes, e.buffers))),
             effects.SendToWorker: self.pipe.deliver,
             effects.SpawnWorker: self._spawn_worker,
@@ -105,6 +118,9 @@ class World:
             effects.Signal: self._signal,
             effects.ReplyToControl: self.relayctl.read,
             effects.Journal: self.watch.book.journal,
+            effects.CheckSupervisor: self.upgrade.check,
+            effects.StopCheck: self.upgrade.stop_check,
+            effects.ReplaceSupervisor: self.upgrade.replace,
             effects.LimitLines: lambda e: must(e.line_bytes_max > 0, "no line is let through"),
             effects.Log: self.watch.book.log,
             effects.Exit: self._exit,
@@ -124,6 +140,8 @@ class World:
         while self.queue:
             current = self.queue[0]
             self.trace.append((self.now, current))
+            if self.dice.chance(self.reexec_often):
+                self.reexec()
             self.watch.before()
             wanted = self.relay.handle(current, self.now)
             first = wanted if first is None else first
@@ -131,9 +149,18 @@ class World:
                 self._carry_out[type(effect)](effect)
             self.watch.after(current)
             self.queue.popleft()
+            if not self.queue:
+                self.upgrade.at_the_end_of_a_turn()
         invariants.check(self)
         self.client.check_unknown()
         return first or []
+
+    def reexec(self, build: str = IDENTITY.build) -> None:
+        """Replace the code: the state is written, and a core made of it that knows nothing else."""
+        written = self.relay.export()
+        self.relay = Relay.resume(written, build, IDENTITY.python, cache_path)
+        # The same for every client, which nobody can write down.
+        self.relay.shared.memory.session.snapshots = self._snapshots
 
     def frame(self, worker: Worker, message: v1.Message, payload: bytes = b"") -> None:
         """A worker sends a message; one of a newer release may have more in it."""

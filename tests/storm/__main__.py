@@ -1,8 +1,9 @@
-"""`make storm`: figures of a quiet run, and of the same load while the worker is replaced.
+"""`make storm`: figures of a quiet run, and of the same load while the relay is disturbed.
 
-Modes: `swap` (as fast as swaps are accepted, at most every 0.3 s) and `kill` (SIGKILL of the active
-worker at random times). Prints calls, swaps or kills, added latency and the longest gap without an
-answer, and fails if a call was lost, answered wrongly, run twice, or if anything grew.
+Modes: `swap` (as fast as swaps are accepted, at most every 0.3 s), `kill` (SIGKILL of the active
+worker at random times) and `reexec` (other code for the supervisor, every 0.3 s). Prints calls, how
+often it was done, added latency and the longest gap without an answer, and fails if a call was
+lost, answered wrongly, run twice, or if anything grew.
 """
 
 import argparse
@@ -19,12 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from tests.faults.succession import reexec
 from tests.harness import Relay, fixture_backend, open_fds, resident_bytes, wait_until
 from tests.storm.load import Load, Tally
 
 BACKENDS: Final = ("one", "two", "three")
-MODES: Final = ("swap", "kill")
-SWAP_SECONDS_MIN: Final = 0.3
+MODES: Final = ("swap", "kill", "reexec")
+PAUSE_SECONDS_MIN: Final = 0.3
 KILL_SECONDS_MAX: Final = 1.5
 GROWTH_BYTES_MAX: Final = 16 << 20
 SETTLE_SECONDS: Final = 30.0
@@ -87,6 +89,21 @@ def killer(relay: Relay) -> Callable[[], bool]:
     return once
 
 
+def replacer(relay: Relay) -> Callable[[], bool]:
+    """Replaces the supervisor's code, and tells whether it was."""
+
+    def once() -> bool:
+        done = reexec(relay)
+        if done["outcome"] != "committed":
+            raise ValueError(str(done))
+        return True
+
+    return once
+
+
+DISTURBANCES: Final = {"swap": swapper, "kill": killer, "reexec": replacer}
+
+
 @contextmanager
 def relay_under_test(scratch: Path) -> Iterator[Relay]:
     """A relay with three backends that keep a log of side effects."""
@@ -108,11 +125,10 @@ def run(mode: str, seconds: float, seed: int) -> dict[str, Any]:
             quiet.run(time.monotonic() + seconds / 4)
             memory, fds = resident_bytes(relay.pid), open_fds(relay.pid)
             storm = Load(relay.client, list(BACKENDS), seed + 1)
-            once = swapper(relay) if mode == "swap" else killer(relay)
             chance = random.Random(seed)
-            longest = SWAP_SECONDS_MIN if mode == "swap" else KILL_SECONDS_MAX
-            pause = lambda: chance.uniform(SWAP_SECONDS_MIN, longest)  # noqa: E731
-            with Disturbance(once, pause) as disturbance:
+            longest = KILL_SECONDS_MAX if mode == "kill" else PAUSE_SECONDS_MIN
+            pause = lambda: chance.uniform(PAUSE_SECONDS_MIN, longest)  # noqa: E731
+            with Disturbance(DISTURBANCES[mode](relay), pause) as disturbance:
                 storm.run(time.monotonic() + seconds)
             wait_until(
                 lambda: len(status(relay)["workers"]) == 1, SETTLE_SECONDS, "one worker is left"
@@ -124,7 +140,7 @@ def run(mode: str, seconds: float, seed: int) -> dict[str, Any]:
                 faults.append("tools/list has changed")
             if told := relay.client.notifications("notifications/tools/list_changed"):
                 faults.append(f"{len(told)} list_changed")
-            if mode == "swap" and storm.tally.unknown:
+            if mode != "kill" and storm.tally.unknown:
                 faults.append(f"{storm.tally.unknown} unknown outcomes without a crash")
             grown = resident_bytes(relay.pid) - memory
             if grown > GROWTH_BYTES_MAX:

@@ -107,11 +107,13 @@ class Load:
         self._open[request] = (judge, begun)
 
     def _settle(self) -> None:
-        """Take in all answers that are there, or wait for the oldest."""
-        ready = [request for request in self._open if self.client.answered(request)]
-        for request in ready or list(self._open)[:1]:
+        """Take in all answers that are there, of which there is one at least."""
+        if not self._open:
+            return
+        self.client.wait_any(self._open, ANSWER_SECONDS)
+        for request in [request for request in self._open if self.client.answered(request)]:
             judge, _ = self._open.pop(request)
-            judge(self.client.response(request, ANSWER_SECONDS))
+            judge(self.client.response(request))
 
     def twice(self, log: Path) -> list[str]:
         """Return the tags that ran more than once, and those answered that never ran."""

@@ -247,7 +247,7 @@ def test_a_worker_is_this_python_with_its_descriptors_and_nothing_of_the_project
     read, write = os.pipe()
     extra, kept = os.pipe()
     ledger, _ = memory = os.pipe()
-    pid = children.spawn_worker(str(python), (extra, kept), ledger, write)
+    pid = children.spawn_worker(str(python), (extra, kept), ledger, write, own=True)
     assert not os.get_inheritable(ledger), "ours alone again"
     for fd in (write, extra, kept, *memory):
         os.close(fd)
@@ -292,4 +292,4 @@ print(os.read(pipes.stdout, 100), os.read(pipes.stdout, 100), os.read(pipes.stde
 def test_a_worker_of_a_release_that_was_removed_is_refused_with_what_to_do(tmp_path: Path) -> None:
     missing = str(tmp_path / "bin" / "python")
     with pytest.raises(SpawnFailed, match="its release was removed"):
-        children.spawn_worker(missing, (), 0, 2)
+        children.spawn_worker(missing, (), 0, 2, own=True)

@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from relay_supervisor.adapters import client_stdio
-from relay_supervisor.adapters.client_stdio import FULL_BYTES, WAITING_BYTES_MAX, ClientStdio
+from relay_supervisor.adapters.client_stdio import (
+    FULL_BYTES,
+    WAITING_BYTES_MAX,
+    ClientState,
+    ClientStdio,
+)
 from relay_supervisor.adapters.loop import Loop
 from relay_supervisor.core.events import (
     AnyEvent,
@@ -18,7 +23,7 @@ from relay_supervisor.core.events import (
     ClientLine,
     ClientLineTooLong,
 )
-from tests.unit.relay_supervisor.adapters.descriptors import exists, read_now
+from tests.unit.relay_supervisor.adapters.descriptors import exists, read_now, written_down
 
 REPOSITORY = Path(__file__).parents[4]
 
@@ -34,6 +39,16 @@ class Ends:
         self._private = (stdin, stdout)
         monkeypatch.setattr(client_stdio, "_claim", lambda: self._private)
         self.stdio = ClientStdio(self.loop, self.events.append, 1000)
+
+    def reexec(self) -> None:
+        """Write the adapter down, and make another one of that."""
+        left = written_down(self.stdio.export(), ClientState)
+        self.loop._poller.close()
+        self.loop = Loop()
+        self.stdio = ClientStdio(
+            self.loop, self.events.append, self.stdio._lines.line_bytes_max, left
+        )
+        self.stdio.flush()
 
     def says(self, data: bytes) -> list[AnyEvent]:
         """The client writes; returns what has happened then."""

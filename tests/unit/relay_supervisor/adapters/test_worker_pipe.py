@@ -8,13 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from relay_supervisor.adapters.loop import Loop
-from relay_supervisor.adapters.worker_pipe import WorkerPipe
+from relay_supervisor.adapters.worker_pipe import PipeState, WorkerPipe
 from relay_supervisor.core.events import AnyEvent, WorkerFrame, WorkerPipeClosed, WorkerPipeFailed
 from relay_supervisor.wire.framing import PREFIX, FrameReader, prefix
 from tests.unit.relay_supervisor.adapters.descriptors import (
     open_fds,
     read_now,
     read_to_end,
+    written_down,
 )
 
 
@@ -31,6 +32,16 @@ class Worker:
         self.stderr = os.dup(self.pipe.stdout)
         self.pipe.started()
         self._frames = FrameReader()
+
+    def reexec(self) -> None:
+        """Write the adapter down, and make another one of that."""
+        left = written_down(self.pipe.export(), PipeState)
+        if self.pipe._socket is not None:
+            self.pipe._socket.detach()  # at a real one nothing is closed behind it
+        self.loop._poller.close()
+        self.loop = Loop()
+        self.pipe = WorkerPipe(3, self.loop, self.events.append, self.complaints.append, left)
+        self.pipe.flush()
 
     def says(self, *frames: tuple[bytes, bytes]) -> list[AnyEvent]:
         """The worker sends frames; returns what has happened then."""

@@ -89,6 +89,7 @@ HEALTH_BY_WORD = {
     "restarting": "degraded",
     "backing_off": "degraded",
     "failed": "degraded",
+    "awaited": "starting",
 }
 
 

@@ -241,7 +241,7 @@ def test_the_journal_has_every_phase_and_the_whole_record_at_the_end(relay: Swap
     assert (ended["outcome"], ended["backup"]) == ("committed", "relay.yaml.1")
     assert set(ended) == {
         *("swap", "outcome", "reason", "from", "to", "seconds", "phases", "tools", "calls"),
-        *("checks", "problems", "op", "force", "refused", "backup"),
+        *("checks", "problems", "op", "force", "refused", "backup", "kind"),
     }
 
 

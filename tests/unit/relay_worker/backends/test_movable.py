@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relay_supervisor.shared_memory import shared_memory
+from relay_supervisor import memory_file
 from relay_supervisor.wire import custody as custodies
 from relay_supervisor.wire import ledger as ledgers
 from relay_supervisor.wire import v1
@@ -28,7 +28,7 @@ class Movable(Process):
 
     def __init__(self, pid: int) -> None:
         super().__init__(pid)
-        self.mailbox = shared_memory("test", bytes_for(POLICY.frame_bytes_max))
+        self.mailbox = memory_file.make("test", bytes_for(POLICY.frame_bytes_max))
 
     def worker_ends(self) -> list[int]:
         return [os.dup(fd) for fd in (*super().worker_ends(), self.mailbox)]
