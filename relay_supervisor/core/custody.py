@@ -287,6 +287,8 @@ class Custody:
 
     def _free(self, charge: Charge) -> None:
         self._stale = True
+        if not charge.pid:
+            return
         self._asks.move(charge.pid, 0)
         if (process := self._shared.processes.by_pid.get(charge.pid)) is not None:
             process.generation = 0

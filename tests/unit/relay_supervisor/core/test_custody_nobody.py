@@ -123,6 +123,17 @@ def test_an_answer_comes_back_through_whoever_has_it_by_then(relay: CustodyDrive
     assert [(g, m.id) for g, m in relay.to_worker(v1.ClientAnswer)] == [(2, b'"q"')]
 
 
+def test_questions_of_backends_without_a_process_are_none_of_its_business(
+    relay: CustodyDriver,
+) -> None:
+    relay.frame(v1.BackendRequest("remote", b"1", 0, "elicitation/create"), b'{"message":"?"}')
+    relay.backend_dies("files")
+    relay.cut_over()
+    relay.frame(v1.Frozen("files", 0), b"left", 1)
+    answer(relay)
+    assert [(g, m.backend) for g, m in relay.to_worker(v1.ClientAnswer)] == [(1, "remote")]
+
+
 def test_a_question_of_one_that_dies_meanwhile_is_withdrawn(relay: CustodyDriver) -> None:
     ask(relay)
     relay.kill(1, {})
