@@ -142,7 +142,7 @@ class Custody:
                     self._drop(charge, now)
             elif charge.hold is Hold.HELD and self._is_due(charge, active):
                 advance(charge, Move.FREEZE)
-                charge.frozen_after = self._shared.state.last_call
+                charge.moved_at = self._shared.state.last_call
                 to_freeze.setdefault(charge.holder, []).append(charge.backend)
         for holder, names in to_freeze.items():
             self._shared.out.worker(holder, v1.Freeze(names))
@@ -198,6 +198,7 @@ class Custody:
         advance(charge, Move.GIVEN)
         state = self._shared.state
         state.last_token += 1
+        charge.moved_at = state.last_call
         calls = self._estate.give(charge)
         adopt = v1.Adopt(state.last_token, charge.backend, charge.pid, calls, charge.crashed)
         self._shared.out.put(effects.GiveBackend(to.number, adopt, charge.left))
@@ -285,6 +286,8 @@ class Custody:
 
     def _free(self, charge: Charge) -> None:
         self._state.stale = True
+        if not charge.pid:
+            return
         self._asks.move(charge.pid, 0)
         if (process := self._shared.processes.by_pid.get(charge.pid)) is not None:
             process.generation = 0
@@ -295,7 +298,7 @@ class Custody:
         if charge.pid:
             self._errands.drop(charge.pid)
             self._asks.lose(pid=charge.pid)
-            self._estate.drop(charge.pid)
+            self._estate.drop(charge.pid, now)
             self._end(charge, Pace.PATIENT, now)
         if not charge.pid:
             self.charges.remove(charge)

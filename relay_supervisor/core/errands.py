@@ -9,7 +9,6 @@ from collections.abc import Mapping
 import msgspec
 
 from relay_supervisor.core.charges import Charges
-from relay_supervisor.core.generation import Generation, Life
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import Ask, BackendCall, Charge, Errand, Hold
 from relay_supervisor.wire import v1
@@ -68,15 +67,15 @@ class Errands:
             if isinstance(cancel, v1.Cancel) and cancel.call == message.call:
                 errand.backend = errand.backend or message.backend
 
-    def done(self, generation: Generation, message: v1.Done) -> None:
+    def done(self, generation: int, message: v1.Done) -> None:
         """A worker has done one; of any other than its own it cannot know."""
         errand = self._state.errands.get(message.errand)
-        if errand is None or errand.generation != generation.number:
+        if errand is None or errand.generation != generation:
             return
-        charge = self._charges.held(generation.number, errand.backend)
-        refused = generation.state is Life.FAILED and charge and charge.hold is Hold.ADOPTING
-        if not refused:  # one that cannot take a backend over cannot tell it anything
+        charge = self._charges.held(generation, errand.backend)
+        if charge is None or charge.hold is not Hold.ADOPTING or errand.number <= charge.moved_at:
             del self._state.errands[message.errand]
+        # Else it came with a backend that was not taken over: the next one is told again.
 
     def frozen(self, charge: Charge, generation: int, unsent: list[int]) -> None:
         """A backend was given back; what was not sent to it is in its custody."""

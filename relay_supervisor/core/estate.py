@@ -57,7 +57,7 @@ class Estate:
         asked for is not among them: it waits in that worker.
         """
         for call in self._of(generation):
-            if charge.pid and call.backend == charge.backend and call.number <= charge.frozen_after:
+            if charge.pid and call.backend == charge.backend and call.number <= charge.moved_at:
                 call.generation, call.pid = 0, charge.pid
                 call.written = call.number not in unsent
 
@@ -73,12 +73,15 @@ class Estate:
                 )
         return given
 
-    def drop(self, pid: int) -> None:
+    def drop(self, pid: int, now: float) -> None:
         """A process ends before it has answered, and no worker will ever hear of it."""
         for call in [c for c in self._of(0) if c.pid == pid]:
-            self._fail_unknown(
-                self._give_up(call), "its backend was removed while this was under way"
-            )
+            request = self._give_up(call)
+            if call.written:
+                self._fail_unknown(request, "its backend was removed while this was under way")
+            else:
+                self._calls.hold(request, now)
+        self._release(now)
 
     # ---- left behind ------------------------------------------------------------------------
 

@@ -174,8 +174,13 @@ class Probation:
 
     def go_on(self, now: float) -> None:
         """After each event: one that waits for its backends is kept when it has them."""
-        if self.swap is not None and self.swap.kept and not self._custody.moving:
-            self.over(now)
+        swap = self.swap
+        if swap is None or not swap.kept or self._custody.moving:
+            return
+        if swap.proved:
+            self.over(now)  # calls may have failed meanwhile
+        else:
+            self.commit(now)
 
     def roll_back(self, reason: str, now: float, *, kill: bool = False, blame: bool = True) -> None:
         """Give the calls back to the one before; with *kill* the failed one ends at once, else it

@@ -177,7 +177,7 @@ class Relay:
             v1.Returned: lambda g, m, p, now: self.estate.returned(g.number, m, now),
             v1.Adopted: lambda g, m, p, now: self.custody.adopted(g, m, now),
             v1.Joined: lambda g, m, p, now: self.custody.joined(g, m, p),
-            v1.Done: lambda g, m, p, now: self.errands.done(g, m),
+            v1.Done: lambda g, m, p, now: self.errands.done(g.number, m),
             v1.StatusRequest: self._status_request,
             v1.Pong: lambda g, m, p, now: self.heartbeat.answered(g),
             **self.reports.handlers,

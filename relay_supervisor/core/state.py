@@ -99,8 +99,8 @@ class Charge(msgspec.Struct):
     """The custody to go on from if its holder is killed; empty before its handshake is complete."""
     crashed: bool = False
     """The last one to have it was killed."""
-    frozen_after: int = 0
-    """The last call number when it was asked back: later ones its holder got after that."""
+    moved_at: int = 0
+    """The last call number when it was asked back or given: later ones came after that."""
     last_pid: int = 0
     seen: int = -1
     """Offset in the output of `last_pid` of the last message that was passed on."""

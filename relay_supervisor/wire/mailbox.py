@@ -9,12 +9,14 @@ or the new one. The first page is the header, the rest two halves of equal size 
   were read and not yet passed on whole. HEAD advances when what was made of a line is in the
   supervisor's pipe to the last byte.
 - Everything outside HEAD … TAIL in the half in use is NUL, and JSON has no NUL: what was read but
-  not counted when the worker was killed is found behind TAIL.
+  not counted when the worker was killed is found behind TAIL, at most READ_BYTES_MAX of it.
 - When nothing is left between HEAD and TAIL, what was used is zeroed, and BASE stored so that the
   next byte lies at the beginning of the half again. When a half is used up, the rest of it is
   copied to the beginning of the other one, which is all NUL; then BASE is stored (one word,
   negative for the second half's sake), then the first is zeroed.
-- SKIPPING: an over-long line is being dropped; what is read up to its newline does not count.
+- SKIPPING: where it is greater than HEAD, an over-long line begins there, and is being dropped: it
+  has no newline before offset SKIPPING - 1, and does not count up to its newline. So the store of
+  HEAD that lies behind the newline ends it. Its first bytes are at HINT_AT, padded with NUL.
 
 What is being written is in the record: LENGTH, NUMBER (a call's, an errand's, or 0) and OFFSET are
 stored in the order OFFSET = 0, NUMBER, LENGTH before a frame's first write; BUSY = 1 before each
@@ -38,6 +40,13 @@ import msgspec
 HEADER_BYTES: Final = 4096
 PIPE_BUF: Final = getattr(select, "PIPE_BUF", 512)
 """Up to here a write to a pipe is whole or has not happened."""
+
+READ_BYTES_MAX: Final = 1 << 20
+"""Of a backend's stdout at most so much is read in one go."""
+
+HINT_AT: Final = 1024
+HINT_BYTES: Final = 256
+"""Where in the header the beginning of a line that is being dropped is kept."""
 
 LAST_BYTES: Final = 2
 """Held back of a frame over PIPE_BUF, and written alone."""

@@ -12,7 +12,7 @@ DRAINS = (
     Mutant(
         "the hard limit does not cancel at the backend",
         "drains.py",
-        '            self._shared.out.worker(number, v1.Cancel(call.number), b"")\n',
+        '            self._errands.cancel(call, b"")\n',
         "",
     ),
     Mutant(

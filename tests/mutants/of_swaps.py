@@ -56,7 +56,7 @@ BEFORE = (
     Mutant(
         "lost health is no reason",
         "gate.py",
-        "    sick = [name for name in sick if _state(new, name) not in HEALTHY]",
+        "    sick = [name for name in sick if _state(new, name) not in (*HEALTHY, AWAITED)]",
         "    sick = [name for name in sick if _state(new, name) in HEALTHY[1:0]]",
     ),
     Mutant(
@@ -213,10 +213,10 @@ PROBATION = (
         """        if old is not None:
             self._drains.begin(old, now)
 
-    def roll_back""",
+    def go_on""",
         """        del old
 
-    def roll_back""",
+    def go_on""",
     ),
     Mutant(
         "the death of the one on probation takes nothing back",
