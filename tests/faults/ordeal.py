@@ -5,7 +5,7 @@ the same afterwards: answers, lists, processes, descriptors and files.
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -217,7 +217,7 @@ class Said:
     """What relayctl said, which has to end with the version that serves."""
 
     def __init__(self, ordeal: Ordeal, done: "subprocess.CompletedProcess[str]") -> None:
-        self.text = done.stdout + done.stderr
+        self.text = done.stderr + done.stdout
         assert "Traceback" not in self.text, self.text
         self.code = done.returncode
         lines = [line for line in self.text.splitlines() if line.strip()]
@@ -237,15 +237,16 @@ def ordeal(
     env: Mapping[str, str | None] | None = None,
     prepare: Callable[[RelayHome], object] = lambda home: None,
     module: str = "relay_supervisor",
+    flags: Sequence[str] = (),
     **settings: Any,
 ) -> Iterator[Ordeal]:
     """A relay with one backend, in a session, with these `relay:` settings. *prepare* is called
-    before it starts; *module* is as for Relay.
+    before it starts; *module* is as for Relay, *flags* are the backend's.
     """
     own = home or RelayHome.make()
     log = tmp_path / "log"
     config = {
-        "backends": {"fix": fixture_backend("--log", str(log))},
+        "backends": {"fix": fixture_backend("--log", str(log), *flags)},
         "relay": {"probation_seconds": 0, **settings},
     }
     try:
