@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.damage import DAMAGES
 from tests.faults.ends import all_ready, small_disk
 from tests.harness import Relay, RelayHome, fixture_backend, json_of, text_of, wait_until
 
@@ -175,56 +176,7 @@ def test_a_runtime_directory_whose_path_is_too_long(home: RelayHome) -> None:
         assert complaints(relay, "relayctl cannot reach this relay", "shorter directory")
 
 
-def halved(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def emptied(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def one_bit_off(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def garbage(path: Path) -> None:
-    path.write_bytes(os.urandom(100_000))
-
-
-def nothing_but_its_head(path: Path) -> None:
-    path.write_bytes(path.read_bytes().partition(b"\n")[0] + b"\n")
-
-
-def a_directory(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def a_dangling_link(path: Path) -> None:
-    path.unlink()
-    path.symlink_to("nowhere")
-
-
-def too_large(path: Path) -> None:
-    os.truncate(path, 1 << 30)
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        halved,
-        emptied,
-        one_bit_off,
-        garbage,
-        nothing_but_its_head,
-        a_directory,
-        a_dangling_link,
-        too_large,
-    ],
-    ids=lambda spoil: spoil.__name__,
-)
+@pytest.mark.parametrize("spoil", DAMAGES, ids=lambda spoil: spoil.__name__)
 def test_a_damaged_cache_counts_as_none(spoil: Callable[[Path], None], home: RelayHome) -> None:
     """The lists are learned anew: the same bytes as before the damage; the next start has a cache
     again wherever a file can be put in place of the damage.
