@@ -5,7 +5,7 @@ the same afterwards: answers, lists, processes, descriptors and files.
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,9 +79,8 @@ class Ordeal:
         self._calls: list[tuple[int, str]] = []
         self._question: tuple[int, Frame] | None = None
         self._tags = 0
-        cache = Path(self.relay.env["RELAY_STATE_DIR"], "cache")
-        wait_until(lambda: list(cache.glob("*.cache")), SECONDS_MAX, "the first cache")
-        self.at_first = self.holdings()
+        self._served = 1
+        self.at_first = self.holdings() | {"temporary files": []}  # one may be being written
 
     # -- what is under way
 
@@ -112,7 +111,7 @@ class Ordeal:
     def start(self, seconds: float = 0.0) -> int:
         """A call that takes so long."""
         self._tags += 1
-        tag = f"t{self._tags}"
+        tag = f"{self.client.pid}.{self._tags}"
         call: int = self.client.start_tool("fix__counter", {"tag": tag, "seconds": seconds})
         self._calls.append((call, tag))
         return call
@@ -197,6 +196,7 @@ class Ordeal:
 
     def begin_swap(self, *args: str) -> "Future[subprocess.CompletedProcess[str]]":
         """`relayctl swap` in the background; see `said`."""
+        self._served = self.workers()["active"]["generation"]
         done: Future[subprocess.CompletedProcess[str]] = Future()
 
         def run() -> None:
@@ -208,6 +208,17 @@ class Ordeal:
         threading.Thread(target=run, name="relayctl", daemon=True).start()
         return done
 
+    def wait_cut_over(self, swap: "Future[subprocess.CompletedProcess[str]]") -> int:
+        """Wait until the new worker of a swap in the background serves; its generation."""
+
+        def now() -> int:
+            assert not swap.done(), f"it is over already: {swap.result()}"
+            generation: int = self.workers()["active"]["generation"]
+            return generation
+
+        wait_until(lambda: now() > self._served, SECONDS_MAX, "the cut-over")
+        return now()
+
     def said(self, swap: "Future[subprocess.CompletedProcess[str]]") -> "Said":
         """Wait for the end of a swap in the background."""
         return Said(self, swap.result(SECONDS_MAX))
@@ -217,7 +228,7 @@ class Said:
     """What relayctl said, which has to end with the version that serves."""
 
     def __init__(self, ordeal: Ordeal, done: "subprocess.CompletedProcess[str]") -> None:
-        self.text = done.stdout + done.stderr
+        self.text = done.stderr + done.stdout
         assert "Traceback" not in self.text, self.text
         self.code = done.returncode
         lines = [line for line in self.text.splitlines() if line.strip()]
@@ -237,15 +248,16 @@ def ordeal(
     env: Mapping[str, str | None] | None = None,
     prepare: Callable[[RelayHome], object] = lambda home: None,
     module: str = "relay_supervisor",
+    flags: Sequence[str] = (),
     **settings: Any,
 ) -> Iterator[Ordeal]:
     """A relay with one backend, in a session, with these `relay:` settings. *prepare* is called
-    before it starts; *module* is as for Relay.
+    before it starts; *module* is as for Relay, *flags* are the backend's.
     """
     own = home or RelayHome.make()
     log = tmp_path / "log"
     config = {
-        "backends": {"fix": fixture_backend("--log", str(log))},
+        "backends": {"fix": fixture_backend("--log", str(log), *flags)},
         "relay": {"probation_seconds": 0, **settings},
     }
     try:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from tests.faults.ends import SIGNAL_SECONDS, assert_ends_within
 from tests.faults.ordeal import SECONDS_MAX, on_message, ordeal
 from tests.harness import RelayHome, alive, wait_until
 from tests.integration.quick_release import quick_release
@@ -50,6 +51,16 @@ def test_one_that_is_deaf(tmp_path: Path) -> None:
         one.settle()
         wait_until(lambda: not alive(old), SECONDS_MAX, "the old worker's end")
         one.assert_as_before()
+
+
+def test_one_that_is_deaf_when_the_relay_ends(tmp_path: Path) -> None:
+    """It is not waited for."""
+    with ordeal(tmp_path, prepare=first_is(DEAF)) as one:
+        old = one.wait_worker("active", 1)
+        assert one.swap("installed").code == 0
+        assert alive(old)
+        terminate = lambda: one.client.child.send_signal(signal.SIGTERM)  # noqa: E731
+        assert_ends_within(one.relay, terminate, SIGNAL_SECONDS, 4)
 
 
 def test_one_that_hangs_with_calls(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A second swap, or a rollback, while one is under way: refused, superseded or given up, and whoever
+"""A second swap, or a rollback, while one is under way: refused, superseded or given up. Whoever
 waits for one of them is told what has become of it.
 """
 
@@ -36,7 +36,7 @@ def test_a_second_one_while_a_candidate_is_prepared(tmp_path: Path) -> None:
 
 
 def test_a_second_one_during_the_probation(tmp_path: Path) -> None:
-    """It supersedes the candidate, and the first one has failed; calls of all three are answered."""
+    """The first one has failed then. Calls of all three workers are answered."""
     with ordeal(tmp_path, probation_seconds=60, probation_calls=3) as one:
         one.ask()
         first = one.begin_swap()
