@@ -5,13 +5,12 @@ What it could not do is said once, on stderr, with the path and what to do about
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.ends import all_ready
+from tests.faults.ends import all_ready, small_disk
 from tests.harness import Relay, RelayHome, fixture_backend, json_of, text_of, wait_until
 
 CONFIG = {"backends": {"fix": fixture_backend("--tools", "20")}}
@@ -27,15 +26,10 @@ def home() -> Iterator[RelayHome]:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KiB, mounted on a directory."""
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs Linux and root")
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        pytest.skip("this machine lets nobody mount a file system")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with small_disk(folder, kib=64):
+        yield folder
 
 
 def serves(relay: Relay) -> None:
