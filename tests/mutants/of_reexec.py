@@ -66,8 +66,8 @@ MUTANTS: Final = (
     ),
     Mutant(
         "two things are begun at once",
-        "relay.py",
-        "        if self.reexec.open:\n",
+        "orders.py",
+        "        if self._reexec.open:\n",
         "        if False:\n",
     ),
     Mutant(
