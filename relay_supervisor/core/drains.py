@@ -22,6 +22,8 @@ class Drain(msgspec.Struct):
     began: float
     calls: int
     """Under way when it began."""
+    handed_over_before: int = 0
+    """How many calls had changed workers with their backends when it began."""
     cancelled: int = 0
     cut_off: bool = False
     """The hard limit is over."""
@@ -43,7 +45,9 @@ class Drains:
     def begin(self, generation: Generation, now: float) -> None:
         """No new call goes to *generation*; it ends when the last one is answered."""
         generation.advance(Step.RETIRED)
-        self.open[generation.number] = Drain(now, len(self._calls_of(generation.number)))
+        calls = len(self._calls_of(generation.number))
+        handed_over = self._shared.state.counts.handed_over
+        self.open[generation.number] = Drain(now, calls, handed_over)
         limits = self._shared.state.limits
         self._shared.timers.set(f"drain#{generation.number}", now + limits.drain_seconds)
         self._shared.timers.set(f"drain_max#{generation.number}", now + limits.drain_max_seconds)
@@ -106,6 +110,7 @@ class Drains:
             seconds=round(now - drain.began, 3),
             calls=drain.calls,
             cancelled=drain.cancelled,
+            handed_over=shared.state.counts.handed_over - drain.handed_over_before,
         )
         shared.out.worker(number, v1.Retire())
         for process in shared.processes.backends_of(number):

@@ -60,6 +60,7 @@ class Estate:
             if charge.pid and call.backend == charge.backend and call.number <= charge.moved_at:
                 call.generation, call.pid = 0, charge.pid
                 call.written = call.number not in unsent
+                self._state.counts.handed_over += 1
 
     def give(self, charge: Charge) -> list[v1.Call]:
         """A backend has a worker again; return the calls it works on."""

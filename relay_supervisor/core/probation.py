@@ -79,6 +79,8 @@ class Probation:
         for deadline in ("probation", "checks"):
             self._shared.timers.clear(deadline)
         self.swap = None
+        handed_over = self._shared.state.counts.handed_over
+        swap.handed_over = handed_over - swap.handed_over_before
         self._replies.ended(swap, outcome, reason, now)
 
     def standing_by(self) -> Generation | None:

@@ -203,6 +203,8 @@ class Counts(msgspec.Struct):
     retried: int = 0
     unknown_outcome: int = 0
     late_replies: int = 0
+    handed_over: int = 0
+    """Calls that went from one worker to another with the backend that works on them."""
     latencies: list[float] = []
     position: int = 0
 

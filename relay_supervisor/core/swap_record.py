@@ -66,6 +66,10 @@ class Swap(msgspec.Struct):
     refused: bool = False
     """The pair is not taken again without force."""
     calls_at_cut_over: int = 0
+    handed_over: int = 0
+    """Calls that went with their backends from one of the two to the other."""
+    handed_over_before: int = 0
+    """How many such calls there were before it."""
     finished_by_old: int = 0
     answered: int = 0
     relay_errors: int = 0
@@ -94,6 +98,7 @@ class Swap(msgspec.Struct):
             "tools": self.difference,
             "calls": {
                 "at_cut_over": self.calls_at_cut_over,
+                "handed_over": self.handed_over,
                 "finished_by_old": self.finished_by_old,
                 "answered": self.answered,
                 "relay_errors": self.relay_errors,

@@ -284,6 +284,7 @@ class Swaps:
         shared.timers.clear("candidate")
         old = shared.workers.active()
         swap.calls_at_cut_over = len(shared.state.calls)
+        swap.handed_over_before = shared.state.counts.handed_over
         if beaten is not None:
             # Superseded: the one before it stays the one to go back to.
             if old is not None:

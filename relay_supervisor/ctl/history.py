@@ -127,6 +127,8 @@ def _drained(entry: Entry) -> str:
     under_way, cancelled = entry.get("calls", int, 0), entry.get("cancelled", int, 0)
     if under_way:
         text += f" with {count(under_way, 'call')}"
+    if handed_over := entry.get("handed_over", int, 0):
+        text += f", {handed_over} handed over with their backends"
     return text + f", {cancelled} cancelled" if cancelled else text
 
 

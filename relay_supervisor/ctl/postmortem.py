@@ -38,9 +38,11 @@ _SKIPPED: Final = "skipped: "
 
 _CALLS: Final = {
     "at_cut_over": "under way at the cut-over",
+    "handed_over": "handed over with the backends that work on them",
     "finished_by_old": "finished by the old worker during the probation",
     "answered": "answered by the new worker during the probation",
     "relay_errors": "of these failed in the relay",
+    "going_on": "gone on at their backends, for the next worker to deliver",
     "resent": "given to the next worker",
     "unknown": "answered with an unknown outcome",
     "given_up": "given up, as worker after worker died of them",

@@ -1,5 +1,5 @@
-"""A second swap, or a rollback, while one is under way: refused, superseded or given up. Whoever
-waits for one of them is told what has become of it.
+"""A second swap, or a rollback, while one is under way: refused, superseded or given up, and
+whoever waits for one of them is told what has become of it.
 """
 
 import os
