@@ -71,7 +71,7 @@ class Worker:
             v1.SetLevel: lambda message, _payload: self.router.set_level(message.level),
             v1.Configure: self._configure,
             v1.Ping: lambda message, _payload: self.pipe.send(v1.Pong(message.token)),
-            v1.Retire: lambda _message, _payload: self.exit(0),
+            v1.Retire: self._retire,
             v1.Unknown: self._unknown,
         }
 
@@ -161,6 +161,10 @@ class Worker:
         self._handlers.update(self._service.handlers)
         # What was made so far stays: collecting garbage need not look at it again.
         self.loop.at_turn_end(gc.freeze)
+
+    def _retire(self, _message: v1.Retire, _payload: bytes) -> None:
+        # Not at once: what it was told before, such as cancellations, goes out to the backends.
+        self.loop.at_turn_end(lambda: self.exit(0))
 
     def _early(self, message: object, _payload: bytes) -> None:
         self.log.error(f"{type(message).__name__} before Configure")

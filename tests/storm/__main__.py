@@ -21,20 +21,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.faults.succession import reexec
-from tests.harness import Relay, fixture_backend, open_fds, resident_bytes, wait_until
+from tests.harness import Relay, fixture_backend, resident_bytes
+from tests.storm.holdings import GROWTH_BYTES_MAX, grown, measure, renew, settle, told_of
 from tests.storm.load import Load, Tally
 
 BACKENDS: Final = ("one", "two", "three")
 MODES: Final = ("swap", "kill", "reexec")
 PAUSE_SECONDS_MIN: Final = 0.3
 KILL_SECONDS_MAX: Final = 1.5
-GROWTH_BYTES_MAX: Final = 16 << 20
-SETTLE_SECONDS: Final = 30.0
-
-
-def status(relay: Relay) -> dict[str, Any]:
-    """This relay's status, asked for as relayctl does."""
-    return relay.status()
 
 
 class Disturbance:
@@ -121,19 +115,20 @@ def run(mode: str, seconds: float, seed: int) -> dict[str, Any]:
         scratch = Path(name)
         with relay_under_test(scratch) as relay:
             before = json.dumps(relay.client.request("tools/list", {}))
+            first = measure(relay, Load(relay.client, list(BACKENDS), seed + 2))
             quiet = Load(relay.client, list(BACKENDS), seed)
             quiet.run(time.monotonic() + seconds / 4)
-            memory, fds = resident_bytes(relay.pid), open_fds(relay.pid)
+            memory = resident_bytes(relay.pid)
             storm = Load(relay.client, list(BACKENDS), seed + 1)
             chance = random.Random(seed)
             longest = KILL_SECONDS_MAX if mode == "kill" else PAUSE_SECONDS_MIN
             pause = lambda: chance.uniform(PAUSE_SECONDS_MIN, longest)  # noqa: E731
             with Disturbance(DISTURBANCES[mode](relay), pause) as disturbance:
                 storm.run(time.monotonic() + seconds)
-            wait_until(
-                lambda: len(status(relay)["workers"]) == 1, SETTLE_SECONDS, "one worker is left"
-            )
+            settle(relay)
             faults = [*quiet.tally.wrong, *storm.tally.wrong]
+            if not disturbance.done:
+                faults.append("nothing has disturbed it")
             faults += [f"ran twice or never: {tag}" for tag in storm.twice(scratch / "effects")]
             faults += [f"refused: {text[-300:]}" for text in disturbance.refused]
             if json.dumps(relay.client.request("tools/list", {})) != before:
@@ -142,12 +137,14 @@ def run(mode: str, seconds: float, seed: int) -> dict[str, Any]:
                 faults.append(f"{len(told)} list_changed")
             if mode != "kill" and storm.tally.unknown:
                 faults.append(f"{storm.tally.unknown} unknown outcomes without a crash")
-            grown = resident_bytes(relay.pid) - memory
-            if grown > GROWTH_BYTES_MAX:
-                faults.append(f"the supervisor grew by {grown >> 20} MiB")
-            if (left := open_fds(relay.pid)) > fds + 3 * 3:
-                faults.append(f"descriptors: {fds} before, {left} after")
-            return figures(mode, quiet.tally, storm.tally, disturbance.done) | {"faults": faults}
+            growth = resident_bytes(relay.pid) - memory
+            if growth > GROWTH_BYTES_MAX:
+                faults.append(f"the supervisor grew by {growth >> 20} MiB")
+            renew(relay)
+            last = measure(relay, Load(relay.client, list(BACKENDS), seed + 2), first)
+            faults += grown(first, last)
+            shown = figures(mode, quiet.tally, storm.tally, disturbance.done)
+            return shown | told_of(first, last) | {"faults": faults}
 
 
 def figures(mode: str, quiet: Tally, storm: Tally, times: int) -> dict[str, Any]:

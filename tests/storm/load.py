@@ -51,13 +51,19 @@ class Load:
         self._tags = 0
         self._open: dict[Any, tuple[Callable[[Frame], None], float]] = {}
 
-    def run(self, until: float, each: Callable[[], object] = lambda: None) -> None:
+    def run(self, until: float) -> None:
         """Go on until a time of the monotonic clock, then wait for what is open."""
-        while time.monotonic() < until or self._open:
-            while len(self._open) < IN_FLIGHT and time.monotonic() < until:
+        self._run(lambda: time.monotonic() < until)
+
+    def make(self, calls: int) -> None:
+        """Make so many calls, the same ones with the same seed, and wait for them."""
+        self._run(lambda: self.tally.calls < calls)
+
+    def _run(self, more: Callable[[], bool]) -> None:
+        while more() or self._open:
+            while len(self._open) < IN_FLIGHT and more():
                 self._random.choice((self._echo, self._big, self._count, self._wait))()
             self._settle()
-            each()
 
     def _echo(self) -> None:
         size = self._random.choices(SIZES, SIZE_WEIGHTS)[0]
