@@ -1,12 +1,14 @@
 """`make storm`: figures of a quiet run, and of the same load while the relay is disturbed.
 
 Modes: `swap` (as fast as swaps are accepted, at most every 0.3 s), `kill` (SIGKILL of the active
-worker at random times) and `reexec` (other code for the supervisor, every 0.3 s). Prints calls, how
-often it was done, added latency and the longest gap without an answer, and fails if a call was
-lost, answered wrongly, run twice, or if anything grew.
+worker at random times), `reexec` (other code for the supervisor, every 0.3 s) and `mixed` (all of
+them by turns). Prints calls, how often it was done, added latency and the longest gap without an
+answer, and fails if a call was lost, answered wrongly or run twice, if more than one for each kill
+and backend had an unknown outcome, or if anything grew.
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -26,7 +28,7 @@ from tests.storm.holdings import GROWTH_BYTES_MAX, grown, measure, renew, settle
 from tests.storm.load import Load, Tally
 
 BACKENDS: Final = ("one", "two", "three")
-MODES: Final = ("swap", "kill", "reexec")
+MODES: Final = ("swap", "kill", "reexec", "mixed")
 PAUSE_SECONDS_MIN: Final = 0.3
 KILL_SECONDS_MAX: Final = 1.5
 
@@ -95,7 +97,22 @@ def replacer(relay: Relay) -> Callable[[], bool]:
     return once
 
 
-DISTURBANCES: Final = {"swap": swapper, "kill": killer, "reexec": replacer}
+def mixer(relay: Relay) -> Callable[[], bool]:
+    """Does now the one, now the other. Each may be in the way of another, which is then refused."""
+    kinds = (swapper(relay), killer(relay), replacer(relay))
+    turns = itertools.cycle(kinds)
+
+    def once() -> bool:
+        try:
+            return next(turns)()
+        except ValueError:
+            return False
+
+    return once
+
+
+DISTURBANCES: Final = {"swap": swapper, "kill": killer, "reexec": replacer, "mixed": mixer}
+KILLING: Final = ("kill", "mixed")
 
 
 @contextmanager
@@ -121,7 +138,7 @@ def run(mode: str, seconds: float, seed: int) -> dict[str, Any]:
             memory = resident_bytes(relay.pid)
             storm = Load(relay.client, list(BACKENDS), seed + 1)
             chance = random.Random(seed)
-            longest = KILL_SECONDS_MAX if mode == "kill" else PAUSE_SECONDS_MIN
+            longest = KILL_SECONDS_MAX if mode in KILLING else PAUSE_SECONDS_MIN
             pause = lambda: chance.uniform(PAUSE_SECONDS_MIN, longest)  # noqa: E731
             with Disturbance(DISTURBANCES[mode](relay), pause) as disturbance:
                 storm.run(time.monotonic() + seconds)
@@ -135,8 +152,9 @@ def run(mode: str, seconds: float, seed: int) -> dict[str, Any]:
                 faults.append("tools/list has changed")
             if told := relay.client.notifications("notifications/tools/list_changed"):
                 faults.append(f"{len(told)} list_changed")
-            if mode != "kill" and storm.tally.unknown:
-                faults.append(f"{storm.tally.unknown} unknown outcomes without a crash")
+            unknown = len(BACKENDS) * disturbance.done if mode in KILLING else 0
+            if storm.tally.unknown > unknown:
+                faults.append(f"{storm.tally.unknown} unknown outcomes, and {unknown} may be")
             growth = resident_bytes(relay.pid) - memory
             if growth > GROWTH_BYTES_MAX:
                 faults.append(f"the supervisor grew by {growth >> 20} MiB")
