@@ -24,6 +24,8 @@ from relay_supervisor.wire.ledger import LEDGER_BYTES, Ledger
 READ_BYTES: Final = 64 << 10
 READ_BYTES_MAX: Final = 1 << 20
 WORDS_BYTES_MAX: Final = 400
+ORDINARY: Final = (b"debug", b"info", b"warning")
+"""Levels of log lines that give no reason for a death."""
 PIPE_BYTES: Final = 1 << 20
 """Asked of the kernel for large frames; less is fine."""
 
@@ -207,7 +209,7 @@ class WorkerPipe:
             self._read_ready(READ)
 
     def last_words(self) -> str:
-        """Return the last line a dead worker wrote to its stderr."""
+        """Return the last line a dead worker wrote to stderr that is no ordinary one of its log."""
         if self.complains:
             self._stderr_ready(READ)
         return self._words[:WORDS_BYTES_MAX].decode(errors="replace").strip()
@@ -260,11 +262,20 @@ class WorkerPipe:
         if data:
             self._on_stderr(data)
             lines = data.split(b"\n")
-            self._words = next((line for line in reversed(lines) if line.strip()), self._words)
+            self._words = next(filter(_may_say_why, reversed(lines)), self._words)
             return
         self._loop.unwatch(self._err)
         os.close(self._err)
         self._err = -1
+
+
+def _may_say_why(line: bytes) -> bool:
+    """Tell whether a line of stderr is more than an ordinary one of a log, in either format."""
+    words = line.split(None, 3)
+    if len(words) > 3 and words[1] in ORDINARY and words[2] == b"worker":
+        return False
+    json = line.startswith(b'{"time":')
+    return bool(words) and not (json and any(b'"level":"%b"' % one in line for one in ORDINARY))
 
 
 def _pipe() -> tuple[int, int]:

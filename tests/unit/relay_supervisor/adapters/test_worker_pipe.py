@@ -184,6 +184,30 @@ def test_what_the_worker_prints_is_passed_on_also_after_its_pipe_is_closed(
     assert worker.complaints == [b"first\n", b"Traceback\n"]
 
 
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        (
+            b"2026-11-23T21:01:07.956Z info    worker 2: backend is ready backend=fix tools=40",
+            "why",
+        ),
+        (b"2026-11-23T21:01:07.956Z warning worker 2: odd", "why"),
+        (b'{"time":"2026","level":"info","generation":2,"message":"backend is ready"}', "why"),
+        (b"", "why"),
+        (b"2026-11-23T21:01:07.956Z error   worker 2: no", "2026-11-23T21:01:07.956Z error   w"),
+        (b'{"time":"2026","level":"error","generation":2,"message":"no"}', '{"time":"2026","lev'),
+        (b"there is no info worker here", "there is no info worker here"),
+        (b"ImportError", "ImportError"),
+    ],
+)
+def test_the_last_words_are_no_ordinary_line_of_the_log(
+    worker: Worker, last: bytes, words: str
+) -> None:
+    os.write(worker.stderr, b"why\n" + last + b"\n")
+    worker.turn()
+    assert worker.pipe.last_words().startswith(words)
+
+
 def test_a_dead_worker_is_found_by_its_silence_and_not_by_writing(worker: Worker) -> None:
     worker.dies()
     worker.pipe.send(b"to nobody", b"x" * 3_000_000)
