@@ -6,7 +6,7 @@ the bytes they came as. Field names are those of the MCP schema, both eras.
 
 import enum
 import re
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Raw
@@ -37,6 +37,8 @@ META: Final = "io.modelcontextprotocol/"
 
 class Kind(enum.Enum):
     """What a list lists; the value is the member of the result that holds it."""
+
+    __hash__ = object.__hash__  # each is one of a kind; an enum's own hash is made in Python
 
     TOOLS = "tools"
     PROMPTS = "prompts"
@@ -117,9 +119,20 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 Message: TypeAlias = Request | Notification | Response | Invalid | Batch
 
 NO_PARAMS: Final = Raw()
-_ABSENT: Final = (NO_PARAMS, Raw(b"null"))
+ABSENT: Final = (NO_PARAMS, Raw(b"null"))
 _JSONRPC: Final = Raw(b'"2.0"')
 
+
+class _PlainRequest(msgspec.Struct, frozen=True, gc=False):
+    """A request as nearly all are: read in one go. Whatever does not fit takes the long way."""
+
+    jsonrpc: Literal["2.0"]
+    id: Raw
+    method: str
+    params: Raw = NO_PARAMS
+
+
+_plain_request = msgspec.json.Decoder(_PlainRequest).decode
 _object = msgspec.json.Decoder(dict[str, Raw])
 _array = msgspec.json.Decoder(list[Raw])
 _scalar = msgspec.json.Decoder()
@@ -134,6 +147,17 @@ def parse(line: Buffer) -> Message:
             text.decode()
         except UnicodeDecodeError as error:
             return Invalid(PARSE_ERROR, f"the line is not valid UTF-8 (byte {error.start})")
+    try:
+        plain = _plain_request(text)
+        key = _scalar.decode(plain.id)
+        if type(key) is int or type(key) is str:
+            return Request(key, bytes(plain.id), plain.method, plain.params)
+    except UNDECODABLE:
+        pass  # why, is found out below
+    return _parse_thoroughly(text)
+
+
+def _parse_thoroughly(text: bytes) -> Message:
     try:
         return _classify(_object.decode(text))
     except msgspec.ValidationError:
@@ -153,7 +177,7 @@ def members_of(raw: Raw) -> dict[str, Raw]:
     Raises:
         Exception: one of `UNDECODABLE`, it is no object.
     """
-    if raw in _ABSENT:
+    if raw in ABSENT:
         return {}
     return _object.decode(raw)
 

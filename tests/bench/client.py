@@ -55,6 +55,8 @@ class Client:
                     stdout=subprocess.PIPE,
                     stderr=log,
                     env=env,
+                    # `python -m` prefers the code it finds in the working directory.
+                    cwd=stderr.parent,
                     bufsize=0,
                     start_new_session=True,
                 )
