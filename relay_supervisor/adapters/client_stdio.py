@@ -7,6 +7,7 @@ its cancellations.
 
 import os
 from collections.abc import Callable
+from operator import methodcaller
 from typing import Final
 
 from relay_supervisor.adapters.loop import READ, WRITE, Loop
@@ -17,7 +18,7 @@ from relay_supervisor.core.events import (
     ClientLine,
     ClientLineTooLong,
 )
-from relay_supervisor.wire.framing import Buffer, LineReader, WriteQueue
+from relay_supervisor.wire.framing import LineReader, WriteQueue
 
 READ_BYTES: Final = 64 << 10
 READ_BYTES_MAX: Final = 1 << 20
@@ -30,6 +31,7 @@ WAITING_BYTES_MAX: Final = 64 << 20
 """With more than this unread by the client, it is not read either."""
 
 NEWLINE: Final = b"\n"
+_newlines = methodcaller("count", NEWLINE)
 
 
 class ClientStdio:
@@ -49,12 +51,9 @@ class ClientStdio:
         self._reading = False
         self._writing = False
         self._gone = False
+        self.full = False
+        """The client has so much to read that no more should be made."""
         self._heed()
-
-    @property
-    def full(self) -> bool:
-        """Tell whether the client has so much to read that no more should be made."""
-        return self._queue.size > FULL_BYTES
 
     @property
     def waiting(self) -> int:
@@ -65,18 +64,16 @@ class ClientStdio:
         """Use the limit of the configuration from now on."""
         self._lines.line_bytes_max = limit
 
-    def send(self, buffers: tuple[Buffer, ...]) -> None:
+    def send(self, buffers: tuple[bytes, ...]) -> None:
         """Queue one line. A newline inside can only be white space between JSON tokens, which a
         backend over HTTP may send; the framing needs it gone.
         """
         if self._gone:
             return
-        for buffer in buffers[:-1]:
-            if NEWLINE in bytes(buffer):
-                self._queue.append(bytes(buffer).replace(NEWLINE, b" "))
-            else:
-                self._queue.append(buffer)
-        self._queue.append(buffers[-1])
+        if sum(map(_newlines, buffers)) != 1:  # the one at its end
+            line = b"".join(buffers)
+            buffers = (line[:-1].replace(NEWLINE, b" "), NEWLINE)
+        self._queue.append(*buffers)
 
     def flush(self) -> None:
         """Write what the client takes now."""
@@ -88,7 +85,14 @@ class ClientStdio:
             self._queue.clear()
             self._gone = True
             self._on_event(ClientGone())
-        if bool(self._queue.size) != self._writing:
+        if self._queue.size or self._writing:
+            self._wait()
+
+    def _wait(self) -> None:
+        """The client has something left to take, or had before."""
+        waiting = self._queue.size
+        self.full = waiting > FULL_BYTES
+        if bool(waiting) != self._writing:
             self._writing = not self._writing
             if self._writing:
                 self._loop.watch(self._out, WRITE, lambda _events: self.flush())
@@ -121,8 +125,9 @@ class ClientStdio:
         before = self._lines.oversized
         for line in self._lines.feed(data):
             self._on_event(ClientLine(line))
-        for _ in range(self._lines.oversized - before):
-            self._on_event(ClientLineTooLong(self._lines.line_bytes_max))
+        if dropped := self._lines.oversized - before:
+            for _ in range(dropped):
+                self._on_event(ClientLineTooLong(self._lines.line_bytes_max))
 
     def _heed(self) -> None:
         """Read on, or pause while the client leaves too much unread."""

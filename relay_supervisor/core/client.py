@@ -12,7 +12,8 @@ from msgspec import Raw
 from relay_supervisor.core import envelope, mcp
 from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.calls import Calls
-from relay_supervisor.core.envelope import Envelope, EnvelopeError, Meta
+from relay_supervisor.core.envelope import EnvelopeError, Meta, Route
+from relay_supervisor.core.events import ClientLine
 from relay_supervisor.core.registry import CHANGED, MODERN_CACHING
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
@@ -52,13 +53,14 @@ class Client:
         self._asks = asks
         self._meet = meet
         self._server_info = {"name": "mcp-relay", "version": shared.workers.identity.build}
-        self._methods: dict[str, Callable[[ClientRequest, Members, float], None]] = {
+        self._methods: dict[str, Callable[[ClientRequest, Members, float], None] | None] = {
             "initialize": self._initialize,
             "server/discover": self._discover,
             "ping": self._ping,
             "logging/setLevel": self._set_level,
             "subscriptions/listen": self._listen,
             **dict.fromkeys(mcp.LISTS, self._list),
+            **dict.fromkeys(mcp.ROUTED_BY),  # a backend's
         }
         self._notifications: dict[str, Callable[[mcp.Notification], None]] = {
             "notifications/initialized": self._initialized,
@@ -69,10 +71,13 @@ class Client:
 
     # ---- incoming ---------------------------------------------------------------------------
 
-    def line(self, line: bytes, now: float) -> None:
+    def line(self, event: ClientLine, now: float) -> None:
         """The client wrote a line; a blank one means nothing."""
-        if line and not line.isspace():
-            self._message(mcp.parse(line), 0, now)
+        message = mcp.parse(event.line)
+        if type(message) is mcp.Request:  # as nearly all are
+            self._request(message, 0, now)
+        elif event.line and not event.line.isspace():
+            self._message(message, 0, now)
 
     def line_too_long(self, limit: int) -> None:
         """The client wrote a line over the limit; its id is unknown."""
@@ -100,37 +105,35 @@ class Client:
             text = f"id {message.raw_id.decode()} is already in use by an open request"
             return self._open.reject(b"null", mcp.INVALID_REQUEST, text, batch)
         try:
-            read = envelope.read(message.params)
+            route, meta = envelope.read(message.params)
         except EnvelopeError as error:
             return self._open.reject(message.raw_id, error.code, str(error), batch, error.data)
         request = ClientRequest(
             message.id,
             message.raw_id,
             message.method,
-            read.era,
+            v1.MODERN if meta.version else v1.LEGACY,
             Phase.CALLING,
             now,
-            read.token,
+            bytes(meta.token),
             batch=batch,
         )
         self._open.add(request)
-        member = mcp.ROUTED_BY.get(message.method)
-        handle = self._methods.get(message.method)
-        if member is None and handle is None:
+        if message.method not in self._methods:
             text = f"Method not found: {message.method}"
             return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
-        if read.meta is not None and request.era == v1.MODERN:
+        if meta.version:
             if message.method in mcp.LEGACY_ONLY:
                 text = f"Method not found: {message.method} (removed in {mcp.MODERN_VERSIONS[0]})"
                 return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
-            self._meet_modern(message.method, read.meta, now)
+            self._meet_modern(message.method, meta, now)
         elif state.peer.era != v1.LEGACY and message.method not in _BEFORE_INITIALIZE:
             text = f"{message.method} before initialize: the session is not open yet"
             return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
-        if handle is not None:
+        if (handle := self._methods[message.method]) is not None:
             return handle(request, mcp.members_of(message.params), now)
         self._open.keep(request, message.params)
-        return self._route(request, member, read, now)
+        return self._route(request, route, now)
 
     def _batch(self, message: mcp.Batch, outer: int, now: float) -> None:
         if outer or not message.items:
@@ -142,7 +145,7 @@ class Client:
         if len(message.items) > BATCH_ITEMS_MAX:
             text = f"a batch may hold {BATCH_ITEMS_MAX} messages"
             return self._out.error(b"null", mcp.INVALID_REQUEST, text)
-        items = [mcp.parse(item) for item in message.items]
+        items = [mcp.parse(bytes(item)) for item in message.items]
         # All are counted before the first is handled: an answer at once must not end the batch.
         silent = sum(isinstance(item, mcp.Notification | mcp.Response) for item in items)
         number = self._open.open_batch(len(items) - silent)
@@ -267,11 +270,9 @@ class Client:
             self.tell_subscriptions()
         return None
 
-    def _route(
-        self, request: ClientRequest, member: str | None, read: Envelope, now: float
-    ) -> None:
-        if member:  # else it is routed by more than a name
-            name = mcp.string(read.name if member == "name" else read.uri)
+    def _route(self, request: ClientRequest, route: Route, now: float) -> None:
+        if member := mcp.ROUTED_BY[request.method]:
+            name = mcp.string(route.name if member == "name" else route.uri)
             if name is None:
                 text = f"{request.method} needs a string {member!r} in its params"
                 return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))

@@ -31,10 +31,12 @@ class Ending:
         self._abandon = abandon
         self.pace: Pace | None = None
         self._client_closed = False
+        self.near = False
+        """There is something to check."""
 
     def client_closed(self, now: float) -> None:
         """The client closed stdin: it may still read answers, but asks nothing more."""
-        self._client_closed = True
+        self._client_closed = self.near = True
         self._shared.timers.set("last answers", now + LAST_ANSWERS_SECONDS_MAX)
 
     def signalled(self, now: float) -> None:
@@ -53,11 +55,12 @@ class Ending:
             for number in shared.workers.state.generations:
                 shared.out.worker(number, v1.Retire())
         self.pace = pace
+        self.near = True
         for pid in list(shared.processes.by_pid):
             shared.processes.end(pid, pace, now)
 
     def check(self, now: float) -> None:
-        """After each event: see whether it is time."""
+        """After each event, once the end is `near`: see whether it is time."""
         if self.pace is None:
             state = self._shared.state
             if self._client_closed and len(state.requests) == len(state.peer.listens):

@@ -6,7 +6,6 @@ import msgspec
 from msgspec import Raw
 
 from relay_supervisor.core import mcp
-from relay_supervisor.wire import v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
 VERSION: Final = mcp.META + "protocolVersion"
@@ -17,7 +16,7 @@ UNKNOWN_CLIENT: Final = Raw(b'{"name":"unknown","version":"0"}')
 
 
 class Meta(msgspec.Struct, frozen=True, gc=False):
-    """What the supervisor knows of a request's `_meta`."""
+    """What the supervisor knows of a request's `_meta`. With a version it is of the modern era."""
 
     token: Raw = msgspec.field(default=mcp.NO_PARAMS, name="progressToken")
     version: Raw = msgspec.field(default=mcp.NO_PARAMS, name=VERSION)
@@ -25,22 +24,15 @@ class Meta(msgspec.Struct, frozen=True, gc=False):
     client_info: Raw = msgspec.field(default=UNKNOWN_CLIENT, name=CLIENT_INFO)
 
 
-class Envelope(msgspec.Struct, frozen=True, gc=False):
-    """What every request may have in its params: the route, and `_meta`."""
+NO_META: Final = Meta()
+
+
+class Route(msgspec.Struct, frozen=True, gc=False):
+    """What a request may be routed by, and its `_meta`."""
 
     name: Raw = mcp.NO_PARAMS
     uri: Raw = mcp.NO_PARAMS
     meta: Meta | None = msgspec.field(default=None, name="_meta")
-
-    @property
-    def era(self) -> int:
-        """The protocol era of the request."""
-        return v1.MODERN if self.meta is not None and self.meta.version else v1.LEGACY
-
-    @property
-    def token(self) -> bytes:
-        """The progress token as the client wrote it, empty where it sent none."""
-        return bytes(self.meta.token) if self.meta is not None else b""
 
 
 class EnvelopeError(Exception):
@@ -52,25 +44,25 @@ class EnvelopeError(Exception):
         self.data = data
 
 
-def read(params: Raw) -> Envelope:
+def read(params: Raw) -> tuple[Route, Meta]:
     """Read the envelope of a request.
 
     Raises:
         EnvelopeError: params or `_meta` are no objects, or a modern envelope is incomplete.
     """
     if params in mcp.ABSENT:
-        return _NOTHING
+        return _NO_ROUTE, NO_META
     try:
-        envelope = _decode(params)
+        route = _decode(params)
     except UNDECODABLE as error:
         raise EnvelopeError(mcp.INVALID_PARAMS, "params and _meta must be objects") from error
-    if (meta := envelope.meta) is not None:
-        if meta.token and mcp.id_of(meta.token) is None:
-            text = "progressToken must be a string or an integer"
-            raise EnvelopeError(mcp.INVALID_PARAMS, text)
-        if meta.version:
-            _check_modern(meta)
-    return envelope
+    if (meta := route.meta) is None:
+        return route, NO_META
+    if meta.token and mcp.id_of(meta.token) is None:
+        raise EnvelopeError(mcp.INVALID_PARAMS, "progressToken must be a string or an integer")
+    if meta.version:
+        _check_modern(meta)
+    return route, meta
 
 
 def _check_modern(meta: Meta) -> None:
@@ -100,5 +92,5 @@ def initialize_params(meta: Meta) -> bytes:
     return msgspec.json.encode(params)
 
 
-_NOTHING: Final = Envelope()
-_decode = msgspec.json.Decoder(Envelope).decode
+_NO_ROUTE: Final = Route()
+_decode = msgspec.json.Decoder(Route).decode

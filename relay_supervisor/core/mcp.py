@@ -12,7 +12,6 @@ import msgspec
 from msgspec import Raw
 
 from relay_supervisor.wire.errors import UNDECODABLE
-from relay_supervisor.wire.framing import Buffer
 
 Id: TypeAlias = int | str
 """A JSON-RPC id as a key: `7` and `"7"` are different ids."""
@@ -139,9 +138,8 @@ _scalar = msgspec.json.Decoder()
 _string = msgspec.json.Decoder(str)
 
 
-def parse(line: Buffer) -> Message:
+def parse(text: bytes) -> Message:
     """Classify one line of the client's, or one item of a batch."""
-    text = bytes(line)
     if not text.isascii():
         try:
             text.decode()
@@ -260,7 +258,7 @@ def _mend(match: re.Match[bytes]) -> bytes:
 # ---- writing --------------------------------------------------------------------------------
 
 
-def response(raw_id: bytes, members: Buffer) -> tuple[Buffer, ...]:
+def response(raw_id: bytes, members: bytes) -> tuple[bytes, ...]:
     """Return the buffers of a response line: *members* after the id, as the wire defines it."""
     return (b'{"jsonrpc":"2.0","id":' + raw_id + b",", members, b"\n")
 
@@ -286,13 +284,13 @@ def tool_error(text: str, *, modern: bool) -> bytes:
     return result(body)
 
 
-def request(number: int, method: str, params: Buffer) -> tuple[Buffer, ...]:
+def request(number: int, method: str, params: bytes) -> tuple[bytes, ...]:
     """Return the buffers of a request line of the relay's own towards the client."""
     head = b'{"jsonrpc":"2.0","id":%d,"method":%s' % (number, msgspec.json.encode(method))
     return (head, b',"params":' if params else b"", params, b"}\n")
 
 
-def notification(method: str, params: Buffer = b"") -> tuple[Buffer, ...]:
+def notification(method: str, params: bytes = b"") -> tuple[bytes, ...]:
     """Return the buffers of a notification line."""
     head = b'{"jsonrpc":"2.0","method":' + msgspec.json.encode(method)
     return (head, b',"params":' if params else b"", params, b"}\n")

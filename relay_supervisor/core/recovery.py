@@ -96,9 +96,9 @@ class Recovery:
         self._shared.timers.set("steady", now + STEADY_SECONDS)
 
     def answered(self) -> None:
-        """The active worker answered a call."""
+        """The active worker answered a call, after others have died."""
         self.state.answered += 1
-        if self.state.answered == STEADY_CALLS and self.state.deaths:
+        if self.state.answered == STEADY_CALLS:
             self.steady()
 
     def steady(self) -> None:

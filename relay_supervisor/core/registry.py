@@ -59,6 +59,11 @@ class Registry(msgspec.Struct):
     owners: dict[Kind, dict[str, str]] = {}
     """Backend of each item by its name or URI."""
 
+    def owner(self, kind: Kind | None, key: str) -> str:
+        """Return the backend of an item by its name or URI, empty where it cannot be known."""
+        owners = None if kind is None else self.owners.get(kind)
+        return "" if owners is None else owners.get(key, "")
+
     def recall(self, snapshot: cache.Snapshot) -> None:
         """Serve what a cache file holds until a worker knows better."""
         self._serve(snapshot.body, snapshot.digest)

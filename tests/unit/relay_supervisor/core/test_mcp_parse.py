@@ -147,8 +147,3 @@ def test_half_an_emoji_is_mended_and_nothing_else(text: bytes, mended: str) -> N
     message = mcp.parse(line)
     assert isinstance(message, mcp.Request)
     assert json.loads(bytes(message.params)) == {"a": mended}
-
-
-def test_a_memoryview_is_as_good_as_bytes() -> None:
-    line = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
-    assert mcp.parse(memoryview(line)) == mcp.parse(line)
