@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import cache
-from tests.bench.contestants import Contestant, Unavailable, module
+from tests.bench.contestants import REPOSITORY, Contestant, Unavailable, module
 
 INSTALL_SECONDS_MAX = 300.0
 INSTALLED = "installed"
@@ -74,7 +74,9 @@ def _run(command: list[str]) -> str:
 def _servers(folder: Path, backend: list[str]) -> Path:
     """A file in the format that most clients and relays read."""
     file = folder / "servers.json"
-    entry = {"command": backend[0], "args": backend[1:]}
+    # Not everybody hands the environment on.
+    paths = {"PYTHONPATH": str(REPOSITORY)}
+    entry = {"command": backend[0], "args": backend[1:], "env": paths}
     file.write_text(json.dumps({"mcpServers": {"echo": entry}}))
     return file
 
