@@ -31,12 +31,15 @@ class Ending:
         self._abandon = abandon
         self.pace: Pace | None = None
         self._client_closed = False
-        self.near = False
-        """There is something to check."""
+
+    @property
+    def near(self) -> bool:
+        """Tell whether there is something to check."""
+        return self._client_closed or self.pace is not None
 
     def client_closed(self, now: float) -> None:
         """The client closed stdin: it may still read answers, but asks nothing more."""
-        self._client_closed = self.near = True
+        self._client_closed = True
         self._shared.timers.set("last answers", now + LAST_ANSWERS_SECONDS_MAX)
 
     def signalled(self, now: float) -> None:
@@ -55,7 +58,6 @@ class Ending:
             for number in shared.workers.state.generations:
                 shared.out.worker(number, v1.Retire())
         self.pace = pace
-        self.near = True
         for pid in list(shared.processes.by_pid):
             shared.processes.end(pid, pace, now)
 

@@ -105,7 +105,7 @@ def all_rounds(results: list[Results], options: argparse.Namespace, folder: Path
             each = measure.one_round(result.contestant, folder / f"{number}.{place}", plan)
             result.rounds.append(each)
             for section, failure in each.failures.items():
-                say(f"{result.contestant.name}, {section}: {failure}")
+                say(f"{result.contestant.name}, {section}: {failure.splitlines()[0]}")
         say(f"round {number + 1} of {options.rounds} done")
 
 
@@ -119,6 +119,7 @@ def measured(options: argparse.Namespace, folder: Path) -> Report:
     }
     results = prepared(chosen(options))
     all_rounds(results, options, folder)
+    machine["load average after"] = round(os.getloadavg()[0], 1)
     plan = {"rounds": options.rounds, "calls per round": options.calls}
     report = Report(machine, plan, {each.contestant.name: each for each in results})
     if options.windows and not options.small and "relay" in report.results:

@@ -12,6 +12,11 @@ tools and take turns in every round of one run. Figures are medians over the rou
 ratio to the *floor*, the median of the rounds' own ratios. Absolute figures drift by tens of
 percent from run to run: read the ratios."""
 
+LOAD, LOAD_MAX = "load average before", 0.5
+NOT_ALONE = """\
+**Others used the processors, too**: 99th percentiles, starts and what runs on both cores at once
+say little here; medians on one core and ratios of processor time say most."""
+
 SMALL_NOTE = """\
 One call after another, with all processes on one core, so that what is compared is their work
 and not where the kernel happens to wake them; then as the kernel places them; then with 64 in
@@ -39,7 +44,10 @@ def page(report: Report) -> str:
 def _conditions(report: Report) -> str:
     words = [f"{name.replace('_', ' ')}: {value}" for name, value in report.machine.items()]
     words += [f"{name.replace('_', ' ')}: {value}" for name, value in report.options.items()]
-    return "; ".join(words) + "."
+    conditions = "; ".join(words) + "."
+    if float(str(report.machine.get(LOAD, 0.0))) > LOAD_MAX:
+        conditions += f"\n\n{NOT_ALONE}"
+    return conditions
 
 
 def _who(report: Report) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import forwarder, markdown, measure, metrics, report
+from tests.bench import forwarder, markdown, measure, metrics, opcodes, report
 from tests.bench.contestants import FLOOR, RELAY, Contestant, Unavailable, module
 from tests.bench.peers import pip
 
@@ -80,6 +80,12 @@ def test_a_contestant_that_fails_says_why_and_the_rest_is_kept(tmp_path: Path) -
     assert "- weak, large results: " in page
 
 
+def test_the_page_says_where_others_used_the_machine() -> None:
+    quiet, busy = ({markdown.LOAD: load} for load in (0.1, 3.0))
+    assert markdown.NOT_ALONE in markdown.page(report.Report(busy, {}, {}))
+    assert markdown.NOT_ALONE not in markdown.page(report.Report(quiet, {}, {}))
+
+
 def test_who_cannot_be_installed_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.bench.cache.FOLDER", tmp_path)
     with pytest.raises(Unavailable, match="cannot be installed here"):
@@ -93,6 +99,11 @@ def test_without_a_compiler_there_is_no_forwarder(
     monkeypatch.setattr(forwarder, "PROGRAM", tmp_path / "forwarder")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert forwarder.build() == "no C compiler on PATH (cc, gcc, clang)"
+
+
+def test_opcodes_are_counted_of_both_processes(tmp_path: Path) -> None:
+    found = dict(opcodes.count(REPOSITORY, tmp_path))
+    assert found["supervisor"]["relay.py:handle"] > 0 and found["worker"]["router.py:replied"] > 0
 
 
 def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
