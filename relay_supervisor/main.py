@@ -8,11 +8,11 @@ each descriptor.
 import os
 import signal
 import sys
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -65,6 +65,7 @@ class Supervisor:
         self._workers = left.workers
         self._journal = deque(left.journal, maxlen=JOURNAL_LINES_MAX)
         self._events: deque[events.AnyEvent] = deque()
+        self._handling = False
         self._status: int | None = None
         self._succession = Succession(self._loop, self._on, self._home, self._image)
         self._instance = relay.shared.workers.identity.instance
@@ -135,57 +136,71 @@ class Supervisor:
     # ---- the loop ---------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        deadline = _earlier(self._relay.next_deadline(), self._control.next_deadline())
-        wait = None if deadline is None else max(0.0, deadline - time.monotonic())
-        ready = self._loop.wait(wait)
-        late = -1.0 if deadline is None else time.monotonic() - deadline
-        if late >= 0.0:
-            if late > OVERSLEPT_SECONDS:
-                self._on(events.Overslept(late))  # before anything else is timed
-            # What came in time is served before the deadline: a wait that a SIGSTOP outlasted
-            # returns without another look at what is ready.
-            self._loop.serve(ready or self._loop.wait(0.0))
-            self._on(events.DeadlinePassed())
-            self._control.expire(time.monotonic())
+        deadline = self._relay.next_deadline()
+        if (other := self._control.next_deadline()) is not None:
+            deadline = other if deadline is None else min(deadline, other)
+        if deadline is None:
+            self._loop.turn(None)
         else:
-            self._loop.serve(ready)
+            ready = self._loop.wait(max(0.0, deadline - monotonic()))
+            if (late := monotonic() - deadline) < 0.0:
+                self._loop.serve(ready)
+            else:
+                self._on_deadline(ready, late)
         self._flush()
+
+    def _on_deadline(self, ready: list[tuple[int, int]], late: float) -> None:
+        if late > OVERSLEPT_SECONDS:
+            self._on(events.Overslept(late))  # before anything else is timed
+        # What came in time is served before the deadline: a wait that a SIGSTOP outlasted
+        # returns without another look at what is ready.
+        self._loop.serve(ready or self._loop.wait(0.0))
+        self._on(events.DeadlinePassed())
+        self._control.expire(monotonic())
 
     def _on(self, event: events.AnyEvent) -> None:
         """Let the core handle an event. One that an effect causes waits for its turn."""
-        self._events.append(event)
-        if len(self._events) > 1:
+        waiting = self._events
+        waiting.append(event)
+        if self._handling:
             return
-        while self._events:
+        self._handling = True
+        while waiting:
             try:
-                self._do(self._relay.handle(self._events[0], time.monotonic()))
+                wanted = self._relay.handle(waiting.popleft(), monotonic())
             except Exception:  # noqa: BLE001 - whatever we did wrong, the client keeps its server
                 self._log.write("error", f"{OUR_FAULT} {traceback.format_exc()}")
-            self._events.popleft()
-
-    def _do(self, wanted: list[effects.AnyEffect]) -> None:
-        for effect in wanted:
-            try:
-                self._carry_out[type(effect)](effect)
-            except Exception:  # noqa: BLE001 - the effects after it must not be lost
-                self._log.write("error", f"{OUR_FAULT} {traceback.format_exc()}")
+                continue
+            for effect in wanted:
+                try:
+                    self._carry_out[type(effect)](effect)
+                except Exception:  # noqa: BLE001 - the effects after it must not be lost
+                    self._log.write("error", f"{OUR_FAULT} {traceback.format_exc()}")
+        self._handling = False
 
     def _flush(self) -> None:
+        if self._journal or self._log.waiting:
+            self._hand_on_records()
         self._client.flush()
-        if self._journal and (active := self._relay.shared.workers.state.active) is not None:
-            lines = b"".join(self._journal)
-            self._journal.clear()
-            self._send_to_worker(effects.SendToWorker(active, v1.Journal(), lines))
-        if self._log.waiting and (active := self._relay.shared.workers.state.active) is not None:
-            lines, dropped = self._log.take_for_file()
-            self._send_to_worker(effects.SendToWorker(active, v1.Log(dropped), lines))
         full = self._client.full
         for pipe in self._pipes.values():
-            if pipe.paused != full:
+            if pipe.paused is not full:
                 pipe.pause(paused=full)
                 self._on(events.WorkersUnread(full))
             pipe.flush()
         self._relay.shared.state.stderr_dropped = self._log.dropped
+
+    def _hand_on_records(self) -> None:
+        """Give the worker what it is to write into journal and log file."""
+        if (active := self._relay.shared.workers.state.active) is None:
+            return
+        if self._journal:
+            lines = b"".join(self._journal)
+            self._journal.clear()
+            self._send_to_worker(effects.SendToWorker(active, v1.Journal(), lines))
+        if self._log.waiting:
+            lines, dropped = self._log.take_for_file()
+            self._send_to_worker(effects.SendToWorker(active, v1.Log(dropped), lines))
 
     # ---- effects ----------------------------------------------------------------------------
 
@@ -280,9 +295,9 @@ class Supervisor:
 
     def _last_words(self) -> None:
         """Leave nothing behind: no answer unwritten, no process, no socket file."""
-        until = time.monotonic() + LAST_WRITE_SECONDS_MAX
+        until = monotonic() + LAST_WRITE_SECONDS_MAX
         self._client.flush()
-        while self._client.waiting and (left := until - time.monotonic()) > 0:
+        while self._client.waiting and (left := until - monotonic()) > 0:
             self._loop.turn(left)
         self._control.close()
         children.kill_all()
@@ -335,9 +350,3 @@ def _cwd() -> str:
         return os.getcwd()
     except FileNotFoundError:
         return os.path.expanduser("~")
-
-
-def _earlier(one: float | None, other: float | None) -> float | None:
-    if one is None or other is None:
-        return one if other is None else other
-    return min(one, other)

@@ -7,6 +7,7 @@ its cancellations.
 
 import os
 from collections.abc import Callable
+from operator import methodcaller
 from typing import Final
 
 import msgspec
@@ -19,7 +20,7 @@ from relay_supervisor.core.events import (
     ClientLine,
     ClientLineTooLong,
 )
-from relay_supervisor.wire.framing import Buffer, LineReader, WriteQueue
+from relay_supervisor.wire.framing import LineReader, WriteQueue
 
 READ_BYTES: Final = 64 << 10
 READ_BYTES_MAX: Final = 1 << 20
@@ -32,6 +33,7 @@ WAITING_BYTES_MAX: Final = 64 << 20
 """With more than this unread by the client, it is not read either."""
 
 NEWLINE: Final = b"\n"
+_newlines = methodcaller("count", NEWLINE)
 
 
 class ClientState(msgspec.Struct):
@@ -72,6 +74,8 @@ class ClientStdio:
         self._reading = False
         self._writing = False
         self._gone = left.gone
+        self.full = self._queue.size > FULL_BYTES
+        """The client has so much to read that no more should be made."""
         self._heed()
 
     def export(self) -> ClientState:
@@ -88,11 +92,6 @@ class ClientStdio:
         )
 
     @property
-    def full(self) -> bool:
-        """Tell whether the client has so much to read that no more should be made."""
-        return self._queue.size > FULL_BYTES
-
-    @property
     def waiting(self) -> int:
         """Return how many bytes the client has yet to take."""
         return self._queue.size
@@ -101,18 +100,16 @@ class ClientStdio:
         """Use the limit of the configuration from now on."""
         self._lines.line_bytes_max = limit
 
-    def send(self, buffers: tuple[Buffer, ...]) -> None:
+    def send(self, buffers: tuple[bytes, ...]) -> None:
         """Queue one line. A newline inside can only be white space between JSON tokens, which a
         backend over HTTP may send; the framing needs it gone.
         """
         if self._gone:
             return
-        for buffer in buffers[:-1]:
-            if NEWLINE in bytes(buffer):
-                self._queue.append(bytes(buffer).replace(NEWLINE, b" "))
-            else:
-                self._queue.append(buffer)
-        self._queue.append(buffers[-1])
+        if sum(map(_newlines, buffers)) != 1:  # the one at its end
+            line = b"".join(buffers)
+            buffers = (line[:-1].replace(NEWLINE, b" "), NEWLINE)
+        self._queue.append(*buffers)
 
     def flush(self) -> None:
         """Write what the client takes now."""
@@ -124,7 +121,14 @@ class ClientStdio:
             self._queue.clear()
             self._gone = True
             self._on_event(ClientGone())
-        if bool(self._queue.size) != self._writing:
+        if self._queue.size or self._writing:
+            self._wait()
+
+    def _wait(self) -> None:
+        """The client has something left to take, or had before."""
+        waiting = self._queue.size
+        self.full = waiting > FULL_BYTES
+        if bool(waiting) != self._writing:
             self._writing = not self._writing
             if self._writing:
                 self._loop.watch(self._out, WRITE, lambda _events: self.flush())
@@ -157,8 +161,9 @@ class ClientStdio:
         before = self._lines.oversized
         for line in self._lines.feed(data):
             self._on_event(ClientLine(line))
-        for _ in range(self._lines.oversized - before):
-            self._on_event(ClientLineTooLong(self._lines.line_bytes_max))
+        if dropped := self._lines.oversized - before:
+            for _ in range(dropped):
+                self._on_event(ClientLineTooLong(self._lines.line_bytes_max))
 
     def _heed(self) -> None:
         """Read on, or pause while the client leaves too much unread."""

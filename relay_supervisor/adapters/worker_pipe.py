@@ -182,7 +182,7 @@ class WorkerPipe:
             self._queue.flush(self._out)
         except OSError:
             self._queue.clear()
-        if bool(self._queue.size) != self._writing:
+        if bool(self._queue.size) is not self._writing:
             self._writing = not self._writing
             if self._writing:
                 self._loop.watch(self._out, WRITE, lambda _events: self.flush())

@@ -18,6 +18,8 @@ from relay_supervisor.wire import v1
 
 LATENCIES_KEPT: Final = 1024
 
+_SUBSCRIBING: Final = ("resources/subscribe", "resources/unsubscribe")
+
 _KINDS: Final = {
     "tools/call": Kind.TOOLS,
     "prompts/get": Kind.PROMPTS,
@@ -51,7 +53,7 @@ class Calls:
         size = len(request.params)
         state.counts.total += 1
         # One request is always admitted, however large it is.
-        if state.retained_bytes > max(limits.retained_bytes_max, size):
+        if state.retained_bytes > limits.retained_bytes_max and state.retained_bytes > size:
             return self._refuse(request, "retained_bytes_max", limits.retained_bytes_max)
         if len(state.requests) > limits.requests_in_flight_max:
             return self._refuse(request, "requests_in_flight_max", limits.requests_in_flight_max)
@@ -105,8 +107,7 @@ class Calls:
         assert number <= v1.CALL_MAX
         request.phase = Phase.CALLING
         request.attempts += 1
-        name = self._registry.owners.get(_KINDS.get(request.method, Kind.TEMPLATES), {})
-        backend = name.get(request.name, "")
+        backend = self._registry.owner(_KINDS.get(request.method), request.name)
         call = BackendCall(number, request.id, active, backend, now, request.attempts)
         state.calls[number] = call
         if backend:
@@ -152,10 +153,11 @@ class Calls:
             self._state.counts.late_replies += 1
             return False
         request = self._state.requests[call.request]
-        if (owner := self._state.backends.get(call.backend)) is not None:
-            owner.errors += message.outcome != v1.OUTCOME_RESULT
         if message.outcome == v1.OUTCOME_RESULT:
-            self._remember_subscription(request, generation)
+            if request.method in _SUBSCRIBING:
+                self._remember_subscription(request, generation)
+        elif (owner := self._state.backends.get(call.backend)) is not None:
+            owner.errors += 1
         self._measure(now - call.sent)
         self._open.answer(request, payload)
         return True

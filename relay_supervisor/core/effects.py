@@ -15,7 +15,7 @@ class Effect(msgspec.Struct, frozen=True, gc=False):
 class SendToClient(Effect, frozen=True):
     """Write these buffers, one whole line, to the client."""
 
-    buffers: tuple[Buffer, ...]
+    buffers: tuple[bytes, ...]
 
 
 class SpawnWorker(Effect, frozen=True):

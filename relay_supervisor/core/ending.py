@@ -45,6 +45,11 @@ class Ending:
         """How fast it is ending; None: it is not."""
         return self._state.pace
 
+    @property
+    def near(self) -> bool:
+        """Tell whether there is something to check."""
+        return self._state.client_closed or self.pace is not None
+
     def client_closed(self, now: float) -> None:
         """The client closed stdin: it may still read answers, but asks nothing more."""
         self._state.client_closed = True
@@ -70,7 +75,7 @@ class Ending:
             shared.processes.end(pid, pace, now)
 
     def check(self, now: float) -> None:
-        """After each event: see whether it is time."""
+        """After each event, once the end is `near`: see whether it is time."""
         if self.pace is None:
             state = self._shared.state
             if self._state.client_closed and len(state.requests) == len(state.peer.listens):

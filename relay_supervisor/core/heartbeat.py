@@ -35,10 +35,9 @@ class Heartbeat:
         self._lose = lose
         self._state = shared.memory.heartbeat
 
-    def watch(self, *, needed: bool, now: float) -> None:
-        """After each event: begin to ping if something is open and nobody does."""
-        if needed and "heartbeat" not in self._shared.timers.at:
-            self._shared.timers.set("heartbeat", now + INTERVAL_SECONDS)
+    def begin(self, now: float) -> None:
+        """Something is open that was not: ping from now on."""
+        self._shared.timers.set("heartbeat", now + INTERVAL_SECONDS)
 
     def beat(self, *, needed: bool, now: float) -> None:
         """The time for the next ping has come."""

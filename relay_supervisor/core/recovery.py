@@ -108,8 +108,13 @@ class Recovery:
         self.state.answered = 0
         self._shared.timers.set("steady", now + STEADY_SECONDS)
 
+    @property
+    def recovering(self) -> bool:
+        """Tell whether there is anything to get over."""
+        return bool(self.state.deaths) or self.state.condition is not Condition.WELL
+
     def answered(self) -> None:
-        """The active worker answered a call."""
+        """The active worker answered a call, after others have died."""
         self.state.answered += 1
         if self.state.answered == STEADY_CALLS:
             self.steady()

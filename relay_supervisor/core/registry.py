@@ -68,6 +68,11 @@ class Registry(msgspec.Struct):
         if self.body is not None:
             self._serve(self.body, self.digest)
 
+    def owner(self, kind: Kind | None, key: str) -> str:
+        """Return the backend of an item by its name or URI, empty where it cannot be known."""
+        owners = None if kind is None else self.owners.get(kind)
+        return "" if owners is None else owners.get(key, "")
+
     def recall(self, snapshot: cache.Snapshot) -> None:
         """Serve what a cache file holds until a worker knows better."""
         self._serve(snapshot.body, snapshot.digest)

@@ -118,16 +118,20 @@ class Relay:
     def handle(self, event: events.AnyEvent, now: float) -> list[AnyEffect]:
         """Take in what happened and return what is to be done, in this order."""
         self._events[type(event)](event, now)
-        self.ending.check(now)
+        if self.ending.near:
+            self.ending.check(now)
         if self.ending.pace is None:
             self.custody.check(now)
-            self.swaps.trial.go_on(now)
-            self.drains.check(now)
+            if self.swaps.probation is not None:
+                self.swaps.trial.go_on(now)
+            if self.drains.open:
+                self.drains.check(now)
             self.swaps.go_on(now)
         else:
             self.swaps.interrupt(now)
             self.reexec.interrupt(now)
-        self.heartbeat.watch(needed=self._busy(), now=now)
+        if "heartbeat" not in self.shared.timers.at and self._busy():
+            self.heartbeat.begin(now)
         return self.shared.out.take()
 
     def next_deadline(self) -> float | None:
@@ -139,7 +143,7 @@ class Relay:
     def _event_table(self) -> dict[type, Callable[[Any, float], None]]:
         return {
             events.Started: self._start,
-            events.ClientLine: lambda e, now: self.client.line(e.line, now),
+            events.ClientLine: self.client.line,
             events.ClientLineTooLong: lambda e, now: self.client.line_too_long(e.limit),
             events.ClientClosed: lambda e, now: self.ending.client_closed(now),
             events.ClientGone: lambda e, now: self.ending.begin(Pace.HURRIED, now),
@@ -274,8 +278,9 @@ class Relay:
 
     def _reply(self, generation: Generation, message: v1.Reply, payload: bytes, now: float) -> None:
         if self.calls.reply(generation.number, message, payload, now):
-            self.swaps.trial.answered(generation.number, message.outcome, now)
-            if generation.number == self.shared.workers.state.active:
+            if self.swaps.probation is not None:
+                self.swaps.trial.answered(generation.number, message.outcome, now)
+            if self.recovery.recovering and generation.state is Life.ACTIVE:
                 self.recovery.answered()
 
     def _progress(

@@ -95,7 +95,7 @@ ANSWERS = (
     Mutant(
         "an answered call stays in the table",
         "requests.py",
-        "        self._state.calls.pop(request.call, None)\n",
+        "        state.calls.pop(request.call, None)\n",
         "",
     ),
     Mutant(

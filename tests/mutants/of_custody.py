@@ -162,8 +162,8 @@ MOVES = (
     Mutant(
         "a swap that has its backends is not committed",
         "relay.py",
-        "            self.swaps.trial.go_on(now)\n",
-        "",
+        "                self.swaps.trial.go_on(now)\n",
+        "                pass\n",
     ),
     Mutant(
         "what is still with the dead does not count as moving",

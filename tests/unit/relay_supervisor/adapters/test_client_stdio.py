@@ -118,7 +118,7 @@ def test_what_is_sent_is_written_with_the_next_flush(ends: Ends) -> None:
 def test_a_line_break_inside_a_line_becomes_a_space(ends: Ends) -> None:
     """Between JSON tokens only: inside a string a line break is escaped."""
     ends.stdio.send((b'{"id":1,', b'"result":{\n\n"a":1}}', b"\n"))
-    ends.stdio.send((b"[", memoryview(b"1,\n2"), b"]\n"))
+    ends.stdio.send((b"[", b"1,\n2", b"]\n"))
     ends.stdio.flush()
     assert read_now(ends.read) == b'{"id":1,"result":{  "a":1}}\n[1, 2]\n'
 

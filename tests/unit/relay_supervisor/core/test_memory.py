@@ -30,6 +30,10 @@ def known(root: object) -> set[int]:
     return found
 
 
+def _is_code(value: object) -> bool:
+    return value is None or callable(value)
+
+
 def kept_elsewhere(relay: Relay) -> list[str]:
     """What the rooms keep that is neither in the memory, nor a room, nor code."""
     plain = known(relay.shared.memory)
@@ -46,7 +50,7 @@ def kept_elsewhere(relay: Relay) -> list[str]:
             shared = id(value) in plain and isinstance(value, msgspec.Struct | dict | list)
             if shared or callable(value) or isinstance(value, Outbox):
                 continue
-            if isinstance(value, dict) and all(map(callable, value.values())) and value:
+            if value and isinstance(value, dict) and all(map(_is_code, value.values())):
                 continue
             if type(value).__module__.startswith("relay_supervisor.core"):
                 todo.append((f"{name}.{attribute}", value))

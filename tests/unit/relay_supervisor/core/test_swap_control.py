@@ -128,7 +128,7 @@ def test_calls_under_way_and_checks_are_in_the_result(relay: SwapDriver) -> None
     relay.answered_calls(FAST.probation_calls - 1)
     (result,) = results(relay.told())
     assert result["calls_at_cut_over"] == 1
-    calls = {"at_cut_over": 1, "finished_by_old": 1, "relay_errors": 1}
+    calls = {"at_cut_over": 1, "handed_over": 0, "finished_by_old": 1, "relay_errors": 1}
     assert result["calls"] == {**calls, "answered": FAST.probation_calls}
     assert result["checks"] == [
         {"tool": "t", "ok": True, "seconds": 0.25, "detail": "", "when": "ready"}
