@@ -122,6 +122,8 @@ class Probation:
         swap, results = self.swap, message.results
         if swap is None or swap.new != generation or message.token not in (0, swap.number):
             return
+        if swap.kept and not swap.proved:
+            return  # nobody wants it watched: it only waits for its backends
         when = "probation" if message.token else "ready"
         swap.checks = [*swap.checks, *checks_of(results, when)]
         if failed := [result for result in results if not result.ok]:
