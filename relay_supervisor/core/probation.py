@@ -122,8 +122,6 @@ class Probation:
         swap, results = self.swap, message.results
         if swap is None or swap.new != generation or message.token not in (0, swap.number):
             return
-        if swap.kept and not swap.proved:
-            return  # nobody wants it watched: it only waits for its backends
         when = "probation" if message.token else "ready"
         swap.checks = [*swap.checks, *checks_of(results, when)]
         if failed := [result for result in results if not result.ok]:
@@ -179,7 +177,7 @@ class Probation:
     def go_on(self, now: float) -> None:
         """After each event: one that waits for its backends is kept when it has them."""
         swap = self.swap
-        if swap is None or not swap.kept or self._custody.moving:
+        if swap is None or not swap.kept or swap.checking or self._custody.moving:
             return
         if swap.proved:
             self.over(now)  # calls may have failed meanwhile

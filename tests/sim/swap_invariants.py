@@ -108,7 +108,7 @@ def swaps_and_generations_belong_together(world: "World", generations: list[Gene
         bad = errors >= RELAY_ERRORS_MAX and errors * 2 > answered
         must(not bad, "{}: {} of {} calls have failed in the relay", probation, errors, answered)
         limit = limits.probation_seconds + limits.ready_seconds_max * checking + LATE_SECONDS
-        limit += MOVE_SECONDS_MAX * moving
+        limit += MOVE_SECONDS_MAX * probation.kept
         served = world.awake - world.watch.served.get(probation.new or 0, world.awake)
         must(served <= limit, "{} has served {} s", probation, served)
     else:

@@ -162,12 +162,12 @@ def late_frame(world: World) -> None:
 
 
 def report(world: World) -> None:
-    if (worker := some_worker(world)) is None:
+    if (worker := some_worker(world)) is None or worker.setup is None:
         return
     uri = b'{"uri":"file:///a"}'
     message, payload = world.dice.pick(
         (
-            (v1.LearnedLists("files", "h"), b"lists"),
+            (v1.LearnedLists("files", worker.setup.specs["files"]), b"lists"),
             (v1.Notification("files", "notifications/message"), b'{"level":"info","data":1}'),
             (v1.Notification("files", "notifications/resources/updated"), uri),
             (v1.StatusRequest(7), b""),

@@ -284,6 +284,20 @@ def test_what_nobody_wants_any_more_is_ended_and_its_calls_answered(relay: Custo
     assert {e.pid for e in relay.take(effects.ReleasePipes)} == set(relay.pid_of.values())
 
 
+def test_what_a_removed_backend_has_not_seen_is_given_on(relay: CustodyDriver) -> None:
+    """Given back unsent, and nobody is left who wants the backend."""
+    written, unsent = relay.call_on(5)[1], relay.call_on(6)[1]
+    relay.cut_over()
+    relay.swap(8)
+    relay.warm(3, backends=[])
+    relay.kill(2, {})
+    relay.frozen("files", unsent=[unsent])
+    relay.kill(1, {})
+    assert relay.active == 3 and relay.state.calls.keys() == {relay.one(v1.Call).call}
+    (answer,) = relay.client()
+    assert answer["id"] == 5 and "unknown" in text_of(answer) and written < unsent
+
+
 def test_what_is_still_ending_is_not_started_beside_itself(relay: CustodyDriver) -> None:
     relay.swap()
     relay.warm(2, backends=[])

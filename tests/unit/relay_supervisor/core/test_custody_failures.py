@@ -164,24 +164,30 @@ def test_what_is_on_its_way_to_one_that_is_taken_back_arrives_first(relay: Custo
 
 
 @pytest.mark.parametrize(
-    "lie",
+    ("lie", "why"),
     [
-        v1.Frozen("files", 0),
-        v1.Frozen("unheard of", 1),
-        v1.Adopted("files", 0),
-        v1.Adopted("unheard of", 1),
+        (v1.Frozen("files", 0), "it gives back 'files', and was not asked to"),
+        (v1.Frozen("unheard of", 1), "it gives back 'unheard of', and was not asked to"),
+        (v1.Adopted("files", 0), "it takes over 'files', which it was not given"),
+        (v1.Adopted("unheard of", 1), "it takes over 'unheard of', which it was not given"),
     ],
     ids=repr,
 )
 def test_what_was_not_asked_for_is_a_reason_to_give_up_who_says_it(
-    relay: CustodyDriver, lie: v1.Message
+    relay: CustodyDriver, lie: v1.Message, why: str
 ) -> None:
     relay.frame(lie, b"left", 1)
     assert relay.life(1) is Life.FAILED and relay.hold("files") == (Hold.HELD, 1)
+    assert relay.relay.shared.workers.state.generations[1].failure == why
 
 
-def test_another_process_is_not_taken_for_the_one_asked_back(relay: CustodyDriver) -> None:
+@pytest.mark.parametrize("dead", [False, True])
+def test_another_process_is_not_taken_for_the_one_asked_back(
+    relay: CustodyDriver, dead: bool
+) -> None:
     relay.cut_over()
+    if dead:
+        relay.backend_dies("files")
     relay.frame(v1.Frozen("files", 4711), b"left", 1)
     assert relay.life(1) is Life.FAILED and relay.given() == []
 

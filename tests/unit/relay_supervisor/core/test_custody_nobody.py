@@ -12,7 +12,7 @@ from relay_supervisor.core.generation import Life
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.ledger import Stage
 from tests.unit.relay_supervisor.core.custody_driver import SLOW, CustodyDriver
-from tests.unit.relay_supervisor.core.driver import notification
+from tests.unit.relay_supervisor.core.driver import notification, request
 
 
 @pytest.fixture
@@ -187,6 +187,23 @@ def test_what_two_backends_say_is_news_each_by_itself(relay: CustodyDriver) -> N
         news = v1.Notification(name, "notifications/message", relay.pid_of[name], 3)
         relay.frame(news, b'{"level":"info","data":1}')
         assert len(relay.client()) == 1
+
+
+def test_news_of_a_backend_on_its_way_are_told(relay: CustodyDriver) -> None:
+    """By the worker that has it yet, though another one serves."""
+    relay.line(request(5, "resources/subscribe", uri="file:///a"))
+    relay.reply(relay.one(v1.Call).call)
+    relay.cut_over()
+    relay.client()
+
+    def updated(name: str) -> int:
+        method, pid = "notifications/resources/updated", relay.pid_of[name]
+        relay.frame(v1.Notification(name, method, pid, 0), b'{"uri":"file:///a"}', 1)
+        return len(relay.client())
+
+    assert updated("files") == 1
+    relay.control("rollback", 8)
+    assert updated("slow") == 1, "and who takes it back says what it has"
 
 
 # ---- drains

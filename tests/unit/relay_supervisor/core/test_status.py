@@ -84,6 +84,7 @@ HEALTH_BY_WORD = {
     "disabled": "ok",
     "idle": "ok",
     "starting": "starting",
+    "awaited": "starting",
     "ready": "ok",
     "stopping": "ok",
     "restarting": "degraded",
