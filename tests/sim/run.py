@@ -1,8 +1,12 @@
 """Runs a world from its seed to its end. `SimulationFailed` tells the seed and the last events."""
 
+from collections import Counter
+
 from relay_supervisor.core import events
 from relay_supervisor.core.generation import Life
 from relay_supervisor.core.state import Hold, Phase
+from relay_supervisor.errors import ProtocolError
+from relay_supervisor.wire import v1
 from tests.sim import custody_invariants
 from tests.sim.actions import KINDS, NEVER_OFF, WEIGHTS
 from tests.sim.client_actions import initialize, initialized
@@ -21,15 +25,27 @@ class SimulationFailed(AssertionError):
     """What went wrong in which world."""
 
     def __init__(self, world: World, error: Exception) -> None:
-        last = "\n".join(f"  {now:12.3f} {str(event)[:300]}" for now, event in world.trace)
+        last = "\n".join(f"  {now:12.3f} {_words(event)[:300]}" for now, event in world.trace)
         super().__init__(
             f"{type(error).__name__}: {error}\n\nThe last events of seed {world.seed}:\n{last}\n\n"
             f"Again: python -m tests.sim --seed {world.seed}"
         )
 
 
-def simulate(seed: int) -> int:
-    """Let the world of this seed happen; returns the number of its steps.
+def _words(event: object) -> str:
+    """An event to be read; of a frame what it says, if it says anything."""
+    if isinstance(event, events.WorkerFrame):
+        try:
+            message = v1.decode_to_supervisor(event.header)
+        except ProtocolError:
+            return str(event)
+        return f"from {event.generation}: {message} {event.payload!r}"
+    return str(event)
+
+
+def simulate(seed: int, seen: Counter[str] | None = None) -> int:
+    """Let the world of this seed happen; returns the number of its steps, and adds to *seen* what
+    has happened in it.
 
     Raises:
         SimulationFailed: a rule was broken, or the core raised.
@@ -43,6 +59,8 @@ def simulate(seed: int) -> int:
         finish(world)
     except Exception as error:
         raise SimulationFailed(world, error) from error
+    if seen is not None:
+        seen.update(world.seen)
     return steps
 
 
