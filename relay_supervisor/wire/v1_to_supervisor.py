@@ -206,8 +206,9 @@ class Frozen(Message, frozen=True, tag=82):
 
 class Returned(Message, frozen=True, tag=83):
     """These calls wait in this worker, no backend has seen them, and none of them is carried out
-    any more: they are for another worker. Comes at once after `Freeze`, before any `Frozen`. They
-    stay in the ledger until this is in the supervisor's pipe to the last byte.
+    any more: they are for another worker. Comes at once after `Freeze`, and again where more calls
+    turn out to be nobody's; always before the `Frozen` of the backend they were for. They stay in
+    the ledger until this is in the supervisor's pipe to the last byte.
     """
 
     calls: list[int]
