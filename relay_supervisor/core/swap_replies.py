@@ -13,6 +13,8 @@ class Replies:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self.ending = False
+        """The relay ends: what serves now does not for long."""
         self.last: Swap | None = None
         """The swap that was over last."""
 
@@ -48,6 +50,7 @@ class Replies:
             "outcome": outcome.value,
             "seconds": round(now - swap.began, 3),
             "serving": label(self._shared.workers.active()),
+            "ending": self.ending,
             "tools": swap.difference,
             "calls_at_cut_over": swap.calls_at_cut_over,
         }

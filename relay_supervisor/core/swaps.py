@@ -262,6 +262,7 @@ class Swaps:
 
     def interrupt(self, now: float) -> None:
         """The relay ends: whoever waits for a swap is told."""
+        self._replies.ending = True
         if self.warming is not None:
             self._end(self.warming, Outcome.FAILED, "the relay ends", now)
         if self.probation is not None:

@@ -5,6 +5,7 @@ The first failure ends it: the relays after it stay as they are. What is going o
 """
 
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -21,6 +22,11 @@ from relay_supervisor.wire.control_v1 import Failure, Reply, Request
 Args = dict[str, str | int | float | bool | None]
 
 SUCCESSES: Final = ("committed", "probation")
+
+ENDED: Final = "It has ended, so nothing serves there any more"
+
+DYING_SECONDS_MAX: Final = 1.0
+DYING_POLL_SECONDS: Final = 0.05
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -131,10 +137,11 @@ def _changed(relay: Relay, op: str, reply: Reply) -> Change:
     serving = result.serving
     if serving is not None and serving.generation is None:
         serving = None  # an empty object: nobody serves
+    said = f"Now serving: {serving.words()}" if serving else ""
     return Change(
         relay=relay.id,
         ok=result.outcome in SUCCESSES or result.went_back(op),
-        serving=f"Now serving: {serving.words()}" if serving else _serving(relay),
+        serving=ENDED if result.ending else said or _serving(relay),
         raw=raw,
         text=result.words(op),
         outcome=result.outcome,
@@ -148,13 +155,19 @@ def _failed(relay: Relay, failure: Failure) -> Change:
 
 
 def _serving(relay: Relay) -> str:
-    """Ask which version serves; what served before is a guess, and said to be one."""
-    try:
-        now = again(relay)
-    except NotReached:
-        return "It has ended, so nothing serves there any more"
-    except click.ClickException:
-        now = None
-    if now is None:
-        return f"Which version serves now is not known; before it was: {relay.serving()}"
-    return f"Now serving: {now.serving()}"
+    """Ask which version serves; what served before is a guess, and said to be one. A relay that is
+    just being killed has hung up on us before nobody is there any more.
+    """
+    until = time.monotonic() + DYING_SECONDS_MAX
+    while True:
+        try:
+            now = again(relay)
+        except NotReached:
+            return ENDED
+        except click.ClickException:
+            now = None
+        if now is not None:
+            return f"Now serving: {now.serving()}"
+        if time.monotonic() >= until:
+            return f"Which version serves now is not known; before it was: {relay.serving()}"
+        time.sleep(DYING_POLL_SECONDS)
