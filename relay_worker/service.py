@@ -258,10 +258,14 @@ class Service:
         for name in message.backends:
             if backend := self._stdio.get(name):
                 backend.freeze()
+            else:
+                self._base.send(v1.Frozen(name, 0))
 
     def _adopt(self, message: v1.Adopt, payload: bytes) -> None:
         if backend := self._stdio.get(message.backend):
             backend.adopt(message, payload)
+        else:
+            self._base.send(v1.Adopted(message.backend, message.pid, "it is not configured here"))
 
     def _stderr(self, message: v1.Stderr, payload: bytes) -> None:
         if backend := self._stdio.get(message.backend):

@@ -48,6 +48,7 @@ class Replies:
             "seconds": round(now - swap.began, 3),
             "serving": label(self._shared.workers.active()),
             "supervisor": self._shared.memory.reexec.label(self._shared.workers.identity.build),
+            "ending": self._shared.memory.ending.pace is not None,
             "tools": swap.difference,
             "calls_at_cut_over": swap.calls_at_cut_over,
         }

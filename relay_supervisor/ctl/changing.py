@@ -5,6 +5,7 @@ The first failure ends it: the relays after it stay as they are. What is going o
 """
 
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -24,6 +25,11 @@ SUCCESSES: Final = ("committed", "probation")
 
 ASKED_FOR: Final = {"reexec": "new supervisor"}
 """What an operation is called where its own name says nothing to people."""
+
+ENDED: Final = "It has ended, so nothing serves there any more"
+
+DYING_SECONDS_MAX: Final = 1.0
+DYING_POLL_SECONDS: Final = 0.05
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -137,10 +143,11 @@ def _changed(relay: Relay, op: str, reply: Reply) -> Change:
     words = serving.words() if serving else ""
     if result.supervisor is not None and result.kind == SUPERVISOR:
         words = f"supervisor {result.supervisor.words()}, worker {words or NOBODY}"
+    said = f"Now serving: {words}" if words else ""
     return Change(
         relay=relay.id,
         ok=result.outcome in SUCCESSES or result.went_back(op),
-        serving=f"Now serving: {words}" if words else _serving(relay, op),
+        serving=ENDED if result.ending else said or _serving(relay, op),
         raw=raw,
         text=result.words(op),
         outcome=result.outcome,
@@ -154,16 +161,22 @@ def _failed(relay: Relay, op: str, failure: Failure) -> Change:
 
 
 def _serving(relay: Relay, op: str) -> str:
-    """Ask which version serves; what served before is a guess, and said to be one."""
-    try:
-        now = again(relay)
-    except NotReached:
-        return "It has ended, so nothing serves there any more"
-    except click.ClickException:
-        now = None
-    if now is None:
-        return f"Which version serves now is not known; before it was: {_words(relay, op)}"
-    return f"Now serving: {_words(now, op)}"
+    """Ask which version serves; what served before is a guess, and said to be one. A relay that is
+    just being killed has hung up on us before nobody is there any more.
+    """
+    until = time.monotonic() + DYING_SECONDS_MAX
+    while True:
+        try:
+            now = again(relay)
+        except NotReached:
+            return ENDED
+        except click.ClickException:
+            now = None
+        if now is not None:
+            return f"Now serving: {_words(now, op)}"
+        if time.monotonic() >= until:
+            return f"Which version serves now is not known; before it was: {_words(relay, op)}"
+        time.sleep(DYING_POLL_SECONDS)
 
 
 def _words(relay: Relay, op: str) -> str:

@@ -71,6 +71,8 @@ class Result(msgspec.Struct, frozen=True):
     calls_at_cut_over: int = 0
     kind: str = WORKER
     supervisor: Version | None = None
+    ending: bool = False
+    """The relay ends, and its swap with it."""
 
     def went_back(self, op: str) -> bool:
         """Tell whether a rollback has ended a swap. One that was a swap of its own is not done if

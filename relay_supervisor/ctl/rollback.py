@@ -57,6 +57,7 @@ def rollback(*, config: bool, no_wait: bool, instance: str | None, as_json: bool
         )
     releases = Releases(found.state_dir)
     settled = _settle(found, releases, relays, changes)
+    settled = f"{settled} {relays.serving_now()}" if settled else ""
     if as_json:
         click.echo(as_object(changes, _release_of(changes) or "", restored, releases.current()))
     else:

@@ -176,6 +176,7 @@ def _once(work: Swapping, wanted: str | None, *, as_json: bool) -> int:
                 done=lambda change: progress.result(change.words()),
             )
     settled = work.settle(to, relays, changes)
+    settled = f"{settled} {relays.serving_now()}" if settled else ""
     if as_json:
         click.echo(as_object(changes, to.release, backups, work.releases.current()))
     else:

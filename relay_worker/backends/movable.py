@@ -33,10 +33,14 @@ class MovableBackend(StdioBackend):
             self._advance(Event.AWAIT)
 
     def freeze(self) -> None:
-        """Give it back."""
+        """Give it back, at once where its process is neither just coming nor going."""
+        if self.state is State.AWAITED:
+            return
         self.leaving = True
         if self.state not in UNMOVED:
             self._leave()
+        elif self.state is State.FALLEN:
+            self._end(Event.LINGERED)  # do not wait for an exit that may not come
 
     def adopt(self, message: v1.Adopt, payload: bytes) -> None:
         """It is ours again, or for the first time."""

@@ -61,6 +61,7 @@ def swap_without_a_disk(one: Ordeal) -> None:
     assert "cannot be backed up" in said.text and "--force goes on without" in said.text
     said = one.swap("--force")
     assert (said.code, said.generation) == (0, 2), said.text
+    one.client.call_tool("fix__stderr_flood", {"bytes": 300_000})  # more than a last block holds
     one.answer()
     one.assert_as_before()
 
@@ -73,6 +74,8 @@ def swap_with_a_disk(one: Ordeal) -> None:
     wait_until(
         lambda: f"swap {name} committed" in one.relay.relayctl("history").stdout, SECONDS_MAX
     )
+    journal = (one.relay.home.state / "journal.jsonl").read_text()
+    assert '"swap":2,"phase":"spawning"' in journal, "what the worker before had to write"
     one.assert_as_before()
 
 

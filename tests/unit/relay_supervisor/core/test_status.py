@@ -90,7 +90,6 @@ HEALTH_BY_WORD = {
     "restarting": "degraded",
     "backing_off": "degraded",
     "failed": "degraded",
-    "awaited": "starting",
 }
 
 

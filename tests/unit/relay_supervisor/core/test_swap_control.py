@@ -55,6 +55,7 @@ def test_every_phase_is_told_when_it_comes_and_the_outcome_at_the_commit(relay: 
     assert result["from"]["generation"] == 1
     assert result["tools"] == {"kept": 2, "added": [], "lost": []}
     assert (result["seconds"], result["reason"]) == (FAST.probation_seconds, "")
+    assert result["ending"] is False
     assert [name for name, _ in result["phases"]] == [
         *("spawning", "handshaking", "warming", "ready", "active", "committed")
     ]
@@ -154,6 +155,7 @@ def test_the_end_of_the_relay_is_told_to_whoever_waits(
     relay.do(events.StopRequested(15) if how == "signal" else events.ClientGone())
     (result,) = results(relay.told(8))
     assert (result["outcome"], result["reason"]) == ("failed", "the relay ends")
+    assert result["ending"], "who serves now does not for long"
 
 
 @pytest.mark.parametrize("reached", ["spawning", "handshaking", "warming", "ready", "probation"])

@@ -130,5 +130,8 @@ def test_fresh_relays_start_what_all_have_gone_back_to(runtime: Path, state: Pat
         assert run("--instance", "a").exit_code == 0
         assert releases.current() == "two"
         result = run()
-    assert result.stdout.endswith("New relays start one from now on.\n")
+    *_, last = result.stdout.splitlines()
+    assert last.startswith(
+        "New relays start one from now on. Now serving: a: 0.1.0+aaaa (release one"
+    )
     assert (releases.current(), releases.previous()) == ("one", "two")

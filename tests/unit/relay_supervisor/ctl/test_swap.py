@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from relay_supervisor.ctl import client, conversation
+from relay_supervisor.ctl import changing, client, conversation
 from relay_supervisor.ctl.backups import Backups
 from relay_supervisor.ctl.main import relayctl
+from relay_supervisor.ctl.relays import NotReached
 from relay_supervisor.wire.control_v1 import Request
 from tests.unit.relay_supervisor.ctl.fake_relay import (
     PHASES,
@@ -219,6 +220,30 @@ def test_an_answer_of_another_shape_is_a_failure(runtime: Path, state: Path) -> 
     with relay(runtime, "a", PHASES[0], line("no result of a swap", done=True)):
         result = run()
     assert result.exit_code == 1 and "has not the shape agreed on" in result.stdout
+
+
+def test_a_relay_that_ends_says_so_itself(runtime: Path, state: Path) -> None:
+    with relay(runtime, "a", swapped("failed", reason="the relay ends", ending=True)):
+        result = run()
+    assert result.exit_code == 1
+    assert result.stdout.endswith("It has ended, so nothing serves there any more.\n")
+
+
+def test_a_relay_that_is_being_killed_has_ended_a_moment_later(
+    runtime: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has hung up on us, and its socket is still there."""
+    still = iter((None, None))
+
+    def again(relay: object) -> None:
+        for one in still:
+            return one
+        raise NotReached("it has ended")
+
+    monkeypatch.setattr(changing, "again", again)
+    with relay(runtime, "a", refusal("lost", "it fell")):
+        result = run()
+    assert result.stdout.endswith("It has ended, so nothing serves there any more.\n")
 
 
 def test_a_relay_that_ends_meanwhile(runtime: Path, state: Path) -> None:

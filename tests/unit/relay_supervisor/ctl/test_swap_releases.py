@@ -41,7 +41,9 @@ def test_its_interpreter_is_sent_and_it_becomes_current(runtime: Path, releases:
     args = args_of(fake)
     assert (args["python"], args["release"]) == (releases.python("two"), "two")
     assert "(release two, generation 2)" in result.stdout
-    assert result.stdout.endswith("New relays start two from now on.\n")
+    assert result.stdout.endswith(
+        "New relays start two from now on. Now serving: 0.2.0+bbbb (release two, generation 2).\n"
+    )
     assert (releases.current(), releases.previous()) == ("two", "")
 
 
