@@ -22,7 +22,6 @@ IMPATIENT: Final = "tests.faults.impatient"
 FAULTS: Final = {
     "is killed by a signal": ("os.kill(os.getpid(), 11)", "it was ended by signal 11"),
     "exits with 0": ("os._exit(0)", "it exited with status 0"),
-    "exits with 125": ("os._exit(125)", "it exited with status 125"),
     "closes its pipe": (
         "os.close(int(sys.argv[sys.argv.index('--fds') + 1].split(',')[1])); signal.pause()",
         "it closed its pipe",
