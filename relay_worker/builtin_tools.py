@@ -38,13 +38,7 @@ class BuiltinBackend:
     number and members.
     """
 
-    def __init__(
-        self,
-        send: Callable[..., None],
-        reply: Callable[[int, bytes], None],
-        done: Callable[[int], None] = lambda _errand: None,
-    ) -> None:
-        self._done = done
+    def __init__(self, send: Callable[..., None], reply: Callable[[int, bytes], None]) -> None:
         self.name = BUILTIN_BACKEND
         self.kind = "builtin"
         self.state = State.READY
@@ -71,13 +65,13 @@ class BuiltinBackend:
     def want(self) -> None:
         """Nothing to do: it is always there."""
 
-    def cancel(self, call: int, params: bytes, errand: int = 0) -> None:
+    def cancel(self, call: int, params: bytes, errand: int = 0) -> bool:
         """Nothing to do: the router drops the answer."""
-        self._done(errand)
+        return False
 
-    def answer(self, pid: int, raw_id: bytes, members: bytes, errand: int = 0) -> None:
+    def answer(self, pid: int, raw_id: bytes, members: bytes, errand: int = 0) -> bool:
         """Nothing to do: it asks nothing."""
-        self._done(errand)
+        return False
 
     def notify(self, method: str, params: bytes, capability: str | None = None) -> None:
         """Nothing to do: it follows nothing."""

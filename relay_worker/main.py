@@ -59,7 +59,7 @@ class Worker:
             on_full=self._full,
             ledger=ledger,
         )
-        self.router = Router(self.loop, self.pipe.send, self._release)
+        self.router = Router(self.loop, self.pipe.send)
         self._service: Service | None = None
         self._hello_message: handshake.Hello | None = None
         self._handlers: dict[type[Any], Callable[[Any, bytes], None]] = {
@@ -127,21 +127,18 @@ class Worker:
         self.router.call(message, params)
 
     def _cancel(self, message: v1.Cancel, params: bytes) -> None:
-        if message.errand:
-            self._ledger.take(message.errand)
+        self._take(message.errand)
         self.router.cancel(message, params)
         self._ledger.release(message.call)
 
     def _answer(self, message: v1.ClientAnswer, members: bytes) -> None:
-        if message.errand:
-            self._ledger.take(message.errand)
+        self._take(message.errand)
         self.router.answer(message, members)
 
-    def _release(self, number: int) -> None:
-        """Take a call or errand off the ledger once the supervisor knows that it is given back or
-        done.
-        """
-        self.pipe.when_written(self._ledger.release, number)
+    def _take(self, errand: int) -> None:
+        """Take note of an errand, where there is one; it leaves the ledger with its `Done`."""
+        if errand:
+            self._ledger.take(errand)
 
     def _configure(self, message: v1.Configure, payload: bytes) -> None:
         assert self._hello_message is not None
@@ -149,13 +146,13 @@ class Worker:
         base = Base(
             loop=self.loop,
             send=self.pipe.send,
+            when_written=self.pipe.when_written,
             router=self.router,
             descriptors=self.descriptors,
             life=self.life,
             log=self.log,
             hello=self._hello_message,
             ledger=self._ledger,
-            when_written=self.pipe.when_written,
         )
         self._service = Service(base, message, read(message, payload))
         self._handlers.update(self._service.handlers)

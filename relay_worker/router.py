@@ -5,7 +5,7 @@ backends and client say to each other besides. It looks at names and envelopes o
 call does not depend on how many backends and tools there are.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -26,6 +26,10 @@ LARGE_BYTES: Final = 64 << 10
 """Replies over this size are passed on in pieces, without a copy."""
 
 
+_ELSEWHERE: Final = frozenset({State.LEAVING, State.AWAITED})
+_MOVED: Final = "Backend '{}' was handed over to another worker meanwhile."
+
+
 class Router:
     """Implements `backends.base.Host`.
 
@@ -34,18 +38,12 @@ class Router:
     numbers; all others are the client's.
     """
 
-    def __init__(
-        self,
-        loop: Loop,
-        send: Callable[..., None],
-        release: Callable[[int], None] = lambda _call: None,
-    ) -> None:
+    def __init__(self, loop: Loop, send: Callable[..., None]) -> None:
         self.backends: Mapping[str, Backend] = {}
         self.catalogue: Catalogue | None = None
         self.refresh: Callable[[], bool] = lambda: False
         self._loop = loop
         self._send = send
-        self._release = release
         self._flights: dict[int, Flight] = {}
         self._waiting: dict[int, Waiting] = {}
         self._own: dict[int, Callable[[int, bytes], None]] = {}
@@ -75,22 +73,22 @@ class Router:
         if waiting and waiting.timer:
             waiting.timer.cancel()
         flight = self._flights.pop(message.call, None)
-        if flight:
+        backend = flight.backend if flight else self.backends.get(message.backend)
+        under_way = False
+        if backend and not waiting:
             members = frames.decode_object(legacy_params(params)) or {}
             members["requestId"] = msgspec.Raw(frames.call_id(message.call))
-            flight.backend.cancel(message.call, frames.encode(members), message.errand)
-        elif message.backend in self.backends:
-            # The worker before has sent the call.
-            named = frames.encode({"requestId": message.call})
-            self.backends[message.backend].cancel(message.call, named, message.errand)
-        else:
+            under_way = backend.cancel(message.call, frames.encode(members), message.errand)
+        if message.errand and not under_way:
             self.done(message.errand)
 
     def answer(self, message: v1.ClientAnswer, members: bytes) -> None:
         """Pass the client's answer on to the backend that asked."""
-        if backend := self.backends.get(message.backend):
-            backend.answer(message.pid, message.id, members, message.errand)
-        else:
+        backend = self.backends.get(message.backend)
+        under_way = backend is not None and backend.answer(
+            message.pid, message.id, members, message.errand
+        )
+        if message.errand and not under_way:
             self.done(message.errand)
 
     def notification(self, message: v1.ClientNotification, params: bytes) -> None:
@@ -121,6 +119,21 @@ class Router:
                     waiting.timer.cancel()
                 self._waiting.pop(number, None)
 
+    def give_back(self, names: Iterable[str]) -> None:
+        """Return the calls that wait for these backends, for one that another worker has, or for
+        one that is not known yet.
+        """
+        given = set(names)
+        self._return(
+            [
+                call
+                for call, waiting in self._waiting.items()
+                if (backend := self.backends.get(waiting.wanted or "")) is None
+                or backend.name in given
+                or backend.state is State.AWAITED
+            ]
+        )
+
     def adopt(self, catalogue: Catalogue) -> None:
         """Route by *catalogue* from now on."""
         self.catalogue = catalogue
@@ -149,13 +162,13 @@ class Router:
         else:
             self.reply(message, v1.OUTCOME_RESULT, frames.encode(envelope)[1:])
 
-    def progressed(self, backend: Backend, call: int, params: bytes, at: int = 0) -> None:
+    def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
         """Pass on the progress of a call."""
         if call in self._flights:
             self._send(v1.Progress(call, backend.pid or 0, at), params)
 
     def asked(
-        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int = 0
+        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int
     ) -> None:
         """Pass on what a backend asks the client."""
         self._send(v1.BackendRequest(backend.name, raw_id, pid, method, at), params)
@@ -164,9 +177,25 @@ class Router:
         """Tell the client that nobody waits for its answer."""
         self._send(v1.BackendCancel(backend.name, raw_id, pid), params)
 
-    def notified(self, backend: Backend, method: str, params: bytes, at: int = 0) -> None:
+    def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
         """Pass on a notification."""
         self._send(v1.Notification(backend.name, method, backend.pid or 0, at), params)
+
+    def done(self, errand: int) -> None:
+        """An errand is done, or void."""
+        self._send(v1.Done(errand))
+
+    def adopted(self, backend: Backend, calls: list[v1.Call]) -> None:
+        """Expect the answers to calls that another worker has sent."""
+        for message in calls:
+            self._flights[message.call] = Flight(message, backend, None)
+
+    def frozen(self, backend: Backend, calls: list[int]) -> None:
+        """Forget calls that go on under another worker; the relay's own do not."""
+        for call in calls:
+            flight = self._flights.pop(call, None)
+            if flight and call < 0:
+                self._fail(flight.message, _MOVED.format(backend.name))
 
     def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
         """Answer the calls that died with their backend."""
@@ -184,6 +213,9 @@ class Router:
             flight = self._flights.pop(call, None)
             if flight is None:
                 continue
+            if backend.state in _ELSEWHERE and call > 0:
+                self._send(v1.Returned([call]))
+                continue
             if flight.again is None:
                 text = f"Backend '{backend.name}' died before it read this call: {reason}."
                 self._fail(flight.message, f"{text} The call has not run.")
@@ -191,38 +223,6 @@ class Router:
             waiting = Waiting(flight.message, flight.again, sent_before=True)
             if not self._dispatch(waiting):
                 self._waiting[call] = waiting
-
-    def took_over(self, backend: Backend, calls: list[v1.Call]) -> None:
-        """Wait for the answers of calls that another worker has sent."""
-        for call in calls:
-            self._flights[call.call] = Flight(call, backend, None)
-
-    def give_back_waiting(self) -> None:
-        """Give back the client's calls that nobody has been sent."""
-        calls = [call for call in self._waiting if call > 0]
-        for call in calls:
-            waiting = self._waiting.pop(call)
-            if waiting.timer:
-                waiting.timer.cancel()
-        if calls:
-            self._send(v1.Returned(calls))
-            for call in calls:
-                self._release(call)
-
-    def gave_back(self, backend: Backend, calls: list[int]) -> None:
-        """Forget calls that another worker will answer; the relay's own end here."""
-        for call in calls:
-            self._flights.pop(call, None)
-            if done := self._own.pop(call, None):
-                text = f"Backend '{backend.name}' was handed over to another worker."
-                error = frames.error_members(frames.BACKEND_UNAVAILABLE, text)
-                done(v1.OUTCOME_RELAY_ERROR, error)
-
-    def done(self, errand: int) -> None:
-        """Report that an errand is done; 0 is none."""
-        if errand:
-            self._send(v1.Done(errand))
-            self._release(errand)
 
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         """Answer a call whose reply cannot be passed on."""
@@ -273,6 +273,17 @@ class Router:
         else:
             members = frames.error_members(frames.BACKEND_UNAVAILABLE, text)
         self.reply(message, v1.OUTCOME_RELAY_ERROR, members)
+
+    def _return(self, calls: list[int]) -> None:
+        """Let go of calls that wait: they are for another worker, the relay's own for nobody."""
+        for call in calls:
+            waiting = self._waiting.pop(call)
+            if waiting.timer:
+                waiting.timer.cancel()
+            if call < 0:
+                self._fail(waiting.message, _MOVED.format(waiting.wanted))
+        if theirs := [call for call in calls if call > 0]:
+            self._send(v1.Returned(theirs))
 
     # ---- routing ----------------------------------------------------------------------------
 
@@ -331,7 +342,7 @@ class Router:
         owner = self.backends.get(target.owner or "")
         if owner is not None and owner.lists is None:
             return self._start_for(waiting, owner)
-        awaited = [backend for backend in self.backends.values() if backend.learning]
+        awaited = [one for one in self.backends.values() if one.learning or _unknown_here(one)]
         if owner is not None or not awaited:
             self._refuse(waiting.message, target.refusal)
             return True
@@ -356,3 +367,8 @@ class Router:
     def _refuse(self, message: v1.Call, refusal: Refused) -> None:
         members = frames.error_members(refusal.code, refusal.text)
         self.reply(message, v1.OUTCOME_REFUSED, members)
+
+
+def _unknown_here(backend: Backend) -> bool:
+    """Return whether another worker has it, and its lists will come with it."""
+    return backend.state is State.AWAITED and backend.lists is None

@@ -16,9 +16,10 @@ from relay_worker import builtin_tools
 from relay_worker.backends.base import Backend, State
 from relay_worker.backends.client import client_of
 from relay_worker.backends.descriptors import Descriptors
-from relay_worker.backends.movable import MovableBackend
+from relay_worker.backends.handover import MovableBackend
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.builtin_tools import BuiltinBackend
+from relay_worker.charges import Charges
 from relay_worker.checks import Checks
 from relay_worker.config.expand import spec_hash
 from relay_worker.configuration import Settings
@@ -46,13 +47,13 @@ class Base(msgspec.Struct, frozen=True):
 
     loop: Loop
     send: Callable[..., None]
+    when_written: Callable[[Callable[[int], None], int], None]
     router: Router
     descriptors: Descriptors
     life: Life
     log: Log
     hello: handshake.Hello
     ledger: Ledger
-    when_written: Callable[[Callable[[int], None], int], None]
 
 
 class Service:
@@ -84,7 +85,7 @@ class Service:
             base.log.warning(problem)
         self._hashes = {name: spec_hash(spec) for name, spec in settings.expanded.items()}
         self._stdio = self._make_backends(message)
-        self._builtin = BuiltinBackend(base.send, base.router.finish, base.router.done)
+        self._builtin = BuiltinBackend(base.send, base.router.finish)
         self._backends: dict[str, Backend] = {**self._stdio}
         if relay.builtin_tools:
             self._backends[self._builtin.name] = self._builtin
@@ -102,28 +103,19 @@ class Service:
         )
         self._registry.lasting = base.hello.generation == FIRST
         self._readiness = self._make_readiness()
-        self.handlers = self._table()
-        if not self._registry.lasting:
-            base.loop.after(relay.ready_seconds_max + relay.probation_seconds, self._outlived)
-        self._announce()
-
-    def _table(self) -> Mapping[type[Any], Callable[[Any, bytes], None]]:
-        return {
+        self.handlers: Mapping[type[Any], Callable[[Any, bytes], None]] = {
             v1.KnownLists: self._known_lists,
             v1.Session: self._session,
-            v1.Spawned: self._spawned,
-            v1.SpawnRefused: self._refused,
-            v1.Exited: self._exited,
+            **Charges(self._stdio, base.router, base.send).handlers,
             v1.StatusReply: lambda reply, payload: self._builtin.status(reply.token, payload),
             v1.Log: self._log_lines,
             v1.Journal: self._journal,
             v1.Refuse: self._refuse,
             v1.RunChecks: self._readiness.run_checks,
-            v1.Await: self._await,
-            v1.Freeze: self._freeze,
-            v1.Adopt: self._adopt,
-            v1.Stderr: self._stderr,
         }
+        if not self._registry.lasting:
+            base.loop.after(relay.ready_seconds_max + relay.probation_seconds, self._outlived)
+        self._announce()
 
     def close(self) -> None:
         """Write out what is queued for the disk."""
@@ -147,6 +139,7 @@ class Service:
         around = Surroundings(
             loop=base.loop,
             send=base.send,
+            when_written=base.when_written,
             descriptors=base.descriptors,
             life=base.life,
             log=base.log,
@@ -155,8 +148,6 @@ class Service:
             generation=base.hello.generation,
             policy=policy_of(self._settings.config.relay),
             ledger=base.ledger,
-            when_written=base.when_written,
-            done=base.router.done,
         )
         backends = {}
         for name, spec in self._settings.config.backends.items():
@@ -243,41 +234,6 @@ class Service:
         for backend in self._backends.values():
             backend.introduce(client)
         self._review_later()
-
-    def _spawned(self, message: v1.Spawned, _payload: bytes) -> None:
-        if backend := self._stdio.get(message.backend):
-            backend.spawned(message)
-
-    def _await(self, message: v1.Await, _payload: bytes) -> None:
-        for name in message.backends:
-            if backend := self._stdio.get(name):
-                backend.wait_for_it()
-
-    def _freeze(self, message: v1.Freeze, _payload: bytes) -> None:
-        self._router.give_back_waiting()
-        for name in message.backends:
-            if backend := self._stdio.get(name):
-                backend.freeze()
-            else:
-                self._base.send(v1.Frozen(name, 0))
-
-    def _adopt(self, message: v1.Adopt, payload: bytes) -> None:
-        if backend := self._stdio.get(message.backend):
-            backend.adopt(message, payload)
-        else:
-            self._base.send(v1.Adopted(message.backend, message.pid, "it is not configured here"))
-
-    def _stderr(self, message: v1.Stderr, payload: bytes) -> None:
-        if backend := self._stdio.get(message.backend):
-            backend.stderr(message, payload)
-
-    def _refused(self, message: v1.SpawnRefused, _payload: bytes) -> None:
-        if backend := self._stdio.get(message.backend):
-            backend.refused(message)
-
-    def _exited(self, message: v1.Exited, _payload: bytes) -> None:
-        if backend := self._stdio.get(message.backend):
-            backend.exited(message)
 
     def _journal(self, _message: v1.Journal, payload: bytes) -> None:
         self._writer.journal(payload)

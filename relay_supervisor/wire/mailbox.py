@@ -8,8 +8,9 @@ or the new one. The first page is the header, the rest two halves of equal size 
 - A byte with stream offset *o* lies at position `o - BASE` of the rest. Bytes from HEAD to TAIL
   were read and not yet passed on whole. HEAD advances when what was made of a line is in the
   supervisor's pipe to the last byte.
-- Everything outside HEAD … TAIL in the half in use is NUL, and JSON has no NUL: what was read but
-  not counted when the worker was killed is found behind TAIL, at most READ_BYTES_MAX of it.
+- Everything behind TAIL in the half in use is NUL, and JSON has no NUL: what was read but not
+  counted when the worker was killed is found there, at most READ_BYTES_MAX of it. The other half
+  is all NUL.
 - When nothing is left between HEAD and TAIL, what was used is zeroed, and BASE stored so that the
   next byte lies at the beginning of the half again. When a half is used up, the rest of it is
   copied to the beginning of the other one, which is all NUL; then BASE is stored (one word,

@@ -48,15 +48,17 @@ class Listing:
         self._pages_max = pages_max
 
     @classmethod
-    def go_on(cls, kind: Kind, pages_max: int, partial: PartialList) -> "Listing":
-        """Return the list as another worker has left it."""
+    def resume(cls, kind: Kind, pages_max: int, partial: PartialList) -> "Listing":
+        """Go on with a list that somebody else has begun."""
         listing = cls(kind, pages_max)
-        listing.items, listing._cursors = list(partial.items), set(partial.cursors)
-        listing._pages, listing.problem = partial.pages, partial.problem
+        listing.items = list(partial.items)
+        listing.problem = partial.problem
+        listing._cursors = set(partial.cursors)
+        listing._pages = partial.pages
         return listing
 
-    def leave(self) -> PartialList:
-        """Return what another worker needs to go on with it."""
+    def partial(self) -> PartialList:
+        """Return it for somebody else to go on with."""
         return PartialList(self.items, sorted(self._cursors), self._pages, self.problem)
 
     def add(self, result: Envelope) -> bytes | None:

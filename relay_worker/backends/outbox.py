@@ -1,80 +1,107 @@
-"""Frames on their way to a backend's stdin, and the record of each write in its mailbox.
+"""Frames on their way to a backend's stdin; ledger and mailbox tell what has become of each.
 
-One frame goes out in one write. Whatever moment the worker is killed at, the ledger and the record
-tell which frames the backend has, which not, and of which one nobody knows (`wire.mailbox`).
+`wire.mailbox` has the order of stores: whatever moment the worker is killed at, the record says of
+the frame that was being written how much of it the backend can have got, and the ledger says of all
+others whether they were written. So each frame goes out in a write of its own.
 """
 
 import os
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from relay_supervisor.wire.custody import Unsent
-from relay_supervisor.wire.framing import Buffer, WriteQueue
+from relay_supervisor.wire.framing import IOV_MAX, Buffer
 from relay_supervisor.wire.ledger import Ledger, Stage
 from relay_supervisor.wire.mailbox import LAST_BYTES, PIPE_BUF, Word, record
 
-# Plain numbers, as they are on the path of every call.
+# Plain numbers, as all this is on the path of every call.
+_NUMBER: Final = Word.NUMBER.value
+_LENGTH: Final = Word.LENGTH.value
+_OFFSET: Final = Word.OFFSET.value
+_BUSY: Final = Word.BUSY.value
 _WRITTEN: Final = Stage.WRITTEN.value
-_NUMBER, _LENGTH = int(Word.NUMBER), int(Word.LENGTH)
-_OFFSET, _BUSY = int(Word.OFFSET), int(Word.BUSY)
 
 _Frame = tuple[int, int, tuple[Buffer, ...]]
-"""Number of its call or errand (0: none), length in bytes, content."""
+"""Number of its call or errand (0: neither), length in bytes, content."""
+
+
+def _nobody(_errand: int) -> None:
+    """No errands are expected."""
 
 
 class Outbox:
     """What waits for a non-blocking descriptor; bounded by its caller.
 
-    `size` is the number of bytes not yet written. `errands` are the numbers that are no calls';
-    `done` those of them that were written since it was last emptied.
+    `size` is the number of bytes not yet written, `sent` how many of the first frame are. *words*
+    are the mailbox's, and say what was being written by whoever had it before. *on_errand* gets the
+    number of an errand that is written.
     """
 
-    __slots__ = ("_frames", "_large", "_ledger", "_newline", "_words", "done", "errands", "size")
+    __slots__ = ("_errands", "_frames", "_ledger", "_on_errand", "_torn", "_words", "sent", "size")
 
-    def __init__(self, ledger: Ledger, words: "memoryview[int]") -> None:
-        """*words* is the header of the mailbox."""
+    def __init__(
+        self, ledger: Ledger, words: memoryview, on_errand: Callable[[int], None] = _nobody
+    ) -> None:
         self.size = 0
-        self.errands: set[int] = set()
-        self.done: list[int] = []
+        self.sent = 0
         self._ledger = ledger
         self._words = words
+        self._on_errand = on_errand
         self._frames: deque[_Frame] = deque()
-        self._large: WriteQueue | None = None  # what is left of a frame over PIPE_BUF
-        self._newline = False
+        self._errands: set[int] = set()
+        self._torn = False
 
-    def append(self, number: int, *frame: Buffer) -> None:
-        """Queue a frame, given as the buffers it consists of."""
+    def resume(self, frames: Iterable[Unsent], sent: int, errands: Iterable[int]) -> None:
+        """Go on where somebody else has stopped: with *frames*, of whose first *sent* bytes are
+        written. What was left torn is ended first.
+
+        Raises:
+            ValueError: that does not fit what the mailbox says.
+        """
+        for unsent in frames:
+            self.append(unsent.number, unsent.frame)
+        self._errands.update(errands)
+        words = self._words
+        if sent:
+            if not self._frames or (words[_LENGTH], words[_OFFSET]) != (self._frames[0][1], sent):
+                raise ValueError("the mailbox does not fit what is said to be written")
+            self.sent = sent
+            self.size -= sent
+            return
+        found = record(words.cast("B"))
+        if found is not None and found.torn:
+            self._torn = True
+            self.size += 1
+        else:
+            self._forget()
+
+    def append(self, number: int, *frame: Buffer, errand: bool = False) -> None:
+        """Queue a frame, given as the buffers it consists of, for a call or an *errand*."""
         size = len(frame[0]) if len(frame) == 1 else sum(map(len, frame))
         self._frames.append((number, size, frame))
         self.size += size
+        if errand:
+            self._errands.add(number)
 
-    def clear(self) -> None:
-        """Forget what has not been written."""
+    def unsent(self) -> list[Unsent]:
+        """Return what is not wholly written, for somebody else to go on with."""
+        return [Unsent(number, b"".join(frame)) for number, _, frame in self._frames]
+
+    @property
+    def errands(self) -> frozenset[int]:
+        """Return the numbers of frames that are errands."""
+        return frozenset(self._errands)
+
+    def clear(self) -> list[int]:
+        """Forget what has not been written; return the errands among it."""
+        errands = sorted(self._errands)
+        self._errands.clear()
         self._frames.clear()
-        self._large = None
-        self.size = 0
-
-    def take_over(self, unsent: list[Unsent], sent: int) -> None:
-        """Go on from where another worker has stopped: with *unsent* frames, *sent* bytes of the
-        first of which are written. A line torn by a kill is ended first.
-        """
-        torn = record(memoryview(self._words).cast("B"))
-        if torn is not None and not sent:
-            self._newline = torn.torn
-            if not torn.torn:
-                self._words[_LENGTH] = 0
-        for one in unsent:
-            self.append(one.number, one.frame)
-        if sent:
-            body = memoryview(unsent[0].frame)[sent:-LAST_BYTES]
-            self._large = WriteQueue()
-            self._large.append(body)
-            self.size -= sent
-
-    def left(self) -> tuple[list[Unsent], int]:
-        """Return the frames not wholly written, and how many bytes of the first one are."""
-        unsent = [Unsent(number, b"".join(frame)) for number, _, frame in self._frames]
-        return unsent, self._words[_OFFSET] if self._large is not None else 0
+        self.size = self.sent = 0
+        self._torn = False
+        self._forget()
+        return errands
 
     def flush(self, fd: int) -> None:
         """Write as much as *fd* takes without blocking; `size` tells what is left.
@@ -83,70 +110,82 @@ class Outbox:
             OSError: the other end is gone (EPIPE), or *fd* is bad.
         """
         frames, words = self._frames, self._words
-        try:
-            if self._newline:
-                os.write(fd, b"\n")
-                words[_LENGTH] = 0
-                self._newline = False
-            while frames:
-                number, length, frame = frames[0]
-                if self._large is None:
-                    words[_OFFSET] = 0
-                    words[_NUMBER] = number
-                    words[_LENGTH] = length
-                if length <= PIPE_BUF:
-                    data = frame[0] if len(frame) == 1 else b"".join(frame)
-                    words[_BUSY] = 1
+        if self._torn and not self._end_torn(fd):
+            return
+        while frames:
+            number, length, frame = frames[0]
+            if not self.sent:
+                words[_OFFSET] = 0
+                words[_NUMBER] = number
+                words[_LENGTH] = length
+            if length <= PIPE_BUF:
+                data = frame[0] if len(frame) == 1 else b"".join(frame)
+                words[_BUSY] = 1
+                try:
                     os.write(fd, data)
-                    words[_OFFSET] = length
+                except OSError as error:
                     words[_BUSY] = 0
-                    self.size -= length
-                elif not self._write_large(fd, length, frame):
-                    return
-                if number:
-                    self._ledger.mark(number, _WRITTEN)
-                    if number in self.errands:
-                        self.errands.remove(number)
-                        self.done.append(number)
-                words[_LENGTH] = 0
-                frames.popleft()
-        except BlockingIOError:
-            words[_BUSY] = 0
+                    if isinstance(error, BlockingIOError):
+                        return
+                    raise
+                words[_OFFSET] = length
+                words[_BUSY] = 0
+                self.size -= length
+            elif not self._write_large(fd, length, frame):
+                return
+            if number:
+                self._ledger.mark(number, _WRITTEN)
+            words[_LENGTH] = 0
+            frames.popleft()
+            self.sent = 0
+            if self._errands and number in self._errands:
+                self._errands.remove(number)
+                self._on_errand(number)
 
     def _write_large(self, fd: int, length: int, frame: tuple[Buffer, ...]) -> bool:
-        """Write what *fd* takes of a frame that may not go out in one piece: all but its end, then
-        its end; return whether that is done.
-        """
+        """Write all but the last bytes, then those; False where the pipe is full before that."""
         words = self._words
-        if self._large is None:
-            self._large = WriteQueue()
-            self._large.append(*_without_end(frame))
-        body = self._large
-        if body.size:
-            before = body.size
+        while self.sent < length:
+            held_back = length - LAST_BYTES
+            until = held_back if self.sent < held_back else length
             words[_BUSY] = 1
-            body.flush(fd)
-            words[_OFFSET] = length - LAST_BYTES - body.size
+            try:
+                written = os.writev(fd, _part(frame, self.sent, until))
+            except BlockingIOError:
+                written = 0
+            except OSError:
+                words[_BUSY] = 0
+                raise
+            self.sent += written
+            words[_OFFSET] = self.sent
             words[_BUSY] = 0
-            self.size -= before - body.size
-            if body.size:
+            self.size -= written
+            if self.sent < until:
                 return False
-        words[_BUSY] = 1
-        os.write(fd, b"".join(frame)[-LAST_BYTES:])
-        words[_OFFSET] = length
-        words[_BUSY] = 0
-        self.size -= LAST_BYTES
-        self._large = None
         return True
 
+    def _end_torn(self, fd: int) -> bool:
+        """End the torn line, under the record as it stands: a kill in between ends it again."""
+        try:
+            os.write(fd, b"\n")
+        except BlockingIOError:
+            return False
+        self._torn = False
+        self.size -= 1
+        self._forget()
+        return True
 
-def _without_end(frame: tuple[Buffer, ...]) -> list[Buffer]:
-    """Return the buffers of a frame but for its last bytes."""
-    kept, left = list(frame), LAST_BYTES
-    while left:
-        last = kept.pop()
-        if len(last) > left:
-            kept.append(memoryview(last)[: len(last) - left])
-            return kept
-        left -= len(last)
-    return kept
+    def _forget(self) -> None:
+        self._words[_LENGTH] = 0
+        self._words[_BUSY] = 0
+
+
+def _part(frame: tuple[Buffer, ...], start: int, stop: int) -> list[memoryview]:
+    """Return the bytes of a frame from *start* to *stop*, without a copy."""
+    found: list[memoryview] = []
+    for buffer in frame:
+        if start < len(buffer) and stop > 0 and len(found) < IOV_MAX:
+            found.append(memoryview(buffer)[max(start, 0) : stop])
+        start -= len(buffer)
+        stop -= len(buffer)
+    return found

@@ -6,13 +6,14 @@ here: whoever knows the call number writes and reads them.
 """
 
 import enum
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
 from relay_supervisor.wire.custody import Custody
-from relay_worker import lists
+from relay_worker import lists as raw_lists
 from relay_worker.backends import frames
 from relay_worker.backends.client import PROTOCOLS, Client
 from relay_worker.backends.effects import (
@@ -50,106 +51,109 @@ class Phase(enum.Enum):
 
     NEW, INITIALIZING, LISTING, READY, BROKEN = range(5)
 
+    @property
+    def word(self) -> str:
+        """Return how `Custody` calls it."""
+        return self.name.lower()
 
-INIT: Final = "init"
-LEVEL: Final = "level"
-SUBSCRIPTION: Final = "subscription"
-"""What a request of the worker's own is for; one for a list is called by its field."""
+
+_PHASES: Final = {phase.word: phase for phase in Phase}
+_INITIALIZE: Final = "init"
+_LEVEL: Final = "level"
+_SUBSCRIPTION: Final = "subscription"
+"""What a request of the worker's own is for, besides the fields of lists."""
 
 
 class Session:
     """The conversation with one backend process. All methods return what is to be done, in order.
 
-    `lists` is what the backend said last, None until it is READY.
+    `lists` is what the backend said last, None until it is READY. *numbers* make the ids of
+    requests unique within the generation.
     """
 
-    def __init__(self, backend: str, client: Client, generation: int, *, pages_max: int) -> None:
+    def __init__(
+        self,
+        backend: str,
+        client: Client,
+        generation: int,
+        *,
+        pages_max: int,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
         self.phase = Phase.NEW
+        self.client = client
+        self.level: str | None = None
         self.lists: RawLists | None = None
         self._backend = backend
-        self._client = client
         self._pages_max = pages_max
         self._ids = f"relay-{generation}-"
-        self._asked = 0
-        self._pending: dict[str, str] = {}  # what for, by id
+        self._numbers = numbers or itertools.count(1)
+        self._pending: dict[str, str] = {}
         self._listings: dict[str, Listing] = {}
         self._stale: set[str] = set()
         self._found = RawLists()
         self._subscribed: set[str] = set()
-        self.level: str | None = None
-
-    @property
-    def _capabilities(self) -> Envelope:
-        return frames.decode_object(self._found.capabilities) or {}
-
-    def leave(self) -> Custody:
-        """Return what another worker has to know to go on."""
-        return Custody(
-            phase=self.phase.name.lower(),
-            client=self._client.params,
-            capabilities=sorted(self._client.capabilities),
-            found=lists.encode(self._found),
-            pending=dict(self._pending),
-            listings={field: listing.leave() for field, listing in self._listings.items()},
-            stale=sorted(self._stale),
-            subscribed=sorted(self._subscribed),
-            level=self.level,
-        )
-
-    def lasting(self) -> Custody:
-        """Return of that what stays so, and is enough to go on if this worker is killed."""
-        empty: dict[str, list[bytes]] = {kind.field: [] for kind in KINDS.values()}
-        found = lists.encode(msgspec.structs.replace(self._found, **empty))
-        return msgspec.structs.replace(self.leave(), found=found, pending={}, listings={}, stale=[])
-
-    def go_on(self, custody: Custody, known: RawLists | None) -> Effects:
-        """Go on from where another worker has left it; *known* are the lists as they were known
-        here before.
-
-        Raises:
-            ValueError, KeyError: it cannot be gone on from there.
-        """
-        self._take(custody)
-        self.phase = Phase[custody.phase.upper()]
-        self._pending = dict(custody.pending)
-        self._listings = {
-            field: Listing.go_on(KINDS[field], self._pages_max, partial)
-            for field, partial in custody.listings.items()
-        }
-        self._stale = set(custody.stale)
-        if self.phase is not Phase.READY:
-            return []
-        self.lists = self._found
-        return [] if self._found == known else [Listed(self._found)]
-
-    def revive(self, custody: Custody, known: RawLists | None) -> Effects:
-        """Go on after the worker before was killed. What it had heard of changes nobody knows: all
-        lists are asked for again, and do not change for that.
-
-        Raises:
-            ValueError: it cannot be gone on from there.
-        """
-        self._take(custody)
-        self.phase = Phase.LISTING if known is None else Phase.READY
-        if known is not None:
-            self._found = self.lists = known
-        effects: Effects = []
-        for kind in declared(self._found.capabilities):
-            effects += self._list(kind)
-        return effects or self._complete()
-
-    def _take(self, custody: Custody) -> None:
-        found = lists.decode(custody.found)
-        if found is None:
-            raise ValueError("what it has said of itself cannot be read")
-        self._found = found
-        self._subscribed = set(custody.subscribed)
-        self.level = custody.level
+        self._capabilities: Envelope = {}
 
     def start(self) -> Effects:
         """Return the first request."""
         self.phase = Phase.INITIALIZING
-        return [self._request(INIT, "initialize", self._client.params)]
+        return [self._request(_INITIALIZE, "initialize", self.client.params)]
+
+    def resume(self, left: Custody, known: RawLists | None, *, crashed: bool) -> Effects:
+        """Go on with a conversation as it was *left* in another worker, where *known* are its lists
+        as learned there; *crashed*: without a word of how far it had come since.
+
+        Raises:
+            ValueError: nobody can go on with it.
+        """
+        phase = _PHASES.get(left.phase, Phase.BROKEN)
+        found = raw_lists.decode(left.found) if left.found else known
+        complete = phase is Phase.READY
+        if phase is Phase.BROKEN or (complete and found is None) or (crashed and not complete):
+            raise ValueError(f"its conversation cannot be gone on with ({left.phase})")
+        if phase is Phase.NEW:
+            return self.start()
+        self.phase = phase
+        self.level = left.level
+        self._found = found or RawLists()
+        self._capabilities = frames.decode_object(self._found.capabilities) or {}
+        self._subscribed = set(left.subscribed)
+        self._stale = set(left.stale) & KINDS.keys()
+        self._pending = dict(left.pending)
+        self._listings = {
+            field: Listing.resume(KINDS[field], self._pages_max, partial)
+            for field, partial in left.listings.items()
+            if field in KINDS
+        }
+        if not complete or self._listings:
+            return []
+        self.lists = self._found
+        if not crashed:
+            return [Listed(self._found)]
+        return [
+            effect for kind in declared(self._found.capabilities) for effect in self._list(kind)
+        ]
+
+    def left(self) -> Custody:
+        """Return what another worker has to know to go on."""
+        return msgspec.structs.replace(
+            self.lasting(),
+            found=raw_lists.encode(self._found),
+            pending=dict(self._pending),
+            listings={field: listing.partial() for field, listing in self._listings.items()},
+            stale=sorted(self._stale),
+        )
+
+    def lasting(self) -> Custody:
+        """Return the part of it that does not change from message to message."""
+        return Custody(
+            phase=self.phase.word,
+            client=self.client.params,
+            capabilities=sorted(self.client.capabilities),
+            subscribed=sorted(self._subscribed),
+            level=self.level,
+        )
 
     def receive(self, envelope: Envelope) -> Effects:
         """Take in what the backend sent, unless it is the reply to a call."""
@@ -158,8 +162,7 @@ class Session:
         method = frames.text_of(envelope.get("method"))
         raw_id = envelope.get("id")
         if method is None:
-            word = self._pending.pop(frames.text_of(raw_id) or "", None)
-            return [] if word is None else self._answered(word, envelope)
+            return self._answered(self._pending.pop(frames.text_of(raw_id) or "", ""), envelope)
         params = envelope.get("params")
         if raw_id is None:
             return self._notified(method, b"" if params is None else bytes(params))
@@ -167,7 +170,7 @@ class Session:
 
     def saw(self, capability: str) -> bool:
         """Return whether the backend was told that the client has *capability*."""
-        return self._client.can(capability)
+        return self.client.can(capability)
 
     @property
     def listing(self) -> bool:
@@ -177,20 +180,24 @@ class Session:
     def give_up_listing(self) -> Effects:
         """Stop waiting for lists; what was known of them stays."""
         methods = ", ".join(listing.kind.method for listing in self._listings.values())
-        self._pending = {i: word for i, word in self._pending.items() if word not in KINDS}
+        self._pending = {
+            number: word for number, word in self._pending.items() if word not in self._listings
+        }
         self._listings.clear()
         return [Problem(f"{methods} was not answered (list_timeout_seconds)"), *self._complete()]
 
     def set_level(self, level: str) -> Effects:
         """Set the log level, where the backend logs."""
-        self.level = level
         if self.phase is not Phase.READY or "logging" not in self._capabilities:
             return []
+        self.level = level
         params = frames.encode({"level": level})
-        return [self._request(LEVEL, "logging/setLevel", params)]
+        return [self._request(_LEVEL, "logging/setLevel", params)]
 
-    def subscribe(self, uris: Iterable[str]) -> Effects:
-        """Make the backend send updates for exactly *uris*, where it can."""
+    def subscribe(self, uris: Iterable[str], *, again: bool = False) -> Effects:
+        """Make the backend send updates for exactly *uris*, where it can; *again*: whatever it was
+        told before, as that may not have reached it.
+        """
         wanted = set(uris)
         resources = frames.decode_object(self._capabilities.get("resources")) or {}
         able = bytes(resources.get("subscribe", b"")) == b"true"
@@ -198,12 +205,12 @@ class Session:
             return []
         effects: Effects = []
         for method, changed in (
-            ("resources/subscribe", wanted - self._subscribed),
+            ("resources/subscribe", wanted if again else wanted - self._subscribed),
             ("resources/unsubscribe", self._subscribed - wanted),
         ):
             for uri in sorted(changed):
                 params = frames.encode({"uri": uri})
-                effects.append(self._request(SUBSCRIPTION, method, params))
+                effects.append(self._request(_SUBSCRIPTION, method, params))
         self._subscribed = wanted
         return effects
 
@@ -212,17 +219,16 @@ class Session:
         (self._subscribed.add if subscribed else self._subscribed.discard)(uri)
 
     def _request(self, word: str, method: str, params: bytes) -> Send:
-        self._asked += 1
-        number = f"{self._ids}{word}-{self._asked}"
+        number = f"{self._ids}{word}-{next(self._numbers)}"
         self._pending[number] = word
         return Send(frames.request(number, method, params))
 
     def _answered(self, word: str, envelope: Envelope) -> Effects:
-        if word == INIT:
+        if word == _INITIALIZE:
             return self._initialized(envelope)
-        if word in KINDS:
-            return self._paged(word, envelope)
-        return _ignored(envelope)
+        if (listing := self._listings.get(word)) is not None:
+            return self._paged(listing, envelope)
+        return _ignored(envelope) if word else []
 
     def _broken(self, reason: str) -> Effects:
         self.phase = Phase.BROKEN
@@ -238,6 +244,7 @@ class Session:
         if version not in PROTOCOLS:
             return self._broken(f"it speaks MCP {version}, the relay {', '.join(PROTOCOLS)}")
         capabilities = bytes(result.get("capabilities", b"{}"))
+        self._capabilities = frames.decode_object(capabilities) or {}
         self._found = RawLists(
             protocol=version,
             capabilities=capabilities,
@@ -256,12 +263,10 @@ class Session:
         return [self._page(listing, b"{}")]
 
     def _page(self, listing: Listing, params: bytes) -> Effect:
-        return self._request(listing.kind.field, listing.kind.method, params)
+        kind = listing.kind
+        return self._request(kind.field, kind.method, params)
 
-    def _paged(self, field: str, envelope: Envelope) -> Effects:
-        listing = self._listings.get(field)
-        if listing is None:
-            return []  # given up
+    def _paged(self, listing: Listing, envelope: Envelope) -> Effects:
         kind = listing.kind
         effects: Effects = []
         if error := frames.error_of(envelope):
@@ -311,7 +316,7 @@ class Session:
         if method == "ping":
             return [Send(frames.response(raw_id, b'"result":{}}'))]
         capability = ASKABLE.get(method)
-        if capability is not None and self._client.can(capability):
+        if capability is not None and self.client.can(capability):
             members = frames.decode_object(params) if params is not None else {}
             if members is not None:
                 shown = frames.token_towards_client(self._backend, members) if members else b""

@@ -6,7 +6,6 @@ import msgspec
 
 from relay_supervisor.wire.ledger import Ledger
 from relay_worker.backends.descriptors import Descriptors
-from relay_worker.backends.stdio import at_once
 from relay_worker.ledger import UNREAD
 from relay_worker.life import Life
 from relay_worker.log import Log
@@ -42,10 +41,13 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """The worker around a backend. `keep_stderr` gets whole lines, redacted."""
+    """The worker around a backend. `send` and `when_written` are the pipe's; `keep_stderr` gets
+    whole lines, redacted.
+    """
 
     loop: Loop
     send: Callable[..., None]
+    when_written: Callable[[Callable[[int], None], int], None]
     descriptors: Descriptors
     life: Life
     log: Log
@@ -54,6 +56,3 @@ class Surroundings(msgspec.Struct, frozen=True):
     generation: int
     policy: Policy
     ledger: Ledger = UNREAD
-    when_written: Callable[[Callable[[int], None], int], None] = at_once
-    done: Callable[[int], None] = lambda _errand: None
-    """Called with an errand that is done; 0 is none."""

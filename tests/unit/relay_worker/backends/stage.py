@@ -12,14 +12,12 @@ import pytest
 
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.framing import prefix
-from relay_supervisor.wire.ledger import Ledger
 from relay_worker import loop as loops
 from relay_worker.backends.base import Backend, State
 from relay_worker.backends.client import client_of
-from relay_worker.backends.descriptors import DescriptorError, Descriptors
-from relay_worker.backends.supervision import StdioBackend
+from relay_worker.backends.descriptors import DescriptorError, Descriptors, Ends
+from relay_worker.backends.handover import MovableBackend
 from relay_worker.backends.surroundings import Plan, Policy, Surroundings
-from relay_worker.ledger import UNREAD
 from relay_worker.life import Life
 from relay_worker.log import Log
 from relay_worker.loop import Loop
@@ -33,9 +31,9 @@ class FakeDescriptors(Descriptors):
     """Descriptors by token, without a socket."""
 
     def __init__(self) -> None:
-        self.fds: dict[int, list[int]] = {}
+        self.fds: dict[int, Ends] = {}
 
-    def take(self, token: int) -> list[int]:
+    def take(self, token: int) -> Ends:
         if token not in self.fds:
             raise DescriptorError("none came")
         return self.fds.pop(token)
@@ -52,8 +50,8 @@ class Process:
         os.set_blocking(self.stdin, False)
         self._rest = b""
 
-    def worker_ends(self) -> list[int]:
-        return [self.worker_stdin, self.worker_stdout, self.worker_stderr]
+    def worker_ends(self) -> Ends:
+        return Ends(self.worker_stdin, self.worker_stdout, self.worker_stderr)
 
     def heard(self) -> list[dict[str, Any]]:
         """The messages that came since the last look."""
@@ -86,22 +84,15 @@ class Stage:
     """One backend; implements `Host` and `Watcher` by keeping a record."""
 
     def __init__(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        policy: Policy,
-        *,
-        client: bool = True,
-        kind: type[StdioBackend] = StdioBackend,
-        ledger: Ledger = UNREAD,
-        generation: int = 3,
-        **plan: Any,
+        self, monkeypatch: pytest.MonkeyPatch, policy: Policy, *, client: bool = True, **plan: Any
     ) -> None:
         self.clock = 1000.0
         monkeypatch.setattr(loops.time, "monotonic", lambda: self.clock)
         self.errors: list[Exception] = []
         self.loop = Loop(lambda _where, error: self.errors.append(error))
         self.sent: list[v1.Message] = []
-        self.with_payloads: list[tuple[v1.Message, bytes]] = []
+        self.payloads: dict[type[v1.Message], bytes] = {}
+        """The last one of each kind of message."""
         self.descriptors = FakeDescriptors()
         self.processes: list[Process] = []
         self.told: list[tuple[Any, ...]] = []
@@ -112,20 +103,18 @@ class Stage:
         around = Surroundings(
             loop=self.loop,
             send=self.send,
+            when_written=lambda act, number: act(number),
             descriptors=self.descriptors,
             life=Life(life_read),
             log=Log(fd=os.open(os.devnull, os.O_WRONLY)),
             keep_stderr=lambda name, text: self.told.append(("stderr", text)),
             next_token=iter(range(1, 1000)).__next__,
-            generation=generation,
+            generation=3,
             policy=policy,
-            ledger=ledger,
-            when_written=lambda done, argument: self.loop.at_turn_end(lambda: done(argument)),
-            done=lambda errand: self.told.append(("done", errand)),
         )
         self.around = around
         settings = {"argv": ("sh", "-c", "x"), "env": {"PATH": os.environ["PATH"]}, "cwd": "/"}
-        self.backend = kind(Plan(name="fix", **{**settings, **plan}), around, self, self)
+        self.backend = MovableBackend(Plan(name="fix", **{**settings, **plan}), around, self, self)
         if client:
             self.introduce()
 
@@ -137,7 +126,7 @@ class Stage:
         """Take a message of the backend's, within the limits of the pipe."""
         prefix(v1.encode(message), len(payload))
         self.sent.append(message)
-        self.with_payloads.append((message, payload))
+        self.payloads[type(message)] = payload
 
     # ---- the supervisor's part --------------------------------------------------------------
 
@@ -149,10 +138,8 @@ class Stage:
     def count(self, kind: type[v1.Message]) -> int:
         return sum(isinstance(message, kind) for message in self.sent)
 
-    make_process: type[Process] = Process
-
     def start_process(self) -> Process:
-        process = self.make_process(5000 + len(self.processes))
+        process = Process(5000 + len(self.processes))
         self.processes.append(process)
         self.descriptors.fds[self.spawn.token] = process.worker_ends()
         self.backend.spawned(v1.Spawned(self.spawn.token, "fix", process.pid))
@@ -214,19 +201,28 @@ class Stage:
     def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
         self.told.append(("replied", call, text))
 
-    def progressed(self, backend: Backend, call: int, params: bytes, at: int = 0) -> None:
+    def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
         self.told.append(("progressed", call, params))
 
     def asked(
-        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int = 0
+        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int
     ) -> None:
         self.told.append(("asked", pid, raw_id, method, params))
 
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         self.told.append(("withdrew", pid, raw_id, params))
 
-    def notified(self, backend: Backend, method: str, params: bytes, at: int = 0) -> None:
+    def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
         self.told.append(("notified", method, params))
+
+    def done(self, errand: int) -> None:
+        self.told.append(("done", errand))
+
+    def adopted(self, backend: Backend, calls: list[v1.Call]) -> None:
+        self.told.append(("adopted", [call.call for call in calls]))
+
+    def frozen(self, backend: Backend, calls: list[int]) -> None:
+        self.told.append(("frozen", calls))
 
     def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
         if calls:
@@ -235,15 +231,6 @@ class Stage:
     def unread(self, backend: Backend, calls: list[int], reason: str) -> None:
         if calls:
             self.told.append(("unread", calls, reason))
-
-    def took_over(self, backend: Backend, calls: list[v1.Call]) -> None:
-        self.told.append(("took over", [call.call for call in calls]))
-
-    def give_back_waiting(self) -> None:
-        self.told.append(("give back waiting",))
-
-    def gave_back(self, backend: Backend, calls: list[int]) -> None:
-        self.told.append(("gave back", calls))
 
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         self.told.append(("unusable", call))

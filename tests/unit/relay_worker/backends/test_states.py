@@ -35,17 +35,25 @@ LEGAL = {
     (State.BACKING_OFF, Event.RETRY): State.SPAWNING,
     (State.BACKING_OFF, Event.GIVEN_UP): State.FAILED,
     (State.FAILED, Event.WANTED): State.SPAWNING,
-    (State.IDLE, Event.AWAIT): State.AWAITED,
-    (State.IDLE, Event.LEFT): State.AWAITED,
-    (State.CONNECTING, Event.LEFT): State.AWAITED,
-    (State.READY, Event.LEFT): State.AWAITED,
-    (State.BACKING_OFF, Event.LEFT): State.AWAITED,
-    (State.FAILED, Event.LEFT): State.AWAITED,
+    # Handing over: what has a process that is neither coming nor going is given back at once.
+    (State.DISABLED, Event.FREEZE): State.DISABLED,
+    (State.DISABLED, Event.FREED): State.DISABLED,
+    (State.IDLE, Event.FREEZE): State.AWAITED,
+    (State.CONNECTING, Event.FREEZE): State.AWAITED,
+    (State.READY, Event.FREEZE): State.AWAITED,
+    (State.BACKING_OFF, Event.FREEZE): State.AWAITED,
+    (State.FAILED, Event.FREEZE): State.AWAITED,
+    (State.SPAWNING, Event.FREEZE): State.LEAVING,
+    (State.STOPPING, Event.FREEZE): State.LEAVING,
+    (State.FALLEN, Event.FREEZE): State.LEAVING,
+    (State.ENDING, Event.FREEZE): State.LEAVING,
+    (State.LEAVING, Event.WANTED): State.LEAVING,
+    (State.LEAVING, Event.SPAWNED): State.AWAITED,
+    (State.LEAVING, Event.REFUSED): State.AWAITED,
+    (State.LEAVING, Event.EXITED): State.AWAITED,
     (State.AWAITED, Event.WANTED): State.AWAITED,
-    (State.AWAITED, Event.AWAIT): State.AWAITED,
-    (State.AWAITED, Event.GRANTED): State.IDLE,
     (State.AWAITED, Event.ADOPTED): State.CONNECTING,
-    (State.AWAITED, Event.ADOPTED_READY): State.READY,
+    (State.AWAITED, Event.FREED): State.IDLE,
 }
 
 
@@ -84,7 +92,6 @@ def test_what_starts_by_itself_leads_to_ready_without_a_call() -> None:
 def test_status_has_a_word_for_every_state() -> None:
     words = {state.word for state in State}
     assert words == {
-        "awaited",
         "disabled",
         "idle",
         "starting",
@@ -93,4 +100,5 @@ def test_status_has_a_word_for_every_state() -> None:
         "backing_off",
         "restarting",
         "failed",
+        "awaited",
     }
