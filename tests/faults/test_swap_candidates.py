@@ -22,7 +22,7 @@ EXITS: Final = {
     "when configured": on_message("Configured", "os._exit(STATUS)"),
     "when it is to be ready": on_message("Ready", "os._exit(STATUS)"),
 }
-STATUSES: Final = (0, 1, 125)
+STATUSES: Final = (0, 125)
 
 IMPOSTORS: Final = {
     "ready with another nonce": on_message(

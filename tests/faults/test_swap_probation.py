@@ -26,7 +26,6 @@ FAULTS: Final = {
         "os.close(int(sys.argv[sys.argv.index('--fds') + 1].split(',')[1])); signal.pause()",
         "it closed its pipe",
     ),
-    "waits for ever": ("signal.pause()", SILENT),
     "is busy for ever": ("while True: pass", SILENT),
     "is stopped": ("os.kill(os.getpid(), signal.SIGSTOP)", SILENT),
 }
