@@ -79,6 +79,8 @@ WEIGHTS: dict[Action, float] = {
     custody.say_something: 0.5,
     custody.killed_while_writing: 0.2,
     custody.server_dies: 0.2,
+    custody.ask_too_much: 0.3,
+    custody.lie: 0.03,
     moment: 3,
     while_passes: 1.5,
     oversleep: 0.1,
@@ -97,6 +99,8 @@ KINDS: tuple[dict[Action, float], ...] = (
     # One hand-over after another, amid all that can be under way.
     {swaps.swap: 8, swaps.rollback: 4, come_up: 3, client.call: 2, custody.talk: 2},
     {swaps.swap: 6, custody.killed_while_writing: 5, workers.active_dies: 3, come_up: 3},
+    # The same, with workers that are slow to look at what they are told.
+    {swaps.swap: 6, swaps.rollback: 10, custody.take_in: 0.15, client.cancel: 2, come_up: 3},
     # Workers that hang, and a loop that is late.
     {workers.stop_worker: 6, workers.wake_worker: 2, while_passes: 3, oversleep: 5},
 )

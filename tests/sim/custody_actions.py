@@ -1,8 +1,11 @@
 """What workers that keep backends, and these backends, can do in a simulated world."""
 
+from relay_supervisor.core.generation import GONE
+from relay_supervisor.core.state import Hold
 from relay_supervisor.wire import v1
 from tests.sim.inbox import listen
 from tests.sim.keeper import Grip, Keeper
+from tests.sim.model import must
 from tests.sim.rising import get_on
 from tests.sim.server import Said, Server
 from tests.sim.world import World
@@ -105,6 +108,39 @@ def killed_while_writing(world: World) -> None:
     if writing:
         keeper = world.dice.pick(writing)
         world.die(world.children[keeper.worker.pid], -9)
+
+
+def ask_too_much(world: World) -> None:
+    """A worker wants a backend started that is not its own, or runs."""
+    if (keeper := some_keeper(world)) is None or keeper.worker.phase != "configured":
+        return
+    names = [grip.name for grip in keeper.grips.values() if grip.server or grip.phase == "awaited"]
+    if names:
+        keeper.worker.tokens += 1
+        keeper.worker.spawns.add(keeper.worker.tokens)
+        name = world.dice.pick(names)
+        keeper.say(v1.Spawn(keeper.worker.tokens, name, ["server"], {}, "/", 8192))
+
+
+def lie(world: World) -> None:
+    """A worker says that it has let go, or taken over, which nobody has asked of it."""
+    if (keeper := some_keeper(world)) is None or keeper not in listened_to(world):
+        return
+    for grip in keeper.grips.values():
+        charge = world.relay.charges.held(keeper.worker.generation, grip.name)
+        if charge is None or charge.hold is Hold.HELD:
+            pid = world.dice.pick([0, *(s.pid for s in world.servers.values())])
+            keeper.say(world.dice.pick((v1.Frozen(grip.name, pid), v1.Adopted(grip.name, pid))))
+            must(not keeper.worker.open, "{} was believed", keeper.worker)
+            return
+
+
+def listened_to(world: World) -> list[Keeper]:
+    """Those that the core still wants something of."""
+    lives = world.relay.shared.workers.state.generations
+    numbers = {g.number for g in lives.values() if g.state not in GONE}
+    ending = world.relay.ending.pace is not None
+    return [k for k in keepers(world) if k.worker.generation in numbers and not ending]
 
 
 # ---- backends -----------------------------------------------------------------------------------

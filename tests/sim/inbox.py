@@ -62,6 +62,8 @@ def _spawned(keeper: Keeper, message: v1.Spawned, payload: bytes) -> None:
 
 def _refused(keeper: Keeper, message: v1.SpawnRefused, payload: bytes) -> None:
     grip = keeper.grips[message.backend]
+    if grip.phase != "spawning":
+        return  # it asked for too much
     grip.phase = "idle"
     keeper.report(grip, "backing_off")
     if grip.freezing:
