@@ -183,9 +183,6 @@ class Mailbox:
         self.words[_HEAD] = self.head = to
         if to == self.tail:
             self._rewind()
-            return
-        if self._scanned - to > self._line_bytes_max and to == self.parsed:
-            self._start_skipping()
         elif self._zero + to - self._start >= max(KEEP_BYTES, self.tail - to):
             self._move()  # and copy less than was passed on since the last time
 
