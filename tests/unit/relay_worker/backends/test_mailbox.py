@@ -81,7 +81,7 @@ class Watched(Mailbox):
     """A mailbox whose stores are steps."""
 
     def _attach(self, parsed: int | None) -> None:
-        self.words = Words(self.words, self._memory.fate)  # type: ignore
+        self.words = Words(self.words, self._memory.fate)  # type: ignore[assignment, attr-defined]
         super()._attach(parsed)
 
 
@@ -98,7 +98,7 @@ class World:
 
     def attach(self, fate: Fate, parsed: int | None = None) -> "Worker":
         self.memory.fate = fate
-        box = Watched(self.memory, frame_bytes_max=LINE_MAX, parsed=parsed)  # type: ignore
+        box = Watched(self.memory, frame_bytes_max=LINE_MAX, parsed=parsed)  # type: ignore[arg-type]
         return Worker(self, box, fate)
 
     def nothing_lies_about(self) -> None:
@@ -312,7 +312,6 @@ def test_memory_of_large_lines_is_given_back(monkeypatch: pytest.MonkeyPatch) ->
             box.count(len(piece))
             for at, text in box.cut():
                 assert (at, len(text)) == (0, 6 << 20)
-                text = b""
         box.advance(box.parsed)
         assert memory[HEADER_BYTES : HEADER_BYTES + (7 << 20)].count(b"x") == 0
         assert box.tail - box.head == 4 and not box.unseen
