@@ -35,6 +35,11 @@ class Heartbeat:
         self._lose = lose
         self._state = shared.memory.heartbeat
 
+    @property
+    def deaf(self) -> bool:
+        """Tell whether workers are not read for now, whatever they say."""
+        return self._state.unread
+
     def begin(self, now: float) -> None:
         """Something is open that was not: ping from now on."""
         self._shared.timers.set("heartbeat", now + INTERVAL_SECONDS)

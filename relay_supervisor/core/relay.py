@@ -54,6 +54,12 @@ are still its own, until it has given them back. What it has passed on nobody te
 EXIT_SECONDS_MAX: Final = 0.5
 """So long the news of a worker's exit may follow the end of its pipe; it says why."""
 
+SAID: Final = ("worker", "freeze", "adopt", "candidate", "checks")
+"""Deadlines by which a worker has to say something. None is late while nobody listens to it."""
+
+UNREAD_SECONDS: Final = 5.0
+"""By so much these move while the workers are not read, as the client does not read us."""
+
 
 class Relay:
     """The supervisor's core: one client, its requests, the generations and the backends."""
@@ -216,7 +222,10 @@ class Relay:
     def _deadline_passed(self, event: events.DeadlinePassed, now: float) -> None:
         for name in self.shared.timers.due(now):
             room, _, number = name.partition("#")
-            self._deadlines[room](number, now)
+            if room in SAID and self.heartbeat.deaf:
+                self.shared.timers.set(name, now + UNREAD_SECONDS)
+            else:
+                self._deadlines[room](number, now)
 
     def _overslept(self, seconds: float) -> None:
         self.shared.timers.postpone(seconds)

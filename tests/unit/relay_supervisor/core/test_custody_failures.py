@@ -4,7 +4,7 @@ is committed when all is handed over, and not before.
 
 import pytest
 
-from relay_supervisor.core import effects
+from relay_supervisor.core import effects, events
 from relay_supervisor.core.custody import ADOPT_SECONDS_MAX, FREEZE_SECONDS_MAX
 from relay_supervisor.core.generation import Life
 from relay_supervisor.core.state import Hold
@@ -90,6 +90,30 @@ def test_who_gives_nothing_back_is_killed_and_loses_nothing_else(relay: CustodyD
         "slow": (2, True),
     }
     assert relay.active == 2 and relay.state.calls[number].generation == 2
+
+
+def test_nobody_is_late_while_nobody_listens(relay: CustodyDriver) -> None:
+    """The client does not read, so the workers are not read: what they say is in their pipes."""
+    relay.cut_over()
+    relay.frozen("slow")
+    relay.do(events.WorkersUnread(unread=True))
+    relay.wait(3 * (FREEZE_SECONDS_MAX + ADOPT_SECONDS_MAX))
+    assert relay.active == 2 and relay.life(1) is Life.STANDBY, "neither is late"
+    relay.do(events.WorkersUnread(unread=False))
+    relay.adopted("slow")
+    relay.wait(FREEZE_SECONDS_MAX)
+    assert relay.life(1) is Life.FAILED, "it is read again, and says nothing"
+
+
+def test_a_candidate_is_not_late_while_nobody_listens(relay: CustodyDriver) -> None:
+    relay.swap()
+    relay.hatch(2)
+    relay.do(events.WorkersUnread(unread=True))
+    relay.wait(200.0)
+    assert relay.life(2) is Life.WARMING
+    relay.do(events.WorkersUnread(unread=False))
+    relay.wait(200.0)
+    assert relay.final()["outcome"] == "failed", "it is read again, and says nothing"
 
 
 def test_one_deadline_is_for_all_it_has_to_give_back(relay: CustodyDriver) -> None:
