@@ -34,6 +34,8 @@ from tests.integration.versions import (
 from tests.versions.archive import RELEASED
 
 SECONDS_MAX = 20.0
+PROBATION_CALLS = 30
+"""More than what is asked by the way, on however slow a machine."""
 SUPERVISORS = [(version, supervisor) for version in RELEASED for supervisor in (version, TREE)]
 
 
@@ -70,7 +72,7 @@ def relay(pair: tuple[str, str], versions: Versions, home: RelayHome, log: Path)
         "a": fixture_backend("--log", str(log)),
         "sleepy": fixture_backend("--log", str(log.with_name("sleepy")), start="lazy"),
     }
-    config = configuration(backends, probation_seconds=60, probation_calls=3)
+    config = configuration(backends, probation_seconds=60, probation_calls=PROBATION_CALLS)
     with versions.relay(pair[1], pair[0], config, home) as relay:
         relay.client.initialize(capabilities=CAPABILITIES)
         relay.client.request("logging/setLevel", {"level": "warning"})
@@ -131,7 +133,7 @@ class Flight:
 
 def prove(relay: Relay) -> None:
     """End a probation: the candidate answers as many calls as it has to."""
-    for n in range(3):
+    for n in range(PROBATION_CALLS):
         assert json_of(relay.client.call_tool("a__echo", {"n": n})) == {"n": n}
 
 
