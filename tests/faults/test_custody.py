@@ -13,6 +13,8 @@ import pytest
 
 from tests.faults.ends import all_ready, own_status
 from tests.harness import Relay, alive, fixture_backend, json_of, side_effects, text_of, wait_until
+from tests.storm.disturbances import killer, replacer, swapper
+from tests.storm.endurance import endure
 
 SETTINGS = {"probation_seconds": 0}
 SECONDS_MAX = 20.0
@@ -212,3 +214,12 @@ def test_stderr_is_read_while_no_worker_is_up(tmp_path: Path) -> None:
         kill(relay)
         assert text_of(relay.client.response(call).result) == "slow x"
         assert relay.client.response(flood)
+
+
+def test_one_session_through_everything(tmp_path: Path) -> None:
+    """Swaps, kills and re-execs, a few here; `make storm --mode endure` does hundreds."""
+    log = tmp_path / "log"
+    with relay_with({"fix": fixture_backend("--log", str(log))}) as relay:
+        trials = [("swaps", swapper(relay), 3), ("kills", killer(relay), 2)]
+        shown = endure(relay, "fix", log, [*trials, ("reexecs", replacer(relay), 3)], seconds=3.0)
+        assert shown["faults"] == []
