@@ -1,6 +1,7 @@
 """Two workers on stage, between which a backend goes with its process running."""
 
 from collections.abc import Callable
+from typing import Any
 
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.custody import Custody, decode
