@@ -69,8 +69,9 @@ Router.call = call
 class Ordeal:
     """A relay in a session. `log` has the side effects of its backend `fix`."""
 
-    def __init__(self, relay: Relay, log: Path) -> None:
+    def __init__(self, relay: Relay, log: Path, config: dict[str, Any]) -> None:
         self.relay = relay
+        self.config = config
         self.client = relay.client
         self.log = log
         self.client.initialize(capabilities={"elicitation": {}})
@@ -83,6 +84,11 @@ class Ordeal:
         self.at_first = self.holdings() | {"temporary files": []}  # one may be being written
 
     # -- what is under way
+
+    def change_backend(self) -> None:
+        """Have the next worker start the backend anew: the old one keeps its process and calls."""
+        changed = {**self.config["backends"]["fix"], "env": {"CHANGED": "1"}}
+        self.relay.home.write_config({**self.config, "backends": {"fix": changed}})
 
     def ask(self) -> None:
         """A call that stays under way until `answer`: its backend asks the client."""
@@ -263,7 +269,7 @@ def ordeal(
     try:
         prepare(own)
         with Relay(config, home=own, env=env, module=module) as relay:
-            yield Ordeal(relay, log)
+            yield Ordeal(relay, log, config)
     finally:
         if home is None:
             own.remove()

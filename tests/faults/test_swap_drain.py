@@ -68,6 +68,7 @@ def test_one_that_hangs_with_calls(tmp_path: Path) -> None:
     with ordeal(tmp_path, module=IMPATIENT) as one:
         old = one.wait_worker("active", 1)
         begun = [one.call(seconds=2.0) for _ in range(4)]
+        one.change_backend()
         swap = one.begin_swap()
         one.wait_worker("active", 2)
         os.kill(old, signal.SIGSTOP)

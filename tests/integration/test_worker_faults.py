@@ -49,7 +49,8 @@ def test_calls_in_flight_are_answered_when_their_backend_dies(supervisor: FakeSu
         assert message.outcome == v1.OUTCOME_RELAY_ERROR and result["isError"] is True
         text = result["content"][0]["text"]
         assert "'fix' died" in text and "status 7" in text and "may have run" in text
-    assert supervisor.reply(7)["error"]["code"] == -32000
+    # It has died with the others; or was not read, and the next process has refused it.
+    assert supervisor.reply(7)["error"]["code"] in (-32000, -32602)
     other_backend_works(supervisor)
 
 
