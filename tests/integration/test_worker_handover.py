@@ -1,4 +1,4 @@
-"""Two real workers, and one backend that goes from one to the other, alive or dead, with its calls."""
+"""Two real workers, and a backend that goes from one to the other, alive or dead, and its calls."""
 
 import json
 import os
