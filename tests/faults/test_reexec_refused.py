@@ -99,8 +99,9 @@ def test_without_free_descriptors_nothing_is_begun() -> None:
         before = descriptors(relay)
         call = relay.client.start_tool("fix__slow", {"seconds": 1, "tag": "on"})
         limits = resource.prlimit(relay.pid, resource.RLIMIT_NOFILE)
+        open_now = open_fds(relay.pid)  # once: later a connection may not be closed yet
         for spare in (1, 2, 3):  # one is the connection that asks
-            limit = open_fds(relay.pid) + spare
+            limit = open_now + spare
             resource.prlimit(relay.pid, resource.RLIMIT_NOFILE, (limit, limits[1]))
             result = reexec(relay)
             assert result["outcome"] == "failed" and "Too many open files" in result["reason"]
