@@ -110,7 +110,10 @@ def test_a_cancellation_reaches_the_backend(tmp_path: Path, disturb: Disturb) ->
 def test_large_frames_cross_whole(disturb: Disturb) -> None:
     """2 MB both ways, while the worker changes: no byte is lost, and none comes twice."""
     text = "relay " * 350_000
-    with relay_with({"fix": fixture_backend(), "more": fixture_backend()}) as relay:
+    backends = {"fix": fixture_backend(), "more": fixture_backend()}
+    settings = {**SETTINGS, "queue_bytes_max": 256 << 20}  # all of them may have to wait
+    with Relay({"backends": backends, "relay": settings}) as relay:
+        all_ready(relay)
         for _ in range(3):
             calls = [
                 relay.client.start_tool(f"{name}__echo", {"n": n, "text": text})
