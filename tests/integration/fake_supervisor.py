@@ -265,7 +265,8 @@ class FakeSupervisor:
         )
         # As the supervisor does, keep the ends: a worker that goes takes no backend with it.
         self.children[child.pid] = child
-        self.mailboxes[child.pid] = _memory(message.mailbox_bytes)
+        if message.mailbox_bytes:  # an older worker asks for none
+            self.mailboxes[child.pid] = _memory(message.mailbox_bytes)
         self.pass_ends(message.token, child.pid)
         self.spawned.append((message.backend, child.pid))
         threading.Thread(target=self._reap, args=(message.backend, child), daemon=True).start()
@@ -280,7 +281,8 @@ class FakeSupervisor:
         child = self.children[pid]
         assert child.stdin and child.stdout and child.stderr
         ends = [pipe.fileno() for pipe in (child.stdin, child.stdout, child.stderr)]
-        rights = array.array("i", [*ends, self.mailboxes[pid]])
+        mailbox = [self.mailboxes[pid]] if pid in self.mailboxes else []
+        rights = array.array("i", [*ends, *mailbox])
         data = [token.to_bytes(8, "big")]
         self._socket.sendmsg(data, [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
 
