@@ -71,7 +71,7 @@ class Worker:
             v1.SetLevel: lambda message, _payload: self.router.set_level(message.level),
             v1.Configure: self._configure,
             v1.Ping: lambda message, _payload: self.pipe.send(v1.Pong(message.token)),
-            v1.Retire: lambda _message, _payload: self.exit(0),
+            v1.Retire: lambda message, _payload: self.exit(0, for_good=message.for_good),
             v1.Unknown: self._unknown,
         }
 
@@ -81,11 +81,13 @@ class Worker:
         self.loop.run()
         self.exit(EXIT_BROKEN)
 
-    def exit(self, status: int) -> NoReturn:
-        """End the process. The backends are the supervisor's and live on."""
+    def exit(self, status: int, *, for_good: bool = False) -> NoReturn:
+        """End the process. The backends are the supervisor's and live on; *for_good*: no other
+        worker follows.
+        """
         self.pipe.flush_last()
         if self._service:
-            self._service.close()
+            self._service.close(for_good=for_good)
         os._exit(status)
 
     def _hello(self, header: bytes, _payload: bytes) -> None:

@@ -32,6 +32,7 @@ from relay_supervisor.wire.v1_to_supervisor import (
     ConfigRead,
     Configured,
     LearnedLists,
+    LearnedSession,
     Limits,
     Notification,
     Pong,
@@ -44,6 +45,7 @@ from relay_supervisor.wire.v1_to_supervisor import (
     StopBackend,
 )
 from relay_supervisor.wire.v1_to_worker import (
+    Attend,
     Call,
     Cancel,
     ClientAnswer,
@@ -52,6 +54,7 @@ from relay_supervisor.wire.v1_to_worker import (
     Exited,
     Journal,
     KnownLists,
+    KnownSession,
     Log,
     Ping,
     Refuse,
@@ -73,6 +76,7 @@ __all__ = [
     "OUTCOME_REFUSED",
     "OUTCOME_RELAY_ERROR",
     "OUTCOME_RESULT",
+    "Attend",
     "BackendCancel",
     "BackendInfo",
     "BackendRequest",
@@ -90,7 +94,9 @@ __all__ = [
     "Exited",
     "Journal",
     "KnownLists",
+    "KnownSession",
     "LearnedLists",
+    "LearnedSession",
     "Limits",
     "Log",
     "Message",
@@ -163,6 +169,8 @@ ToWorker: TypeAlias = (
     | Journal
     | Refuse
     | RunChecks
+    | KnownSession
+    | Attend
 )
 ToSupervisor: TypeAlias = (
     Configured
@@ -182,6 +190,7 @@ ToSupervisor: TypeAlias = (
     | ConfigRead
     | Checked
     | Routed
+    | LearnedSession
 )
 
 _encoder = msgspec.msgpack.Encoder()

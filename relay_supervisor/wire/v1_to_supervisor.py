@@ -176,3 +176,12 @@ class Routed(Message, frozen=True, tag=81):
 
     call: int
     backend: str
+
+
+class LearnedSession(Message, frozen=True, tag=96):
+    """The session a remote backend is in, to be gone on with by the next worker; it is kept in
+    memory only. Payload: the worker's own format, or empty where there is none any more.
+    """
+
+    backend: str
+    spec_hash: str

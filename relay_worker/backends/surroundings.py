@@ -1,10 +1,9 @@
-"""What a stdio backend needs of the worker, and how it is to be run: plain data."""
+"""What a backend needs of the worker, and how a stdio backend is to be run: plain data."""
 
 from collections.abc import Callable
 
 import msgspec
 
-from relay_supervisor.wire import v1
 from relay_supervisor.wire.ledger import Ledger
 from relay_worker.backends.descriptors import Descriptors
 from relay_worker.ledger import UNREAD
@@ -30,7 +29,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """Settings of the relay that concern every stdio backend."""
+    """Settings of the relay that concern every backend."""
 
     frame_bytes_max: int = 64 << 20
     list_pages_max: int = 1000
@@ -45,7 +44,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     """The worker around a backend. `keep_stderr` gets whole lines, redacted."""
 
     loop: Loop
-    send: Callable[[v1.Message], None]
+    send: Callable[..., None]
     descriptors: Descriptors
     life: Life
     log: Log

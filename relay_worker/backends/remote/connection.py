@@ -1,0 +1,369 @@
+"""A remote backend while it is connected: its calls and its session. In the loop's thread.
+
+Answers to calls go straight up, everything else through the session. A session that the server has
+lost is replaced without anybody noticing, and calls it never looked at are sent again. Of other
+trouble whoever supervises the backend is told.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from relay_supervisor.wire.ledger import Stage
+from relay_worker.backends import frames
+from relay_worker.backends.base import Backend, Host, State, Watcher
+from relay_worker.backends.client import Client
+from relay_worker.backends.effects import (
+    Asked,
+    Broken,
+    Effect,
+    Listed,
+    Notified,
+    Problem,
+    Progressed,
+    Send,
+    Withdrew,
+)
+from relay_worker.backends.remote.handover import Handover
+from relay_worker.backends.remote.messages import (
+    SESSION_HEADER,
+    VERSION_HEADER,
+    Failure,
+    Fault,
+    Listener,
+    Tag,
+)
+from relay_worker.backends.remote.owner import Flight, Owner, report
+from relay_worker.backends.remote.posts import Out, Posts, Sent
+from relay_worker.backends.session import LIST_CHANGED, Phase, Session
+from relay_worker.backends.surroundings import Surroundings
+from relay_worker.lists import RawLists
+from relay_worker.loop import Timer
+from relay_worker.repair import Envelope
+
+SESSION_SECONDS_MIN: Final = 5.0
+"""A session that is lost sooner than this after it began is a server's fault: it is given time."""
+
+INITIALIZED: Final = "notifications/initialized"
+
+NOTHING_TO_SAY: Final = frozenset({404, 405})
+"""Statuses by which a server says that it never says anything by itself."""
+
+_WRITING: Final = Stage.WRITING.value
+_WRITTEN: Final = Stage.WRITTEN.value
+_NULL: Final = msgspec.Raw(b"null")
+
+
+class Connection:
+    """One backend's calls and session. `pid` is what its questions to the client are known by.
+    Implements `messages.Listener`.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        backend: Backend,
+        host: Host,
+        watcher: Watcher,
+        owner: Owner,
+        client: Client,
+        *,
+        pid: int,
+        connect: Callable[[Listener], Out],
+    ) -> None:
+        self.pid = pid
+        self.client = client
+        self.skipped_lines = 0
+        self.in_flight: dict[int, Flight] = {}
+        self._around = around
+        self._backend = backend
+        self._host = host
+        self._watcher = watcher
+        self._owner = owner
+        self._open = True
+        self._attending = True
+        self._missed = False
+        self._name = ""
+        self._handed_over = False
+        self._began = 0.0
+        self._list_timer: Timer | None = None
+        self._posts = Posts(connect(self))
+        self.session = self._new_session()
+
+    # ---- for whoever supervises it --------------------------------------------------------------
+
+    def begin(self, handover: Handover | None = None) -> None:
+        """Begin a session, or go on with one; calls under way are not touched."""
+        self._began = self._around.loop.now
+        self._posts.abort_own()
+        self.session = self._new_session()
+        self._name = handover.session if handover else ""
+        self._handed_over = handover is not None
+        if handover is None:
+            self.apply(self.session.start())
+            return
+        said = RawLists(
+            protocol=handover.protocol,
+            capabilities=handover.capabilities,
+            server_info=handover.server_info,
+            instructions=handover.instructions,
+        )
+        effects = self.session.resume(said)
+        self._listen()
+        self.apply(effects)
+
+    def resume(self) -> None:
+        """Go on after the server could not be reached: with the session, if there is one."""
+        self.begin(self._handover())
+
+    def call(self, call: int, method: str, params: bytes) -> bool:
+        """Send a request; False where the server does not take what was sent before."""
+        body = frames.call_frame(call, method, params)
+        if self._posts.full(len(body)):
+            return False
+        self._around.ledger.mark(call, _WRITING)  # from here on it may get there at any moment
+        self.in_flight[call] = Flight(body, self._post(body, call))
+        return True
+
+    def cancel(self, call: int, params: bytes) -> None:
+        """Withdraw a call."""
+        flight = self.in_flight.pop(call, None)
+        if flight is not None and flight.number:
+            self.write(frames.notification("notifications/cancelled", params))
+            self._posts.abort(flight.number)
+
+    def write(self, frame: bytes) -> None:
+        """Send a frame that is no call."""
+        envelope = frames.decode_object(frame) or {}
+        method = frames.text_of(envelope.get("method"))
+        tag = frames.text_of(envelope.get("id")) if method else None
+        first = method == INITIALIZED
+        # Answers and cancellations: what holds the connections may be waiting for just these.
+        self._post(frame, tag, first=first, urgent=tag is None and not first)
+        if first:
+            self._listen()
+
+    def attend(self, *, attending: bool) -> None:
+        """Hear what the server says by itself, or leave that to another worker."""
+        if attending == self._attending:
+            return
+        self._attending = attending
+        if attending:
+            self._missed = True
+            self._listen()
+        else:
+            self._posts.line.deafen()
+
+    def pause(self, *, paused: bool) -> None:
+        """Take nothing in for now, or go on."""
+        self._posts.line.pause(paused=paused)
+
+    def close(self, *, farewell: bool) -> None:
+        """Let go of it; with *farewell* the server is told to forget the session."""
+        self._open = False
+        self._posts.line.close(self._headers() if farewell and self._name else None)
+        if self._list_timer:
+            self._list_timer.cancel()
+
+    def take_lost(self, *, waiting_only: bool = False) -> list[int]:
+        """Return the calls under way (or those that wait for a session), off the list now."""
+        flights = self.in_flight.items()
+        calls = [call for call, flight in flights if not (waiting_only and flight.number)]
+        for call in calls:
+            del self.in_flight[call]
+        return calls
+
+    def apply(self, effects: Iterable[Effect]) -> None:
+        """Do what the session wants."""
+        backend, host = self._backend, self._host
+        for effect in effects:
+            match effect:
+                case Send(frame):
+                    self.write(frame)
+                case Progressed(call, params):
+                    if call in self.in_flight:
+                        host.progressed(backend, call, params)
+                case Notified(method, params):
+                    host.notified(backend, method, params)
+                case Asked(raw_id, method, params):
+                    host.asked(backend, self.pid, raw_id, method, params)
+                case Withdrew(raw_id, params):
+                    host.withdrew(backend, self.pid, raw_id, params)
+                case Listed(lists):
+                    self._owner.began(self._handover())
+                    self._owner.listed(lists)
+                    self._send_waiting()
+                case Problem(text):
+                    self._around.log.warning(text, backend=backend.name)
+                case Broken(reason):
+                    self._owner.broke(Failure(Fault.REFUSED, reason))
+
+    # ---- messages.Listener -----------------------------------------------------------------------
+
+    def received(self, text: bytes, envelope: Envelope, answers: Tag) -> None:
+        """A message."""
+        if not self._open:
+            return
+        if "method" not in envelope:
+            raw_id = envelope.setdefault("id", _NULL)
+            call = answers if answers is not None else frames.call_number(raw_id)
+            if isinstance(call, int):
+                if self.in_flight.pop(call, None) is not None:  # else cancelled, or answered
+                    self._host.replied(self._backend, call, text, envelope)
+                return
+            if answers is not None:
+                envelope["id"] = msgspec.Raw(frames.encode(answers))
+        self.apply(self.session.receive(envelope))
+        self._limit_listing()
+
+    def skipped(self, pieces: int) -> None:
+        """Something else than MCP came."""
+        if not self.skipped_lines:
+            text = "backend sends something else than MCP; it is skipped"
+            self._around.log.warning(text, backend=self._backend.name)
+        self.skipped_lines += pieces
+        self._watcher.changed(self._backend)
+
+    def sent(self, number: int) -> None:
+        """A frame is on its way."""
+        call = self._posts.tag(number)
+        if isinstance(call, int) and call in self.in_flight:
+            self._around.ledger.mark(call, _WRITTEN)
+
+    def done(self, number: int, failure: Failure | None) -> None:
+        """Nothing more comes of a frame."""
+        sent = self._posts.settle(number)
+        if sent is None or failure is None or not self._open:
+            return
+        if isinstance(sent.tag, int):
+            self._call_failed(sent.tag, sent, failure)
+        elif sent.tag is not None:
+            self._request_failed(sent.tag, sent, failure)
+        else:
+            self._around.log.warning(f"not taken: {failure.text}", backend=self._backend.name)
+
+    def opened(self, session: str) -> None:
+        """The server has named the session."""
+        if self._open and not self._name:
+            self._name = session
+
+    def listening(self, failure: Failure | None) -> None:
+        """What it says by itself is heard, or not."""
+        if not self._open:
+            return
+        if failure is None:
+            missed, self._missed = self._missed, False
+            if missed and self.session.phase is Phase.READY:
+                self._look_again()
+            return
+        self._missed = True
+        if failure.fault is Fault.EXPIRED:
+            self._expired(self._name)
+        elif failure.status not in NOTHING_TO_SAY:
+            self._around.log.info(f"not heard: {failure.text}", backend=self._backend.name)
+
+    def lost(self, failure: Failure) -> None:
+        """The channel is gone, and all that was under way with it."""
+        if self._open:
+            self._owner.broke(failure, lost=True)
+
+    # ---- the session ----------------------------------------------------------------------------
+
+    def _new_session(self) -> Session:
+        around = self._around
+        pages_max = around.policy.list_pages_max
+        return Session(self._backend.name, self.client, around.generation, pages_max=pages_max)
+
+    def _handover(self) -> Handover | None:
+        said = self.session.said
+        if not self._name or not said.protocol:
+            return None
+        return Handover(
+            session=self._name,
+            client=self.client.params,
+            protocol=said.protocol,
+            capabilities=said.capabilities,
+            server_info=said.server_info,
+            instructions=said.instructions,
+        )
+
+    def _expired(self, session: str) -> None:
+        """The server no longer knows *session*."""
+        if session == self._name:
+            young = self._around.loop.now - self._began < SESSION_SECONDS_MIN
+            self._name = ""
+            self._owner.began(None)
+            if young and not self._handed_over:
+                text = "it lost the session right after it had begun"
+                self._owner.broke(Failure(Fault.FAILED, text))
+            elif self._backend.state in {State.CONNECTING, State.READY}:
+                self._owner.reopening()
+                self.begin()
+        elif self.session.phase is Phase.READY:  # it has been replaced by now
+            self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        """Send the calls that had to wait for this session."""
+        for call, flight in self.in_flight.items():
+            if not flight.number:
+                flight.number = self._post(flight.body, call)
+
+    def _look_again(self) -> None:
+        """Fetch the lists anew: that they changed may not have been heard."""
+        for method in LIST_CHANGED:
+            self.apply(self.session.receive({"method": msgspec.Raw(frames.encode(method))}))
+        self._limit_listing()
+
+    def _limit_listing(self) -> None:
+        """See to it that a list which is never answered does not hold up later changes."""
+        if self.session.phase is Phase.READY and self.session.listing:
+            if self._list_timer is None:
+                seconds = self._around.policy.list_timeout_seconds
+                self._list_timer = self._around.loop.after(seconds, self._listing_overdue)
+        elif self._list_timer is not None:
+            self._list_timer.cancel()
+            self._list_timer = None
+
+    def _listing_overdue(self) -> None:
+        self._list_timer = None
+        self.apply(self.session.give_up_listing())
+
+    # ---- frames -----------------------------------------------------------------------------
+
+    def _post(self, body: bytes, tag: Tag, *, first: bool = False, urgent: bool = False) -> int:
+        headers = self._headers()
+        return self._posts.add(body, tag, headers, self._name, first=first, urgent=urgent)
+
+    def _headers(self) -> dict[str, str]:
+        headers = {SESSION_HEADER: self._name, VERSION_HEADER: self.session.said.protocol}
+        return {name: value for name, value in headers.items() if value}
+
+    def _listen(self) -> None:
+        if self._attending:
+            self._posts.line.listen(self._headers())
+
+    def _call_failed(self, call: int, sent: Sent, failure: Failure) -> None:
+        flight = self.in_flight.get(call)
+        if flight is None:
+            return
+        if failure.fault is Fault.EXPIRED and not flight.again:
+            flight.again, flight.number = True, 0
+            self._expired(sent.session)
+            return
+        del self.in_flight[call]
+        if failure.fault in {Fault.UNREACHED, Fault.LOGIN}:
+            self._owner.broke(failure)  # first, or the call would be sent again at once
+        report(self._host, self._backend, call, failure)
+
+    def _request_failed(self, tag: str, sent: Sent, failure: Failure) -> None:
+        """A request of the relay's own has failed."""
+        if failure.fault is Fault.EXPIRED:
+            self._expired(sent.session)
+        elif self.session.phase is not Phase.READY or failure.fault is Fault.LOGIN:
+            self._owner.broke(failure)
+        else:
+            members = frames.error_members(frames.BACKEND_UNAVAILABLE, failure.text)
+            answer = frames.decode_object(frames.response(frames.encode(tag), members))
+            self.apply(self.session.receive(answer or {}))
+            self._limit_listing()

@@ -1,0 +1,47 @@
+"""What a connection tells whoever supervises the backend, and how it keeps a call. Plain words."""
+
+from typing import Protocol
+
+import msgspec
+
+from relay_worker.backends.base import Backend, Host
+from relay_worker.backends.remote.handover import Handover
+from relay_worker.backends.remote.messages import NOT_RUN, Failure, Fault
+from relay_worker.lists import RawLists
+
+
+class Owner(Protocol):
+    """Whom a connection tells what has become of it."""
+
+    def listed(self, lists: RawLists) -> None:
+        """The lists are known: it is ready for calls."""
+
+    def reopening(self) -> None:
+        """The session is lost, and another one is being begun."""
+
+    def broke(self, failure: Failure, *, lost: bool = False) -> None:
+        """It cannot be used as it is; *lost*: neither can what is under way."""
+
+    def began(self, session: Handover | None) -> None:
+        """This is the session it is in, None where its server names none."""
+
+
+class Flight(msgspec.Struct):
+    """A call under way: its frame, and the number of the attempt to send it, 0 while it waits for
+    a session. `again`: the session it was sent in before was lost.
+    """
+
+    body: bytes
+    number: int = 0
+    again: bool = False
+
+
+def report(host: Host, backend: Backend, call: int, failure: Failure) -> None:
+    """Tell *host* what has become of a call that failed."""
+    if failure.fault is Fault.UNREACHED:
+        host.unread(backend, [call], failure.text)
+    elif failure.fault is Fault.UNREADABLE:
+        host.unusable(backend, call, failure.text)
+    else:
+        may_have_run = failure.fault not in NOT_RUN
+        host.unfinished(backend, call, failure.text, may_have_run=may_have_run)

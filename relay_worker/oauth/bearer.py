@@ -1,0 +1,7 @@
+"""Stub."""
+
+import httpx2
+
+
+class Bearer(httpx2.Auth):
+    def __init__(self, url: str, tokens: str) -> None: ...
