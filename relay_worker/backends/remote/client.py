@@ -42,11 +42,12 @@ limit for reading, as a call may take as long as it likes.
 
 
 class Failed(Exception):
-    """A request has failed as `failure` says."""
+    """A request has failed as `failure` says; `body` is what the server had to say about it."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, body: bytes = b"") -> None:
         super().__init__(failure.text)
         self.failure = failure
+        self.body = body
 
 
 class Trace:
@@ -134,17 +135,18 @@ async def check(response: httpx2.Response, *, session: bool) -> None:
         return
     if 300 <= status < 400:
         raise Failed(Failure(Fault.REFUSED, _redirected(response), status))
-    quote = await _quote(response)
+    body = await _error_body(response)
+    quote = "" if media_type(response) == "text/html" else _quote(body)
     what = f"HTTP {status} {response.reason_phrase}".rstrip()
     if session and (status == 404 or (status == 400 and "session" in quote.lower())):
-        raise Failed(Failure(Fault.EXPIRED, f"it no longer knows the session ({what})"))
+        raise Failed(Failure(Fault.EXPIRED, f"it no longer knows the session ({what})", status))
     text = f"it answered {what}" + (f": {quote}" if quote else "")
     wait = _retry_after(response)
     if wait:
         text += f" (to be tried again after {wait:g} s)"
     if status == 401:
         raise Failed(Failure(Fault.LOGIN, text, status))
-    raise Failed(Failure(Fault.REFUSED if status < 500 else Fault.FAILED, text, status, wait))
+    raise Failed(Failure(Fault.REFUSED if status < 500 else Fault.FAILED, text, status, wait), body)
 
 
 async def read(response: httpx2.Response, bytes_max: int) -> bytes | None:
@@ -182,17 +184,19 @@ def _redirected(response: httpx2.Response) -> str:
     return f"it redirects to {place}; set that as its url if it is the right one"
 
 
-async def _quote(response: httpx2.Response) -> str:
-    """Return the beginning of an error's body in one line, nothing where it is a page."""
-    if media_type(response) == "text/html":
-        return ""
+async def _error_body(response: httpx2.Response) -> bytes:
     body = b""
     with contextlib.suppress(httpx2.HTTPError):
         async for part in response.aiter_bytes():
             body += part
             if len(body) > ERROR_BYTES_MAX:
                 break
-    text = " ".join(body[:ERROR_BYTES_MAX].decode(errors="replace").split())
+    return body[:ERROR_BYTES_MAX]
+
+
+def _quote(body: bytes) -> str:
+    """Return the beginning of an error's body in one line."""
+    text = " ".join(body.decode(errors="replace").split())
     return text if len(text) <= QUOTE_CHARS_MAX else text[:QUOTE_CHARS_MAX] + "…"
 
 

@@ -42,9 +42,6 @@ from relay_worker.lists import RawLists
 from relay_worker.loop import Timer
 from relay_worker.repair import Envelope
 
-SESSION_SECONDS_MIN: Final = 5.0
-"""A session that is lost sooner than this after it began is a server's fault: it is given time."""
-
 INITIALIZED: Final = "notifications/initialized"
 
 NOTHING_TO_SAY: Final = frozenset({404, 405})
@@ -86,7 +83,7 @@ class Connection:
         self._missed = False
         self._name = ""
         self._handed_over = False
-        self._began = 0.0
+        self._heard = False
         self._list_timer: Timer | None = None
         self._posts = Posts(connect(self))
         self.session = self._new_session()
@@ -95,7 +92,7 @@ class Connection:
 
     def begin(self, handover: Handover | None = None) -> None:
         """Begin a session, or go on with one; calls under way are not touched."""
-        self._began = self._around.loop.now
+        self._heard = False
         self._posts.abort_own()
         self.session = self._new_session()
         self._name = handover.session if handover else ""
@@ -253,12 +250,13 @@ class Connection:
         if not self._open:
             return
         if failure is None:
+            self._heard = True
             missed, self._missed = self._missed, False
             if missed and self.session.phase is Phase.READY:
                 self._look_again()
             return
         self._missed = True
-        if failure.fault is Fault.EXPIRED:
+        if failure.fault is Fault.EXPIRED and self._heard:  # else it has no such stream at all
             self._expired(self._name)
         elif failure.status not in NOTHING_TO_SAY:
             self._around.log.info(f"not heard: {failure.text}", backend=self._backend.name)
@@ -291,11 +289,11 @@ class Connection:
     def _expired(self, session: str) -> None:
         """The server no longer knows *session*."""
         if session == self._name:
-            young = self._around.loop.now - self._began < SESSION_SECONDS_MIN
+            hopeless = self.session.phase is not Phase.READY and not self._handed_over
             self._name = ""
             self._owner.began(None)
-            if young and not self._handed_over:
-                text = "it lost the session right after it had begun"
+            if hopeless:
+                text = "it has lost the session before it said what it has"
                 self._owner.broke(Failure(Fault.FAILED, text))
             elif self._backend.state in {State.CONNECTING, State.READY}:
                 self._owner.reopening()

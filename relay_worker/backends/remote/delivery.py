@@ -42,6 +42,16 @@ class Delivery:
         if not await self.message(body, tag):
             raise Failed(Failure(Fault.UNREADABLE, UNREADABLE))
 
+    async def refusal(self, body: bytes, tag: Tag) -> bool:
+        """Take in the body of an HTTP error, if it answers a request; return whether it does."""
+        cleaned = clean_line(body.translate(_NO_BREAKS))
+        if tag is None or len(cleaned.frames) != 1:
+            return False
+        envelope = cleaned.frames[0][1]
+        if "method" in envelope or "error" not in envelope:
+            return False
+        return await self.message(body, tag)
+
     async def stream(self, response: httpx2.Response, events: Events, tag: Tag) -> bool:
         """Take in a stream to its end, or until it has answered the request of *tag*; return
         whether it has.

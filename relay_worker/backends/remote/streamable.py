@@ -126,6 +126,8 @@ class StreamableChannel:
             if await self._ask(post, events):
                 return
         except Failed as failed:
+            if failed.body and await self._delivery.refusal(failed.body, post.tag):
+                return
             if failed.failure.fault is not Fault.CUT or not events.last_id:
                 raise
         await self._resume(post, events)
