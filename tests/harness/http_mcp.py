@@ -4,7 +4,9 @@ Legacy era, streamable HTTP with sessions. Every request is on record; `tools` s
 that name does with the connection. Threads wait on events only, which `close` sets.
 """
 
+import contextlib
 import json
+import os
 import socket
 import struct
 import threading
@@ -58,6 +60,17 @@ class Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: "HttpMcp"  # type: ignore[assignment]
     asked: Asked
+
+    def setup(self) -> None:
+        """Be known to the server, which breaks the connection off when it stops."""
+        super().setup()
+        self.server.connections.add(self)
+
+    def finish(self) -> None:
+        """Be forgotten."""
+        self.server.connections.discard(self)
+        with contextlib.suppress(OSError):
+            super().finish()
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -115,8 +128,14 @@ class Exchange(BaseHTTPRequestHandler):
     def abort(self) -> None:
         """Break the connection off (RST)."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
         self.close_connection = True
+        self.server.connections.discard(self)
+        os.close(self.connection.detach())  # close() would wait for the files made of it
+
+    def hang_up(self) -> None:
+        """End the connection, from another thread: a close alone would wait for its reads."""
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
 
 Do = Callable[[Exchange], None]
@@ -146,6 +165,7 @@ class HttpMcp(ThreadingHTTPServer):
         self.ears: list[Exchange] = []
         self.before: Callable[[Exchange], bool] = lambda _exchange: False
         self.ended = threading.Event()
+        self.connections: set[Exchange] = set()
         self._lock = threading.Lock()
         super().__init__(("127.0.0.1", port), Exchange)
         self.url = f"http://127.0.0.1:{self.server_address[1]}/mcp"
@@ -163,6 +183,8 @@ class HttpMcp(ThreadingHTTPServer):
         self.ended.set()
         self.shutdown()
         self.server_close()
+        for exchange in list(self.connections):
+            exchange.hang_up()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that is gone is none of a test's concern."""

@@ -43,7 +43,7 @@ class TestExpired:
             assert supervisor.text(2) == "session-2"
             assert len(server.of("initialize")) == 2
             assert len(server.await_asked("logging/setLevel", 2)) == 2
-            assert not [m for m, _ in supervisor.inbox if isinstance(m, v1.Catalogue)]
+            assert not [m for m, _ in supervisor.inbox if isinstance(m, v1.Catalogue) and m.settled]
 
     def test_a_server_that_loses_every_session_is_given_time(
         self, supervisor: FakeSupervisor
@@ -70,7 +70,7 @@ class TestExpired:
             server.say({"method": "notifications/message", "params": {"level": "info", "data": 1}})
             supervisor.expect(v1.Notification)
             server.sessions.clear()
-            server.ears.pop().abort()
+            server.ears.pop().hang_up()
             server.await_asked("initialize", 2)
             supervisor.tool(1, "far__session")
             assert supervisor.text(1) == "session-2"
@@ -82,7 +82,7 @@ class TestByItself:
             supervisor.ready(config(server), sampling={})
             server.names.append("more")
             server.say({"method": "notifications/tools/list_changed"})
-            catalogue = supervisor.expect(v1.Catalogue)[1]
+            catalogue = supervisor.expect(v1.Catalogue, lambda m: m.settled)[1]
             assert b"far__more" in catalogue
             server.say({"id": 5, "method": "sampling/createMessage", "params": {"messages": []}})
             asked, _ = supervisor.expect(v1.BackendRequest)
@@ -95,17 +95,27 @@ class TestByItself:
             wait_until(answers, WAIT_SECONDS)
             assert answers() == [{"role": "x"}]
 
-    def test_a_broken_stream_goes_on_where_it_was(self, supervisor: FakeSupervisor) -> None:
-        """And as changes may have been missed, the lists are fetched anew."""
+    @pytest.mark.parametrize("numbered", [True, False])
+    def test_a_broken_stream_goes_on_where_it_was(
+        self, supervisor: FakeSupervisor, *, numbered: bool
+    ) -> None:
+        """What it numbers comes again; else the lists are fetched anew, as changes are missed."""
         with HttpMcp() as server:
             supervisor.ready(config(server))
             message = {"method": "notifications/message", "params": {"level": "info", "data": 1}}
-            server.say(message, id="event-7", retry=10)
+            server.say(message, id="event-7" if numbered else None, retry=10)
             supervisor.expect(v1.Notification)
             server.names.append("more")
-            server.ears.pop().abort()
-            assert server.await_asked("GET", 2)[1].headers["last-event-id"] == "event-7"
-            assert b"far__more" in supervisor.expect(v1.Catalogue)[1]
+            lists = len(server.of("tools/list"))
+            server.ears.pop().hang_up()
+            again = server.await_asked("GET", 2)[1]
+            assert again.headers.get("last-event-id") == ("event-7" if numbered else None)
+            if numbered:
+                server.say(message)
+                supervisor.expect(v1.Notification)
+                assert len(server.of("tools/list")) == lists
+            else:
+                assert b"far__more" in supervisor.expect(v1.Catalogue, lambda m: m.settled)[1]
 
     def test_a_server_without_such_a_stream_is_not_asked_again(
         self, supervisor: FakeSupervisor
@@ -208,17 +218,11 @@ class TestGone:
             assert not again.of("initialize")
 
     def test_calls_under_way_are_told_when_it_dies(self, supervisor: FakeSupervisor) -> None:
-        with HttpMcp(hang=lambda exchange: hang_and_abort(exchange)) as server:
+        with HttpMcp(hang=hang) as server:
             supervisor.ready(config(server))
             supervisor.tool(1, "far__hang")
             server.await_asked("tools/call")
         assert "may have run" in failed(supervisor, 1)
-
-
-def hang_and_abort(exchange: Exchange) -> None:
-    """Break off when the server ends."""
-    hang(exchange)
-    exchange.abort()
 
 
 class TestHandover:
@@ -297,8 +301,7 @@ class TestHandover:
             supervisor.send(v1.Attend(attend=True))
             server.await_asked("GET")
             supervisor.expect(v1.Catalogue, lambda m: m.settled)
-            assert b"far__more" in supervisor.expect(v1.LearnedLists)[1]
-            supervisor.send(v1.Attend(attend=False))
+            assert b"far__more" in supervisor.expect(v1.Catalogue, lambda m: m.settled)[1]
 
 
 def test_what_is_secret_is_not_told(supervisor: FakeSupervisor) -> None:

@@ -7,6 +7,7 @@ request may have been sent is watched on the connection itself.
 
 import contextlib
 import functools
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -223,7 +224,7 @@ def _cause(error: BaseException) -> str:
         if isinstance(inner, BaseExceptionGroup):
             inner = inner.exceptions[0]
         if isinstance(inner, OSError) and str(inner):
-            text = inner.strerror or str(inner)
+            text = os.strerror(inner.errno) if inner.errno else str(inner)
         inner = inner.__cause__ or inner.__context__
     return text
 

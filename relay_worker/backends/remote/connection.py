@@ -245,17 +245,16 @@ class Connection:
         if self._open and not self._name:
             self._name = session
 
-    def listening(self, failure: Failure | None) -> None:
+    def listening(self, failure: Failure | None, *, gap: bool) -> None:
         """What it says by itself is heard, or not."""
         if not self._open:
             return
         if failure is None:
             self._heard = True
-            missed, self._missed = self._missed, False
+            missed, self._missed = self._missed or gap, False
             if missed and self.session.phase is Phase.READY:
                 self._look_again()
             return
-        self._missed = True
         if failure.fault is Fault.EXPIRED and self._heard:  # else it has no such stream at all
             self._expired(self._name)
         elif failure.status not in NOTHING_TO_SAY:

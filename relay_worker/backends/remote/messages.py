@@ -106,9 +106,9 @@ class Listener(Protocol):
     def opened(self, session: str) -> None:
         """The server has named the session that the frame just answered began."""
 
-    def listening(self, failure: Failure | None) -> None:
-        """The stream of what the server says by itself is open, or has failed; it is tried again
-        unless the fault is one that stays.
+    def listening(self, failure: Failure | None, *, gap: bool) -> None:
+        """The stream of what the server says by itself is open, *gap*: for another time, and what
+        came meanwhile is lost; or it has failed, and is tried again unless the fault stays.
         """
 
     def lost(self, failure: Failure) -> None:

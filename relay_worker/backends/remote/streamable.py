@@ -181,7 +181,7 @@ class StreamableChannel:
 
     async def _listen(self, headers: Mapping[str, str]) -> None:
         events = self._delivery.events()
-        failures = 0
+        failures = opened = 0
         while True:
             before, events = events.last_id, events.onward()
             again = {EVENT_HEADER: events.last_id.decode("latin-1")} if events.last_id else {}
@@ -190,7 +190,8 @@ class StreamableChannel:
             try:
                 async with self._exchange(self._urgent, "GET", request, Trace()) as response:
                     await check(response, session=SESSION_HEADER in headers)
-                    self._tell_listening(None)
+                    self._tell_listening(None, gap=bool(opened and not before))
+                    opened += 1
                     await self._follow(response, events, None)
             except Failed as failed:
                 failure = failed.failure
@@ -200,8 +201,8 @@ class StreamableChannel:
             failures = 0 if events.last_id != before else failures + 1
             await self._pause(events, failures)
 
-    def _tell_listening(self, failure: Failure | None) -> None:
-        self._inlet.tell(partial(self._listener.listening, failure))
+    def _tell_listening(self, failure: Failure | None, *, gap: bool = False) -> None:
+        self._inlet.tell(partial(self._listener.listening, failure, gap=gap))
 
     # ---- both -------------------------------------------------------------------------------
 
