@@ -28,16 +28,23 @@ FILE_BYTES_MAX: Final = 1 << 20
 HASH_CHARS: Final = 12
 
 
+class Unavailable(Exception):
+    """New tokens are not to be had now; trying again later may help."""
+
+
+NOTHING: Final = msgspec.Raw(b"null")
+
+
 class Stored(msgspec.Struct, frozen=True, omit_defaults=True):
     """A login. `tokens`, `client`, `server` and `resource` are JSON texts as the authorization
     server wrote them; `expires_at` is in seconds of the wall clock.
     """
 
     url: str
-    tokens: msgspec.Raw = msgspec.Raw(b"null")
-    client: msgspec.Raw = msgspec.Raw(b"null")
-    server: msgspec.Raw = msgspec.Raw(b"null")
-    resource: msgspec.Raw = msgspec.Raw(b"null")
+    tokens: msgspec.Raw = NOTHING
+    client: msgspec.Raw = NOTHING
+    server: msgspec.Raw = NOTHING
+    resource: msgspec.Raw = NOTHING
     authority: str | None = None
     expires_at: float | None = None
 
@@ -45,6 +52,13 @@ class Stored(msgspec.Struct, frozen=True, omit_defaults=True):
         return "Stored()"
 
 
+class _Secrets(msgspec.Struct):
+    access_token: str = ""
+    refresh_token: str | None = None
+    client_secret: str | None = None
+
+
+_decode_secrets = msgspec.json.Decoder(_Secrets).decode
 _decode = msgspec.json.Decoder(Stored).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -63,6 +77,25 @@ def load(path: Path) -> Stored | None:
         return _decode(text)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def access_token(stored: Stored) -> str:
+    """Return what opens the door, empty where there is nothing."""
+    return _secrets(stored.tokens).access_token
+
+
+def secrets(stored: Stored) -> list[str]:
+    """Return what must not be logged."""
+    tokens, client = _secrets(stored.tokens), _secrets(stored.client)
+    values = (tokens.access_token, tokens.refresh_token, client.client_secret)
+    return [value for value in values if value]
+
+
+def _secrets(text: msgspec.Raw) -> _Secrets:
+    try:
+        return _decode_secrets(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _Secrets()
 
 
 def save(path: Path, stored: Stored) -> None:

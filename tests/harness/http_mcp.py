@@ -35,7 +35,8 @@ class Asked:
         self.path = path
         self.headers = {name.lower(): value for name, value in headers.items()}
         self.body = body
-        self.message: dict[str, Any] = json.loads(body) if body else {}
+        is_json = self.headers.get("content-type") == JSON
+        self.message: dict[str, Any] = json.loads(body) if is_json and body else {}
 
     @property
     def method(self) -> str | None:
@@ -58,7 +59,7 @@ class Exchange(BaseHTTPRequestHandler):
     """A request and the ways to answer it."""
 
     protocol_version = "HTTP/1.1"
-    server: "HttpMcp"  # type: ignore[assignment]
+    server: "HttpMcp"
     asked: Asked
 
     def setup(self) -> None:
@@ -96,10 +97,11 @@ class Exchange(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def result(self, result: Any, **headers: str) -> None:
+    def result(self, result: Any, *, session: str | None = None) -> None:
         """Answer with a result, as JSON."""
         message = {"jsonrpc": "2.0", "id": self.asked.message["id"], "result": result}
-        self.reply(json.dumps(message).encode(), **headers)
+        headers = {"mcp_session_id": session} if session else {}
+        self.reply(json.dumps(message).encode(), JSON, 200, **headers)
 
     def text(self, text: str) -> None:
         """Answer a tool call."""
@@ -235,7 +237,7 @@ class HttpMcp(ThreadingHTTPServer):
             return exchange.result(INIT)
         name = f"session-{len(self.of('initialize'))}"
         self.sessions.append(name)
-        return exchange.result(INIT, mcp_session_id=name)
+        return exchange.result(INIT, session=name)
 
     def _listen(self, exchange: Exchange) -> None:
         exchange.stream()

@@ -1,4 +1,4 @@
-"""The session with a server behind streamable HTTP: lost, resumed, handed over; and servers that go."""
+"""The session with a server behind HTTP: lost, resumed, handed over; and servers that go."""
 
 import json
 from collections.abc import Iterator

@@ -257,6 +257,8 @@ class Connection:
             return
         if failure.fault is Fault.EXPIRED and self._heard:  # else it has no such stream at all
             self._expired(self._name)
+        elif failure.fault is Fault.UNREACHED:
+            self._owner.broke(failure)  # who is called now has to wait until it is back
         elif failure.status not in NOTHING_TO_SAY:
             self._around.log.info(f"not heard: {failure.text}", backend=self._backend.name)
 

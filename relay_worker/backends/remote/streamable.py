@@ -32,7 +32,7 @@ from relay_worker.backends.remote.thread import LAST_WORDS_SECONDS_MAX, HttpThre
 DELAY_SECONDS: Final = 1.0
 """Before a stream is opened again where the server says nothing about it; doubled each time."""
 
-RESUME_ATTEMPTS_MAX: Final = 6
+RESUME_ATTEMPTS_MAX: Final = 4
 """In a row without a single event, for a stream that is to bring an answer."""
 
 DOUBLINGS_MAX: Final = 10

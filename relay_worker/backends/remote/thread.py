@@ -6,7 +6,7 @@ It never touches what belongs to the loop; the loop never waits for it.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -20,10 +20,15 @@ LAST_WORDS_SECONDS_MAX: Final = 0.2
 
 class HttpThread:
     """An asyncio loop in a daemon thread. *report* is told, in that thread, of what went wrong
-    where nobody else was.
+    where nobody else was, *hide* of what must not be logged.
     """
 
-    def __init__(self, report: Callable[[str, Exception], None]) -> None:
+    def __init__(
+        self,
+        report: Callable[[str, Exception], None],
+        hide: Callable[[Iterable[str]], None],
+    ) -> None:
+        self.hide = hide
         self._report = report
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

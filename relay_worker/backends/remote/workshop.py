@@ -20,7 +20,7 @@ class Workshop:
         self._around = around
         self._host = host
         self._watcher = watcher
-        self._thread = HttpThread(self._report)
+        self._thread = HttpThread(self._report, around.log.hide)
 
     def add(self, plan: RemotePlan) -> RemoteBackend:
         """Make the backend that *plan* describes."""
