@@ -70,6 +70,9 @@ TRANSITIONS: Final[Mapping[Life, Mapping[Step, Life]]] = {
 GONE: Final = (_S.RETIRED, _S.FAILED)
 """Nothing from a generation in these states counts any more."""
 
+REMOTE_KINDS: Final = ("http", "sse")
+"""Backends that no process of ours is; several workers may share a session with one."""
+
 PAST: Final = (_S.STANDBY, _S.DRAINING)
 """One that has served; what it has under way is still answered."""
 

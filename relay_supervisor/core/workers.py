@@ -8,6 +8,7 @@ from relay_supervisor.core.generation import (
     GONE,
     LIMIT_SECONDS,
     PAST,
+    REMOTE_KINDS,
     Generation,
     Life,
     Source,
@@ -136,7 +137,8 @@ class Workers:
 
     def attend(self, generation: Generation, *, attend: bool) -> None:
         """Say whether *generation* is the one to hear what remote backends say by themselves."""
-        if generation.attends != attend:
+        remote = any(backend.kind in REMOTE_KINDS for backend in generation.offer.backends)
+        if remote and generation.attends != attend:
             generation.attends = attend
             self._out.worker(generation.number, v1.Attend(attend))
 

@@ -83,7 +83,9 @@ def _remote(name: str, config: str | None) -> ExpandedSpec:
     loaded = load_located(location, os.environ)
     spec = loaded.config.backends.get(name)
     if spec is None:
-        raise click.ClickException(f"no valid backend {clean(name)} in {location.path}")
+        why = [str(problem) for problem in loaded.problems if problem.backend == name]
+        text = f"no valid backend {name} in {location.path}"
+        raise click.ClickException(clean("; ".join([text, *why])))
     if spec.kind not in REMOTE_KINDS:
         raise click.ClickException(f"{clean(name)} has no url: there is nothing to log in to")
     try:

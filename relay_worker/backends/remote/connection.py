@@ -233,6 +233,7 @@ class Connection:
         sent = self._posts.settle(number)
         if sent is None or failure is None or not self._open:
             return
+        failure = self._redacted(failure)
         if isinstance(sent.tag, int):
             self._call_failed(sent.tag, sent, failure)
         elif sent.tag is not None:
@@ -255,6 +256,7 @@ class Connection:
             if missed and self.session.phase is Phase.READY:
                 self._look_again()
             return
+        failure = self._redacted(failure)
         if failure.fault is Fault.EXPIRED and self._heard:  # else it has no such stream at all
             self._expired(self._name)
         elif failure.fault is Fault.UNREACHED:
@@ -265,7 +267,7 @@ class Connection:
     def lost(self, failure: Failure) -> None:
         """The channel is gone, and all that was under way with it."""
         if self._open:
-            self._owner.broke(failure, lost=True)
+            self._owner.broke(self._redacted(failure), lost=True)
 
     # ---- the session ----------------------------------------------------------------------------
 
@@ -341,6 +343,10 @@ class Connection:
     def _listen(self) -> None:
         if self._attending:
             self._posts.line.listen(self._headers())
+
+    def _redacted(self, failure: Failure) -> Failure:
+        """Return *failure* without what is secret: servers quote what they were sent."""
+        return msgspec.structs.replace(failure, text=self._around.log.redact(failure.text))
 
     def _call_failed(self, call: int, sent: Sent, failure: Failure) -> None:
         flight = self.in_flight.get(call)

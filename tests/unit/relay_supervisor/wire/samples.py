@@ -27,10 +27,12 @@ TO_WORKER: tuple[Sample, ...] = (
     v1.StatusReply(7),
     v1.Ping(8),
     v1.Log(9),
-    v1.Retire(),
+    v1.Retire(for_good=True),
     v1.Journal(),
     v1.Refuse("1.0+abc", "digest", "it crashed"),
     v1.RunChecks(13),
+    v1.KnownSession("search", "hash"),
+    v1.Attend(attend=True),
 )
 TO_SUPERVISOR: tuple[Sample, ...] = (
     handshake.Welcome(1, "1.1", 3, "nonce", 64),
@@ -56,5 +58,6 @@ TO_SUPERVISOR: tuple[Sample, ...] = (
     v1.Pong(12),
     v1.Routed(4715, "files"),
     v1.ConfigRead(),
+    v1.LearnedSession("search", "hash"),
     v1.Checked(14, [v1.CheckResult("files__read", True, 0.5, "no detail")]),
 )
