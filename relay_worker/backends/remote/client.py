@@ -224,7 +224,9 @@ def _cause(error: BaseException) -> str:
         if isinstance(inner, BaseExceptionGroup):
             inner = inner.exceptions[0]
         if isinstance(inner, OSError) and str(inner):
-            text = os.strerror(inner.errno) if inner.errno else str(inner)
+            # Their numbers are no errno's; and asyncio's own text only repeats the address.
+            others = isinstance(inner, ssl.SSLError | socket.gaierror)
+            text = str(inner) if others or not inner.errno else os.strerror(inner.errno)
         inner = inner.__cause__ or inner.__context__
     return text
 
