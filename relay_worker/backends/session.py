@@ -78,7 +78,7 @@ class Session:
         self.phase = Phase.INITIALIZING
         return [self._request("init", "initialize", self._client.params, self._initialized)]
 
-    def resume(self, said: RawLists) -> Effects:
+    def go_on(self, said: RawLists) -> Effects:
         """Go on with a session whose server has *said* so at `initialize`: fetch the lists."""
         self._found = said
         self._capabilities = frames.decode_object(said.capabilities) or {}

@@ -282,8 +282,9 @@ class RemoteBackend:
         elif self._back_off.failures:
             self.restarts += 1
         self._await_start()
+        known = self.lists.protocol if self.lists else ""
         if self._connection is not None and self._connection.client == self._client:
-            self._connection.resume()
+            self._connection.resume(known)
             return
         address = self._plan.address
         assert address is not None
@@ -302,9 +303,9 @@ class RemoteBackend:
         connection.pause(paused=self._paused)
         handover = self._handover
         if handover is not None and handover.client == self._client.params:
-            connection.begin(handover)
+            connection.begin(known, handover)
         else:
-            connection.begin()
+            connection.begin(known)
 
     def _disconnect(self, *, farewell: bool) -> None:
         self._skipped_before = self.skipped_lines

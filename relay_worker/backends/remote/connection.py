@@ -6,6 +6,7 @@ trouble whoever supervises the backend is told.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -15,16 +16,16 @@ from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, Host, State, Watcher
 from relay_worker.backends.client import Client
 from relay_worker.backends.effects import (
-    Asked,
     Broken,
     Effect,
     Listed,
-    Notified,
     Problem,
     Progressed,
     Send,
-    Withdrew,
 )
+from relay_worker.backends.remote import handover as handovers
+from relay_worker.backends.remote.ear import ACKNOWLEDGED, Ear
+from relay_worker.backends.remote.eras import PROBE_SECONDS, Eras
 from relay_worker.backends.remote.handover import Handover
 from relay_worker.backends.remote.messages import (
     SESSION_HEADER,
@@ -34,15 +35,14 @@ from relay_worker.backends.remote.messages import (
     Listener,
     Tag,
 )
-from relay_worker.backends.remote.owner import Flight, Owner, report
+from relay_worker.backends.remote.owner import Flight, Owner, pass_on, report
 from relay_worker.backends.remote.posts import Out, Posts, Sent
+from relay_worker.backends.remote.speech import Speech, Spoken
 from relay_worker.backends.session import LIST_CHANGED, Phase, Session
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.lists import RawLists
 from relay_worker.loop import Timer
 from relay_worker.repair import Envelope
-
-INITIALIZED: Final = "notifications/initialized"
 
 NOTHING_TO_SAY: Final = frozenset({404, 405})
 """Statuses by which a server says that it never says anything by itself."""
@@ -79,48 +79,46 @@ class Connection:
         self._watcher = watcher
         self._owner = owner
         self._open = True
-        self._attending = True
-        self._missed = False
         self._name = ""
         self._handed_over = False
-        self._heard = False
         self._list_timer: Timer | None = None
+        self._listen_due = False
         self._posts = Posts(connect(self))
+        self._ear = Ear(
+            self._posts,
+            around.loop,
+            around.policy.restart_delay_max_seconds,
+            send=self._post,
+            missed=self._look_again,
+        )
+        self._eras = Eras(backend.kind, client, "")
+        self._speech = self._eras.next()
         self.session = self._new_session()
 
     # ---- for whoever supervises it --------------------------------------------------------------
 
-    def begin(self, handover: Handover | None = None) -> None:
-        """Begin a session, or go on with one; calls under way are not touched."""
-        self._heard = False
-        self._posts.abort_own()
-        self.session = self._new_session()
-        self._name = handover.session if handover else ""
-        self._handed_over = handover is not None
-        if handover is None:
-            self.apply(self.session.start())
-            return
-        said = RawLists(
-            protocol=handover.protocol,
-            capabilities=handover.capabilities,
-            server_info=handover.server_info,
-            instructions=handover.instructions,
-        )
-        effects = self.session.resume(said)
-        self._listen()
-        self.apply(effects)
+    def begin(self, known: str = "", handover: Handover | None = None) -> None:
+        """Begin a session with a server that was *known* to speak this protocol, or go on with one;
+        calls under way are not touched.
+        """
+        self._eras = Eras(self._backend.kind, self.client, handover.protocol if handover else known)
+        self._speak(handover)
 
-    def resume(self) -> None:
+    def resume(self, known: str) -> None:
         """Go on after the server could not be reached: with the session, if there is one."""
-        self.begin(self._handover())
+        self.begin(known, self._handover())
 
     def call(self, call: int, method: str, params: bytes) -> bool:
         """Send a request; False where the server does not take what was sent before."""
-        body = frames.call_frame(call, method, params)
-        if self._posts.full(len(body)):
+        spoken = self._speech.call(call, method, params)
+        if spoken is None:
+            self.in_flight[call] = Flight(None)
+            self._around.loop.at_turn_end(lambda: self._granted(call))
+            return True
+        if self._posts.full(len(spoken.body)):
             return False
         self._around.ledger.mark(call, _WRITING)  # from here on it may get there at any moment
-        self.in_flight[call] = Flight(body, self._post(body, call))
+        self.in_flight[call] = Flight(spoken, self._post(spoken))
         return True
 
     def cancel(self, call: int, params: bytes) -> None:
@@ -132,25 +130,19 @@ class Connection:
 
     def write(self, frame: bytes) -> None:
         """Send a frame that is no call."""
-        envelope = frames.decode_object(frame) or {}
-        method = frames.text_of(envelope.get("method"))
-        tag = frames.text_of(envelope.get("id")) if method else None
-        first = method == INITIALIZED
-        # Answers and cancellations: what holds the connections may be waiting for just these.
-        self._post(frame, tag, first=first, urgent=tag is None and not first)
-        if first:
-            self._listen()
+        spoken = self._speech.say(frame)
+        if isinstance(spoken, Spoken):
+            self._post(spoken)
+            if spoken.first:
+                self._listen()
+        elif spoken is not None:
+            self._listen_later()
+            self.apply(self.session.receive(spoken))
 
     def attend(self, *, attending: bool) -> None:
         """Hear what the server says by itself, or leave that to another worker."""
-        if attending == self._attending:
-            return
-        self._attending = attending
-        if attending:
-            self._missed = True
+        if self._ear.attend(attending=attending) and attending:
             self._listen()
-        else:
-            self._posts.line.deafen()
 
     def pause(self, *, paused: bool) -> None:
         """Take nothing in for now, or go on."""
@@ -159,6 +151,7 @@ class Connection:
     def close(self, *, farewell: bool) -> None:
         """Let go of it; with *farewell* the server is told to forget the session."""
         self._open = False
+        self._ear.close()
         self._posts.line.close(self._headers() if farewell and self._name else None)
         if self._list_timer:
             self._list_timer.cancel()
@@ -173,28 +166,21 @@ class Connection:
 
     def apply(self, effects: Iterable[Effect]) -> None:
         """Do what the session wants."""
-        backend, host = self._backend, self._host
         for effect in effects:
             match effect:
                 case Send(frame):
                     self.write(frame)
                 case Progressed(call, params):
                     if call in self.in_flight:
-                        host.progressed(backend, call, params)
-                case Notified(method, params):
-                    host.notified(backend, method, params)
-                case Asked(raw_id, method, params):
-                    host.asked(backend, self.pid, raw_id, method, params)
-                case Withdrew(raw_id, params):
-                    host.withdrew(backend, self.pid, raw_id, params)
+                        self._host.progressed(self._backend, call, params)
                 case Listed(lists):
-                    self._owner.began(self._handover())
-                    self._owner.listed(lists)
-                    self._send_waiting()
+                    self._listed(lists)
                 case Problem(text):
-                    self._around.log.warning(text, backend=backend.name)
+                    self._around.log.warning(text, backend=self._backend.name)
                 case Broken(reason):
-                    self._owner.broke(Failure(Fault.REFUSED, reason))
+                    self._broke(Failure(Fault.REFUSED, reason))
+                case _:
+                    pass_on(self._host, self._backend, self.pid, effect)
 
     # ---- messages.Listener -----------------------------------------------------------------------
 
@@ -211,6 +197,10 @@ class Connection:
                 return
             if answers is not None:
                 envelope["id"] = msgspec.Raw(frames.encode(answers))
+            envelope = self._speech.heard(answers, envelope)
+        elif frames.text_of(envelope["method"]) == ACKNOWLEDGED:
+            self._ear.opened(gap=False)
+            return
         self.apply(self.session.receive(envelope))
         self._limit_listing()
 
@@ -231,7 +221,7 @@ class Connection:
     def done(self, number: int, failure: Failure | None) -> None:
         """Nothing more comes of a frame."""
         sent = self._posts.settle(number)
-        if sent is None or failure is None or not self._open:
+        if sent is None or not self._open or self._ear.ended(number, failure) or failure is None:
             return
         failure = self._redacted(failure)
         if isinstance(sent.tag, int):
@@ -251,13 +241,10 @@ class Connection:
         if not self._open:
             return
         if failure is None:
-            self._heard = True
-            missed, self._missed = self._missed or gap, False
-            if missed and self.session.phase is Phase.READY:
-                self._look_again()
+            self._ear.opened(gap=gap)
             return
         failure = self._redacted(failure)
-        if failure.fault is Fault.EXPIRED and self._heard:  # else it has no such stream at all
+        if failure.fault is Fault.EXPIRED and self._ear.heard:  # else it has no such stream at all
             self._expired(self._name)
         elif failure.fault is Fault.UNREACHED:
             self._owner.broke(failure)  # who is called now has to wait until it is back
@@ -271,23 +258,52 @@ class Connection:
 
     # ---- the session ----------------------------------------------------------------------------
 
+    def _speak(self, handover: Handover | None = None) -> None:
+        """Begin in the next era there is to try."""
+        self._speech = self._eras.next()
+        if self._speech.modern and self._eras.left:
+            self._around.loop.after(PROBE_SECONDS, partial(self._silent, self._speech))
+        self._greet(handover)
+
+    def _greet(self, handover: Handover | None = None) -> None:
+        self._ear.forget()
+        self._posts.abort_own()
+        self.session = self._new_session()
+        self._name = handover.session if handover else ""
+        self._handed_over = handover is not None
+        if handover is None:
+            self.apply(self.session.start())
+            return
+        effects = self.session.go_on(handovers.said(handover))
+        self._listen()
+        self.apply(effects)
+
+    def _silent(self, speech: Speech) -> None:
+        """Nothing was answered to the first words for a while."""
+        if self._open and speech is self._speech and not self.session.said.protocol:
+            self._speak()
+
+    def _broke(self, failure: Failure) -> None:
+        """It has refused something without which it cannot be used."""
+        if not self.session.said.protocol and self._eras.refused(failure):
+            self._speak()
+        else:
+            self._owner.broke(self._eras.verdict(failure, self._speech))
+
+    def _listed(self, lists: RawLists) -> None:
+        self._owner.began(self._handover())
+        self._owner.listed(self._speech.learned(lists))
+        self._send_waiting()
+        if self._speech.modern and not self._ear.heard:
+            self._listen_later()
+
     def _new_session(self) -> Session:
         around = self._around
         pages_max = around.policy.list_pages_max
         return Session(self._backend.name, self.client, around.generation, pages_max=pages_max)
 
     def _handover(self) -> Handover | None:
-        said = self.session.said
-        if not self._name or not said.protocol:
-            return None
-        return Handover(
-            session=self._name,
-            client=self.client.params,
-            protocol=said.protocol,
-            capabilities=said.capabilities,
-            server_info=said.server_info,
-            instructions=said.instructions,
-        )
+        return handovers.of(self._name, self.client.params, self.session.said)
 
     def _expired(self, session: str) -> None:
         """The server no longer knows *session*."""
@@ -300,18 +316,27 @@ class Connection:
                 self._owner.broke(Failure(Fault.FAILED, text))
             elif self._backend.state in {State.CONNECTING, State.READY}:
                 self._owner.reopening()
-                self.begin()
+                self._greet()
         elif self.session.phase is Phase.READY:  # it has been replaced by now
             self._send_waiting()
 
     def _send_waiting(self) -> None:
         """Send the calls that had to wait for this session."""
-        for call, flight in self.in_flight.items():
-            if not flight.number:
-                flight.number = self._post(flight.body, call)
+        for flight in self.in_flight.values():
+            if not flight.number and flight.spoken is not None:
+                flight.number = self._post(flight.spoken)
+
+    def _granted(self, call: int) -> None:
+        """Answer a call that only changes what is listened to."""
+        self._listen_later()
+        if self.in_flight.pop(call, None) is not None:
+            text = frames.response(frames.call_id(call), b'"result":{}}')
+            self._host.replied(self._backend, call, text, frames.decode_object(text) or {})
 
     def _look_again(self) -> None:
         """Fetch the lists anew: that they changed may not have been heard."""
+        if self.session.phase is not Phase.READY:
+            return
         for method in LIST_CHANGED:
             self.apply(self.session.receive({"method": msgspec.Raw(frames.encode(method))}))
         self._limit_listing()
@@ -332,17 +357,26 @@ class Connection:
 
     # ---- frames -----------------------------------------------------------------------------
 
-    def _post(self, body: bytes, tag: Tag, *, first: bool = False, urgent: bool = False) -> int:
-        headers = self._headers()
-        return self._posts.add(body, tag, headers, self._name, first=first, urgent=urgent)
+    def _post(self, spoken: Spoken) -> int:
+        headers = {**self._headers(), **spoken.headers}
+        return self._posts.add(spoken, headers, self._name)
 
     def _headers(self) -> dict[str, str]:
+        if self._speech.modern:
+            return {}  # each frame has its own
         headers = {SESSION_HEADER: self._name, VERSION_HEADER: self.session.said.protocol}
         return {name: value for name, value in headers.items() if value}
 
     def _listen(self) -> None:
-        if self._attending:
-            self._posts.line.listen(self._headers())
+        self._listen_due = False
+        if self._open:
+            self._ear.listen(self._headers(), self._speech.listen)
+
+    def _listen_later(self) -> None:
+        """Listen anew, once for all that changes in this turn."""
+        if self.session.phase is Phase.READY and not self._listen_due:
+            self._listen_due = True
+            self._around.loop.at_turn_end(self._listen)
 
     def _redacted(self, failure: Failure) -> Failure:
         """Return *failure* without what is secret: servers quote what they were sent."""
@@ -366,7 +400,7 @@ class Connection:
         if failure.fault is Fault.EXPIRED:
             self._expired(sent.session)
         elif self.session.phase is not Phase.READY or failure.fault is Fault.LOGIN:
-            self._owner.broke(failure)
+            self._broke(failure)
         else:
             members = frames.error_members(frames.BACKEND_UNAVAILABLE, failure.text)
             answer = frames.decode_object(frames.response(frames.encode(tag), members))

@@ -7,6 +7,7 @@ knows the name of a session has it.
 import msgspec
 
 from relay_supervisor.wire.errors import UNDECODABLE
+from relay_worker.lists import RawLists
 
 
 class Handover(msgspec.Struct, frozen=True):
@@ -41,3 +42,21 @@ def decode(payload: bytes) -> Handover | None:
         return _decoder.decode(payload)
     except UNDECODABLE:
         return None
+
+
+def of(session: str, client: bytes, said: RawLists) -> Handover | None:
+    """Return what to leave of a session; None where it has no name, or nobody has said anything."""
+    if not session or not said.protocol:
+        return None
+    parts = (said.protocol, said.capabilities, said.server_info, said.instructions)
+    return Handover(session, client, *parts)
+
+
+def said(handover: Handover) -> RawLists:
+    """Return what its server said at `initialize`."""
+    return RawLists(
+        protocol=handover.protocol,
+        capabilities=handover.capabilities,
+        server_info=handover.server_info,
+        instructions=handover.instructions,
+    )

@@ -5,8 +5,10 @@ from typing import Protocol
 import msgspec
 
 from relay_worker.backends.base import Backend, Host
+from relay_worker.backends.effects import Asked, Effect, Notified, Withdrew
 from relay_worker.backends.remote.handover import Handover
 from relay_worker.backends.remote.messages import NOT_RUN, Failure, Fault
+from relay_worker.backends.remote.speech import Spoken
 from relay_worker.lists import RawLists
 
 
@@ -27,11 +29,11 @@ class Owner(Protocol):
 
 
 class Flight(msgspec.Struct):
-    """A call under way: its frame, and the number of the attempt to send it, 0 while it waits for
-    a session. `again`: the session it was sent in before was lost.
+    """A call under way: its frame, if it is to have one, and the number of the attempt to send it,
+    0 while it waits for a session. `again`: the session it was sent in before was lost.
     """
 
-    body: bytes
+    spoken: Spoken | None
     number: int = 0
     again: bool = False
 
@@ -45,3 +47,14 @@ def report(host: Host, backend: Backend, call: int, failure: Failure) -> None:
     else:
         may_have_run = failure.fault not in NOT_RUN
         host.unfinished(backend, call, failure.text, may_have_run=may_have_run)
+
+
+def pass_on(host: Host, backend: Backend, pid: int, effect: Effect) -> None:
+    """Tell *host* what a backend says to the client, known as *pid*."""
+    match effect:
+        case Notified(method, params):
+            host.notified(backend, method, params)
+        case Asked(raw_id, method, params):
+            host.asked(backend, pid, raw_id, method, params)
+        case Withdrew(raw_id, params):
+            host.withdrew(backend, pid, raw_id, params)

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import msgspec
 
 from relay_worker.backends.remote.messages import Post, Tag
+from relay_worker.backends.remote.speech import Spoken
 
 OUT_BYTES_MAX: Final = 64 << 20
 """Bytes that may wait for a server to take them; beyond one frame, which always may."""
@@ -57,21 +58,15 @@ class Posts:
         """Return whether a frame of *size* bytes is too much."""
         return bool(self._bytes) and self._bytes + size > OUT_BYTES_MAX
 
-    def add(
-        self,
-        body: bytes,
-        tag: Tag,
-        headers: Mapping[str, str],
-        session: str,
-        *,
-        first: bool = False,
-        urgent: bool = False,
-    ) -> int:
-        """Send a frame; returns the number of this attempt. See `Post`."""
+    def add(self, spoken: Spoken, headers: Mapping[str, str], session: str) -> int:
+        """Send a frame; returns the number of this attempt."""
         self._last += 1
-        self._sent[self._last] = Sent(tag, len(body), session)
-        self._bytes += len(body)
-        self.line.post(Post(self._last, body, headers, tag, first, urgent))
+        size = len(spoken.body)
+        self._sent[self._last] = Sent(spoken.tag, size, session)
+        self._bytes += size
+        self.line.post(
+            Post(self._last, spoken.body, headers, spoken.tag, spoken.first, spoken.urgent)
+        )
         return self._last
 
     def tag(self, number: int) -> Tag:
