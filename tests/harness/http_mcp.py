@@ -79,6 +79,9 @@ class Exchange(BaseHTTPRequestHandler):
     def _take(self) -> None:
         size = int(self.headers.get("content-length") or 0)
         body = self.rfile.read(size)
+        if len(body) < size:  # let go of before it was wholly sent
+            self.close_connection = True
+            return
         self.asked = Asked(self.command, self.path, dict(self.headers.items()), body)
         self.server.take(self)
 

@@ -193,7 +193,7 @@ class RemoteBackend:
         """Stop reading from it, or go on."""
         self._paused = paused
         if self._connection:
-            self._connection.pause(paused=paused)
+            self._connection.line.pause(paused=paused)
 
     # ---- from the supervisor ----------------------------------------------------------------
 
@@ -249,7 +249,7 @@ class RemoteBackend:
         if lost and connection:
             self._disconnect(farewell=False)
             for call in connection.take_lost():
-                text = failure.text
+                text = self._around.log.redact(failure.text)
                 self._host.unfinished(self, call, text, may_have_run=True)
 
     def began(self, session: Handover | None) -> None:
@@ -300,7 +300,7 @@ class RemoteBackend:
             connect=lambda listener: self._connect(self.kind, address, listener),
         )
         connection.attend(attending=self._attending)
-        connection.pause(paused=self._paused)
+        connection.line.pause(paused=self._paused)
         handover = self._handover
         if handover is not None and handover.client == self._client.params:
             connection.begin(known, handover)

@@ -36,12 +36,12 @@ from relay_worker.backends.remote.messages import (
     Tag,
 )
 from relay_worker.backends.remote.owner import Flight, Owner, pass_on, report
+from relay_worker.backends.remote.patience import Patience
 from relay_worker.backends.remote.posts import Out, Posts, Sent
 from relay_worker.backends.remote.speech import Speech, Spoken
 from relay_worker.backends.session import LIST_CHANGED, Phase, Session
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.lists import RawLists
-from relay_worker.loop import Timer
 from relay_worker.repair import Envelope
 
 NOTHING_TO_SAY: Final = frozenset({404, 405})
@@ -81,9 +81,14 @@ class Connection:
         self._open = True
         self._name = ""
         self._handed_over = False
-        self._list_timer: Timer | None = None
+        self._patience = Patience(
+            around.loop,
+            around.policy.list_timeout_seconds,
+            lambda: self.apply(self.session.give_up_listing()),
+        )
         self._listen_due = False
-        self._posts = Posts(connect(self))
+        self.line = connect(self)
+        self._posts = Posts(self.line)
         self._ear = Ear(
             self._posts,
             around.loop,
@@ -144,17 +149,12 @@ class Connection:
         if self._ear.attend(attending=attending) and attending:
             self._listen()
 
-    def pause(self, *, paused: bool) -> None:
-        """Take nothing in for now, or go on."""
-        self._posts.line.pause(paused=paused)
-
     def close(self, *, farewell: bool) -> None:
         """Let go of it; with *farewell* the server is told to forget the session."""
         self._open = False
         self._ear.close()
-        self._posts.line.close(self._headers() if farewell and self._name else None)
-        if self._list_timer:
-            self._list_timer.cancel()
+        self.line.close(self._headers() if farewell and self._name else None)
+        self._patience.see(waiting=False)
 
     def take_lost(self, *, waiting_only: bool = False) -> list[int]:
         """Return the calls under way (or those that wait for a session), off the list now."""
@@ -221,10 +221,14 @@ class Connection:
     def done(self, number: int, failure: Failure | None) -> None:
         """Nothing more comes of a frame."""
         sent = self._posts.settle(number)
-        if sent is None or not self._open or self._ear.ended(number, failure) or failure is None:
+        if sent is None or not self._open:
             return
-        failure = self._redacted(failure)
-        if isinstance(sent.tag, int):
+        ear = self._ear.ended(number, failure)
+        if failure is None:
+            return
+        if ear:
+            self._unheard(failure)
+        elif isinstance(sent.tag, int):
             self._call_failed(sent.tag, sent, failure)
         elif sent.tag is not None:
             self._request_failed(sent.tag, sent, failure)
@@ -238,23 +242,15 @@ class Connection:
 
     def listening(self, failure: Failure | None, *, gap: bool) -> None:
         """What it says by itself is heard, or not."""
-        if not self._open:
-            return
-        if failure is None:
+        if self._open and failure is None:
             self._ear.opened(gap=gap)
-            return
-        failure = self._redacted(failure)
-        if failure.fault is Fault.EXPIRED and self._ear.heard:  # else it has no such stream at all
-            self._expired(self._name)
-        elif failure.fault is Fault.UNREACHED:
-            self._owner.broke(failure)  # who is called now has to wait until it is back
-        elif failure.status not in NOTHING_TO_SAY:
-            self._around.log.info(f"not heard: {failure.text}", backend=self._backend.name)
+        elif self._open and failure is not None:
+            self._unheard(failure)
 
     def lost(self, failure: Failure) -> None:
         """The channel is gone, and all that was under way with it."""
         if self._open:
-            self._owner.broke(self._redacted(failure), lost=True)
+            self._owner.broke(failure, lost=True)
 
     # ---- the session ----------------------------------------------------------------------------
 
@@ -343,17 +339,8 @@ class Connection:
 
     def _limit_listing(self) -> None:
         """See to it that a list which is never answered does not hold up later changes."""
-        if self.session.phase is Phase.READY and self.session.listing:
-            if self._list_timer is None:
-                seconds = self._around.policy.list_timeout_seconds
-                self._list_timer = self._around.loop.after(seconds, self._listing_overdue)
-        elif self._list_timer is not None:
-            self._list_timer.cancel()
-            self._list_timer = None
-
-    def _listing_overdue(self) -> None:
-        self._list_timer = None
-        self.apply(self.session.give_up_listing())
+        session = self.session
+        self._patience.see(waiting=session.phase is Phase.READY and session.listing)
 
     # ---- frames -----------------------------------------------------------------------------
 
@@ -378,9 +365,14 @@ class Connection:
             self._listen_due = True
             self._around.loop.at_turn_end(self._listen)
 
-    def _redacted(self, failure: Failure) -> Failure:
-        """Return *failure* without what is secret: servers quote what they were sent."""
-        return msgspec.structs.replace(failure, text=self._around.log.redact(failure.text))
+    def _unheard(self, failure: Failure) -> None:
+        """What it says by itself is not heard any more."""
+        if failure.fault is Fault.EXPIRED and self._ear.heard:  # else it has no such stream at all
+            self._expired(self._name)
+        elif failure.fault is Fault.UNREACHED:
+            self._owner.broke(failure)  # who is called now has to wait until it is back
+        elif failure.status not in NOTHING_TO_SAY:
+            self._around.log.info(f"not heard: {failure.text}", backend=self._backend.name)
 
     def _call_failed(self, call: int, sent: Sent, failure: Failure) -> None:
         flight = self.in_flight.get(call)
@@ -393,7 +385,9 @@ class Connection:
         del self.in_flight[call]
         if failure.fault in {Fault.UNREACHED, Fault.LOGIN}:
             self._owner.broke(failure)  # first, or the call would be sent again at once
-        report(self._host, self._backend, call, failure)
+        # Servers quote what they were sent.
+        text = self._around.log.redact(failure.text)
+        report(self._host, self._backend, call, msgspec.structs.replace(failure, text=text))
 
     def _request_failed(self, tag: str, sent: Sent, failure: Failure) -> None:
         """A request of the relay's own has failed."""

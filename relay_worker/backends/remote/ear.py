@@ -43,6 +43,7 @@ class Ear:
         self._missed = missed
         self._gap = False
         self._number = 0
+        self._before = 0  # the request that stays open until the next one is heard
         self._failures = 0
         self._request: Callable[[], Spoken | None] | None = None
         self._timer: Timer | None = None
@@ -57,13 +58,17 @@ class Ear:
         """Hear the server from now on: on its stream, or by what *request* gives."""
         if not self.attending:
             return
-        self._stop()
         spoken = request()
         if spoken is None:
             self._posts.line.listen(headers)
-        else:
-            self._request = request
-            self._number = self._send(spoken)
+            return
+        if self._timer:
+            self._timer.cancel()
+        if self._number:
+            self._release()
+            self._before = self._number
+        self._request = request
+        self._number = self._send(spoken)
 
     def attend(self, *, attending: bool) -> bool:
         """Be the one to hear it, or not; returns whether that is new."""
@@ -81,6 +86,7 @@ class Ear:
         """The server is heard."""
         self.heard = True
         self._failures = 0
+        self._release()
         missed, self._gap = self._gap or gap, False
         if missed:
             self._missed()
@@ -110,6 +116,12 @@ class Ear:
     def _stop(self) -> None:
         if self._timer:
             self._timer.cancel()
+        self._release()
         number, self._number = self._number, 0
         if number:
             self._posts.abort(number)
+
+    def _release(self) -> None:
+        before, self._before = self._before, 0
+        if before:
+            self._posts.abort(before)
