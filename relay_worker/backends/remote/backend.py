@@ -131,7 +131,7 @@ class RemoteBackend:
             if self.lists is None or not self._plan.lazy:
                 self.want()
         elif changed and self.state in {State.CONNECTING, State.READY} and connection:
-            if connection.in_flight:
+            if connection.calls:
                 self._around.log.warning("client changed under a call", backend=self.name)
             else:
                 self._disconnect(farewell=True)
@@ -248,7 +248,7 @@ class RemoteBackend:
             self._try_later(failure)
         if lost and connection:
             self._disconnect(farewell=False)
-            for call in connection.take_lost():
+            for call in connection.calls.take():
                 text = self._around.log.redact(failure.text)
                 self._host.unfinished(self, call, text, may_have_run=True)
 
@@ -339,7 +339,7 @@ class RemoteBackend:
     def _give_up(self) -> None:
         self._advance(Event.GIVEN_UP)
         if connection := self._connection:
-            calls = connection.take_lost(waiting_only=True)
+            calls = connection.calls.take(waiting_only=True)
             self._host.unread(self, calls, self._error or "")
 
     def _retry(self) -> None:

@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 
-from relay_supervisor.wire.ledger import Stage
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, Host, State, Watcher
 from relay_worker.backends.client import Client
@@ -24,6 +23,7 @@ from relay_worker.backends.effects import (
     Send,
 )
 from relay_worker.backends.remote import handover as handovers
+from relay_worker.backends.remote.calls import Calls
 from relay_worker.backends.remote.ear import ACKNOWLEDGED, Ear
 from relay_worker.backends.remote.eras import PROBE_SECONDS, Eras
 from relay_worker.backends.remote.handover import Handover
@@ -35,7 +35,7 @@ from relay_worker.backends.remote.messages import (
     Listener,
     Tag,
 )
-from relay_worker.backends.remote.owner import Flight, Owner, pass_on, report
+from relay_worker.backends.remote.owner import Owner, pass_on
 from relay_worker.backends.remote.patience import Patience
 from relay_worker.backends.remote.posts import Out, Posts, Sent
 from relay_worker.backends.remote.speech import Speech, Spoken
@@ -47,8 +47,6 @@ from relay_worker.repair import Envelope
 NOTHING_TO_SAY: Final = frozenset({404, 405})
 """Statuses by which a server says that it never says anything by itself."""
 
-_WRITING: Final = Stage.WRITING.value
-_WRITTEN: Final = Stage.WRITTEN.value
 _NULL: Final = msgspec.Raw(b"null")
 
 
@@ -72,7 +70,7 @@ class Connection:
         self.pid = pid
         self.client = client
         self.skipped_lines = 0
-        self.in_flight: dict[int, Flight] = {}
+        self.calls = Calls(around, backend, host, self._post)
         self._around = around
         self._backend = backend
         self._host = host
@@ -117,21 +115,19 @@ class Connection:
         """Send a request; False where the server does not take what was sent before."""
         spoken = self._speech.call(call, method, params)
         if spoken is None:
-            self.in_flight[call] = Flight(None)
-            self._around.loop.at_turn_end(lambda: self._granted(call))
+            self.calls.grant(call)
+            self._listen_later()
             return True
         if self._posts.full(len(spoken.body)):
             return False
-        self._around.ledger.mark(call, _WRITING)  # from here on it may get there at any moment
-        self.in_flight[call] = Flight(spoken, self._post(spoken))
+        self.calls.send(call, spoken)
         return True
 
     def cancel(self, call: int, params: bytes) -> None:
         """Withdraw a call."""
-        flight = self.in_flight.pop(call, None)
-        if flight is not None and flight.number:
+        if number := self.calls.withdraw(call):
             self.write(frames.notification("notifications/cancelled", params))
-            self._posts.abort(flight.number)
+            self._posts.abort(number)
 
     def write(self, frame: bytes) -> None:
         """Send a frame that is no call."""
@@ -156,14 +152,6 @@ class Connection:
         self.line.close(self._headers() if farewell and self._name else None)
         self._patience.see(waiting=False)
 
-    def take_lost(self, *, waiting_only: bool = False) -> list[int]:
-        """Return the calls under way (or those that wait for a session), off the list now."""
-        flights = self.in_flight.items()
-        calls = [call for call, flight in flights if not (waiting_only and flight.number)]
-        for call in calls:
-            del self.in_flight[call]
-        return calls
-
     def apply(self, effects: Iterable[Effect]) -> None:
         """Do what the session wants."""
         for effect in effects:
@@ -171,7 +159,7 @@ class Connection:
                 case Send(frame):
                     self.write(frame)
                 case Progressed(call, params):
-                    if call in self.in_flight:
+                    if call in self.calls:
                         self._host.progressed(self._backend, call, params)
                 case Listed(lists):
                     self._listed(lists)
@@ -192,8 +180,7 @@ class Connection:
             raw_id = envelope.setdefault("id", _NULL)
             call = answers if answers is not None else frames.call_number(raw_id)
             if isinstance(call, int):
-                if self.in_flight.pop(call, None) is not None:  # else cancelled, or answered
-                    self._host.replied(self._backend, call, text, envelope)
+                self.calls.answered(call, text, envelope)
                 return
             if answers is not None:
                 envelope["id"] = msgspec.Raw(frames.encode(answers))
@@ -215,8 +202,8 @@ class Connection:
     def sent(self, number: int) -> None:
         """A frame is on its way."""
         call = self._posts.tag(number)
-        if isinstance(call, int) and call in self.in_flight:
-            self._around.ledger.mark(call, _WRITTEN)
+        if isinstance(call, int):
+            self.calls.sent(call)
 
     def done(self, number: int, failure: Failure | None) -> None:
         """Nothing more comes of a frame."""
@@ -289,7 +276,7 @@ class Connection:
     def _listed(self, lists: RawLists) -> None:
         self._owner.began(self._handover())
         self._owner.listed(self._speech.learned(lists))
-        self._send_waiting()
+        self.calls.send_parked()
         if self._speech.modern and not self._ear.heard:
             self._listen_later()
 
@@ -314,20 +301,7 @@ class Connection:
                 self._owner.reopening()
                 self._greet()
         elif self.session.phase is Phase.READY:  # it has been replaced by now
-            self._send_waiting()
-
-    def _send_waiting(self) -> None:
-        """Send the calls that had to wait for this session."""
-        for flight in self.in_flight.values():
-            if not flight.number and flight.spoken is not None:
-                flight.number = self._post(flight.spoken)
-
-    def _granted(self, call: int) -> None:
-        """Answer a call that only changes what is listened to."""
-        self._listen_later()
-        if self.in_flight.pop(call, None) is not None:
-            text = frames.response(frames.call_id(call), b'"result":{}}')
-            self._host.replied(self._backend, call, text, frames.decode_object(text) or {})
+            self.calls.send_parked()
 
     def _look_again(self) -> None:
         """Fetch the lists anew: that they changed may not have been heard."""
@@ -375,19 +349,14 @@ class Connection:
             self._around.log.info(f"not heard: {failure.text}", backend=self._backend.name)
 
     def _call_failed(self, call: int, sent: Sent, failure: Failure) -> None:
-        flight = self.in_flight.get(call)
-        if flight is None:
+        if call not in self.calls:
             return
-        if failure.fault is Fault.EXPIRED and not flight.again:
-            flight.again, flight.number = True, 0
+        if failure.fault is Fault.EXPIRED and self.calls.park(call):
             self._expired(sent.session)
             return
-        del self.in_flight[call]
         if failure.fault in {Fault.UNREACHED, Fault.LOGIN}:
             self._owner.broke(failure)  # first, or the call would be sent again at once
-        # Servers quote what they were sent.
-        text = self._around.log.redact(failure.text)
-        report(self._host, self._backend, call, msgspec.structs.replace(failure, text=text))
+        self.calls.failed(call, failure)
 
     def _request_failed(self, tag: str, sent: Sent, failure: Failure) -> None:
         """A request of the relay's own has failed."""
