@@ -62,9 +62,6 @@ class Bearer(httpx2.Auth):
         # It loads the SDK, for which a login that is fresh has no use.
         renew = await asyncio.to_thread(_renewer)
         async with self._lock:  # the others get what the first one got
-            self._load()
-            if self._token != stale:
-                return self._token
             try:
                 stored = await renew(self._path, self._url, stale)
             except files.Unavailable as error:

@@ -215,7 +215,9 @@ class TestBackOff:
     def test_but_no_longer_than_the_maximum(self, stage: Make) -> None:
         play = stage()
         play.introduce()
-        play.fail(play.line.take("initialize"), Fault.REFUSED, retry_after_seconds=9999.0)
+        more = {"status": 429, "retry_after_seconds": 9999.0}
+        play.fail(play.line.take("initialize"), Fault.REFUSED, **more)
+        assert play.backend.state is State.BACKING_OFF
         play.wait(4.0)
         assert play.backend.state is State.CONNECTING
 

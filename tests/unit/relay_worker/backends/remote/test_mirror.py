@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mcp.shared.inbound import (
     InboundModernRoute,
@@ -31,9 +31,15 @@ SCHEMA = {
 
 
 @given(st.text())
+@example(" x")
+@example("x ")
+@example("a\nb")
+@example("=?base64?eA==?=")
+@example("grüße")
 def test_a_value_survives_in_a_header(value: str) -> None:
     header = encoded(value)
-    header.encode("ascii")
+    assert header == header.strip()
+    assert header.isprintable() and header.isascii()
     assert decode_header_value(header) == value
 
 
