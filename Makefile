@@ -21,8 +21,8 @@ help:
 	@echo "make test    all tests"
 	@echo "make lint    ruff: rules and format      make format   let ruff repair both"
 	@echo "make types   mypy --strict"
-	@echo "make bench   the relay beside the floor and an SDK relay"
-	@echo "make storm   swaps, then kills, under load; prints figures"
+	@echo "make bench   the relay beside the floor and other relays; writes docs/benchmarks.md"
+	@echo "make storm   swaps, kills, re-execs of the supervisor, under load; prints figures"
 	@echo "make sim     the core in millions of random steps nobody has seen; seeds are printed"
 	@echo "make mutants rules of the core broken one by one: the tests have to notice each"
 	@echo "make setup   only the environment        make clean    remove all that was made"
@@ -59,7 +59,7 @@ mutants: $(STAMP)
 	@$(PY) -m tests.mutants $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(NODE) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf $(VENV) $(NODE) .bench .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Candidates are run, not only looked up: a pyenv shim may exist for a version that is not installed.

@@ -32,6 +32,8 @@ class Arguments(msgspec.Struct, frozen=True):
     config: str | None = None
     show_help: bool = False
     show_version: bool = False
+    self_check: int | None = None
+    """Descriptor of a state to look at. For `relayctl swap --supervisor`, and nobody else."""
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -49,6 +51,8 @@ def parse(argv: Sequence[str]) -> Arguments:
             return Arguments(show_help=True)
         if word == "--version":
             return Arguments(show_version=True)
+        if word == "--self-check" and len(rest) == 1 and rest[0].isdecimal():
+            return Arguments(self_check=int(rest[0]))
         if name != "--config":
             raise ConfigurationError(f"unknown argument {word!r}; see mcp-relay --help")
         if not equals and not rest:

@@ -6,7 +6,8 @@
     │   ├── LocalProtocolError  ours: a bug in the relay
     │   └── RemoteProtocolError the peer's: client, worker or relayctl broke the contract
     │       └── FrameTooLarge   the peer's: a frame over its named limit
-    └── SpawnFailed             the machine's: a process could not be started
+    ├── SpawnFailed             the machine's: a process could not be started
+    └── StateRefused            nobody's, or the disk's: what a process image left cannot be read
 
 Every message says whose fault it is and what to do about it.
 """
@@ -27,6 +28,7 @@ __all__ = [
     "RelayError",
     "RemoteProtocolError",
     "SpawnFailed",
+    "StateRefused",
 ]
 
 
@@ -36,3 +38,7 @@ class ConfigurationError(RelayError):
 
 class SpawnFailed(RelayError):
     """A process could not be started."""
+
+
+class StateRefused(RelayError):
+    """What one process image has left for the next cannot be read by this one."""

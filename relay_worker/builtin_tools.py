@@ -65,11 +65,13 @@ class BuiltinBackend:
     def want(self) -> None:
         """Nothing to do: it is always there."""
 
-    def cancel(self, call: int, params: bytes) -> None:
+    def cancel(self, call: int, params: bytes, errand: int = 0) -> bool:
         """Nothing to do: the router drops the answer."""
+        return False
 
-    def answer(self, pid: int, raw_id: bytes, members: bytes) -> None:
+    def answer(self, pid: int, raw_id: bytes, members: bytes, errand: int = 0) -> bool:
         """Nothing to do: it asks nothing."""
+        return False
 
     def notify(self, method: str, params: bytes, capability: str | None = None) -> None:
         """Nothing to do: it follows nothing."""

@@ -27,6 +27,12 @@ DETAIL_CHARS_MAX: Final = 300
 GENERATION_BITS: Final = 20
 """Numbers of checks that a generation has to itself, as two may be at work on one backend."""
 
+_PREMATURE: Final = {
+    State.IDLE: "is started by its first call",
+    State.AWAITED: "is still at work under the worker before this one",
+}
+"""States of a backend on which no check can be run before this worker serves."""
+
 Done: TypeAlias = Callable[[list[v1.CheckResult]], None]
 
 
@@ -72,8 +78,8 @@ class Checks:
     def run(self, done: Done, *, serving: bool, until: float = math.inf) -> None:
         """Run the checks that have not run yet, all at once, and tell *done* the results in
         configuration order. Until the worker is *serving*, a check on a backend that only a call
-        would start is skipped, and left for the next time. No check outlasts *until*, in seconds
-        of the monotonic clock.
+        would start, or that another worker has, is skipped, and left for the next time. No check
+        outlasts *until*, in seconds of the monotonic clock.
         """
         specs, self._left = self._left, []
         results: dict[int, v1.CheckResult] = {}
@@ -99,9 +105,9 @@ class Checks:
             return "no client is there yet"
         route = catalogue.tools.get(spec.tool)
         backend = self._router.backends.get(route.backend) if route else None
-        if backend is None or backend.state is not State.IDLE:
+        if backend is None or backend.state not in _PREMATURE:
             return None
-        return f"backend {backend.name} is started by its first call"
+        return f"backend {backend.name} {_PREMATURE[backend.state]}"
 
     def _start(
         self, spec: CheckSpec, until: float, finish: Callable[[v1.CheckResult], None]

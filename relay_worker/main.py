@@ -65,13 +65,13 @@ class Worker:
         self._handlers: dict[type[Any], Callable[[Any, bytes], None]] = {
             v1.Call: self._call,
             v1.Cancel: self._cancel,
-            v1.ClientAnswer: self.router.answer,
+            v1.ClientAnswer: self._answer,
             v1.ClientNotification: self.router.notification,
             v1.Subscriptions: lambda message, _payload: self.router.subscriptions(message.uris),
             v1.SetLevel: lambda message, _payload: self.router.set_level(message.level),
             v1.Configure: self._configure,
             v1.Ping: lambda message, _payload: self.pipe.send(v1.Pong(message.token)),
-            v1.Retire: lambda message, _payload: self.exit(0, for_good=message.for_good),
+            v1.Retire: self._retire,
             v1.Unknown: self._unknown,
         }
 
@@ -129,8 +129,18 @@ class Worker:
         self.router.call(message, params)
 
     def _cancel(self, message: v1.Cancel, params: bytes) -> None:
+        self._take(message.errand)
         self.router.cancel(message, params)
         self._ledger.release(message.call)
+
+    def _answer(self, message: v1.ClientAnswer, members: bytes) -> None:
+        self._take(message.errand)
+        self.router.answer(message, members)
+
+    def _take(self, errand: int) -> None:
+        """Take note of an errand, where there is one; it leaves the ledger with its `Done`."""
+        if errand:
+            self._ledger.take(errand)
 
     def _configure(self, message: v1.Configure, payload: bytes) -> None:
         assert self._hello_message is not None
@@ -138,6 +148,7 @@ class Worker:
         base = Base(
             loop=self.loop,
             send=self.pipe.send,
+            when_written=self.pipe.when_written,
             router=self.router,
             descriptors=self.descriptors,
             life=self.life,
@@ -149,6 +160,10 @@ class Worker:
         self._handlers.update(self._service.handlers)
         # What was made so far stays: collecting garbage need not look at it again.
         self.loop.at_turn_end(gc.freeze)
+
+    def _retire(self, message: v1.Retire, _payload: bytes) -> None:
+        # Not at once: what it was told before, such as cancellations, goes out to the backends.
+        self.loop.at_turn_end(lambda: self.exit(0, for_good=message.for_good))
 
     def _early(self, message: object, _payload: bytes) -> None:
         self.log.error(f"{type(message).__name__} before Configure")

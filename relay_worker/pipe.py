@@ -1,14 +1,15 @@
 """The pipe to the supervisor: frames in, frames out; all output of a loop turn in one write.
 
 What cannot be written yet waits here. `send` never blocks and never refuses: whoever produces
-(the backends) is told to pause while more than `OUT_BYTES_HIGH` wait. A call leaves the ledger when
-its reply is in the pipe to the last byte: of one that is torn by a kill the supervisor has nothing.
+(the backends) is told to pause while more than `OUT_BYTES_HIGH` wait. What depends on something
+being in the pipe to the last byte is done then and not before, as of a frame that is torn by a kill
+the supervisor has nothing: so a call leaves the ledger, and a mailbox lets go of a reply.
 """
 
 import os
 from collections import deque
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.errors import ProtocolError
@@ -29,6 +30,12 @@ SMALL_BYTES: Final = 4 << 10
 """Frames up to here are joined into one buffer."""
 
 OnFrame = Callable[[bytes, bytes], None]
+
+_ENDS: Final[dict[type[v1.Message], Callable[[Any], Iterable[int]]]] = {
+    v1.Done: lambda message: (message.errand,),
+    v1.Returned: lambda message: message.calls,
+}
+"""Messages besides `Reply` with which calls or errands leave the ledger, and which."""
 
 
 class Pipe:
@@ -58,7 +65,7 @@ class Pipe:
         self._queue = WriteQueue()
         self._ledger = ledger
         self._written = 0  # bytes so far, in all
-        self._replies: deque[tuple[int, int]] = deque()  # where each ends, and its call
+        self._marks: deque[tuple[int, Callable[[int], None], int]] = deque()
         self._flush_due = False
         self._waiting = False
         self._ended = False
@@ -70,8 +77,19 @@ class Pipe:
     def send(self, message: v1.Message, *payload: Buffer) -> None:
         """Queue *message* and its payload, given as the buffers it consists of."""
         self.send_header(v1.encode(message), *payload)
-        if type(message) is v1.Reply:
-            self._replies.append((self._written + self._queue.size, message.call))
+        kind = type(message)
+        if kind is v1.Reply:
+            self.when_written(self._ledger.release, message.call)  # type: ignore[attr-defined]
+        elif kind in _ENDS:
+            for number in _ENDS[kind](message):
+                self.when_written(self._ledger.release, number)
+
+    def when_written(self, act: Callable[[int], None], number: int) -> None:
+        """Do *act* with *number* once all that was sent so far is in the pipe to the last byte."""
+        if self._queue.size or self._ended:  # after the end nothing arrives any more
+            self._marks.append((self._written + self._queue.size, act, number))
+        else:
+            act(number)
 
     def send_header(self, header: bytes, *payload: Buffer) -> None:
         """Queue a frame whose header is encoded already."""
@@ -118,7 +136,7 @@ class Pipe:
         self._weigh()
 
     def _write(self) -> None:
-        queue, replies = self._queue, self._replies
+        queue, marks = self._queue, self._marks
         waiting = queue.size
         try:
             queue.flush(self._out)
@@ -127,8 +145,9 @@ class Pipe:
             self._end(f"the supervisor does not read any more: {error.strerror}")
             return
         self._written += waiting - queue.size
-        while replies and replies[0][0] <= self._written:
-            self._ledger.release(replies.popleft()[1])
+        while marks and marks[0][0] <= self._written:
+            _, act, number = marks.popleft()
+            act(number)
         if queue.size:
             self._waiting = True
             self._loop.watch(self._out, WRITE, self._writable, self._broken)

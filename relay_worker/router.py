@@ -5,7 +5,7 @@ backends and client say to each other besides. It looks at names and envelopes o
 call does not depend on how many backends and tools there are.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -24,6 +24,10 @@ from relay_worker.subscriptions import CHANGES, Subscriptions
 
 LARGE_BYTES: Final = 64 << 10
 """Replies over this size are passed on in pieces, without a copy."""
+
+
+_ELSEWHERE: Final = frozenset({State.LEAVING, State.AWAITED})
+_MOVED: Final = "Backend '{}' was handed over to another worker meanwhile."
 
 
 class Router:
@@ -69,15 +73,23 @@ class Router:
         if waiting and waiting.timer:
             waiting.timer.cancel()
         flight = self._flights.pop(message.call, None)
-        if flight:
+        backend = flight.backend if flight else self.backends.get(message.backend)
+        under_way = False
+        if backend and not waiting:
             members = frames.decode_object(legacy_params(params)) or {}
             members["requestId"] = msgspec.Raw(frames.call_id(message.call))
-            flight.backend.cancel(message.call, frames.encode(members))
+            under_way = backend.cancel(message.call, frames.encode(members), message.errand)
+        if message.errand and not under_way:
+            self.done(message.errand)
 
     def answer(self, message: v1.ClientAnswer, members: bytes) -> None:
         """Pass the client's answer on to the backend that asked."""
-        if backend := self.backends.get(message.backend):
-            backend.answer(message.pid, message.id, members)
+        backend = self.backends.get(message.backend)
+        under_way = backend is not None and backend.answer(
+            message.pid, message.id, members, message.errand
+        )
+        if message.errand and not under_way:
+            self.done(message.errand)
 
     def notification(self, message: v1.ClientNotification, params: bytes) -> None:
         """Pass a notification of the client's on to whom it concerns."""
@@ -107,6 +119,21 @@ class Router:
                     waiting.timer.cancel()
                 self._waiting.pop(number, None)
 
+    def give_back(self, names: Iterable[str]) -> None:
+        """Return the calls that wait for these backends, for one that another worker has, or for
+        one that is not known yet.
+        """
+        given = set(names)
+        self._return(
+            [
+                call
+                for call, waiting in self._waiting.items()
+                if (backend := self.backends.get(waiting.wanted or "")) is None
+                or backend.name in given
+                or backend.state is State.AWAITED
+            ]
+        )
+
     def adopt(self, catalogue: Catalogue) -> None:
         """Route by *catalogue* from now on."""
         self.catalogue = catalogue
@@ -135,22 +162,40 @@ class Router:
         else:
             self.reply(message, v1.OUTCOME_RESULT, frames.encode(envelope)[1:])
 
-    def progressed(self, backend: Backend, call: int, params: bytes) -> None:
+    def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
         """Pass on the progress of a call."""
         if call in self._flights:
-            self._send(v1.Progress(call), params)
+            self._send(v1.Progress(call, backend.pid or 0, at), params)
 
-    def asked(self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes) -> None:
+    def asked(
+        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int
+    ) -> None:
         """Pass on what a backend asks the client."""
-        self._send(v1.BackendRequest(backend.name, raw_id, pid, method), params)
+        self._send(v1.BackendRequest(backend.name, raw_id, pid, method, at), params)
 
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         """Tell the client that nobody waits for its answer."""
         self._send(v1.BackendCancel(backend.name, raw_id, pid), params)
 
-    def notified(self, backend: Backend, method: str, params: bytes) -> None:
+    def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
         """Pass on a notification."""
-        self._send(v1.Notification(backend.name, method), params)
+        self._send(v1.Notification(backend.name, method, backend.pid or 0, at), params)
+
+    def done(self, errand: int) -> None:
+        """An errand is done, or void."""
+        self._send(v1.Done(errand))
+
+    def adopted(self, backend: Backend, calls: list[v1.Call]) -> None:
+        """Expect the answers to calls that another worker has sent."""
+        for message in calls:
+            self._flights[message.call] = Flight(message, backend, None)
+
+    def frozen(self, backend: Backend, calls: list[int]) -> None:
+        """Forget calls that go on under another worker; the relay's own do not."""
+        for call in calls:
+            flight = self._flights.pop(call, None)
+            if flight and call < 0:
+                self._fail(flight.message, _MOVED.format(backend.name))
 
     def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
         """Answer the calls that died with their backend."""
@@ -167,6 +212,9 @@ class Router:
         for call in calls:
             flight = self._flights.pop(call, None)
             if flight is None:
+                continue
+            if backend.state in _ELSEWHERE and call > 0:
+                self._send(v1.Returned([call]))
                 continue
             if flight.again is None:
                 text = f"Backend '{backend.name}' died before it read this call: {reason}."
@@ -233,6 +281,17 @@ class Router:
             members = frames.error_members(frames.BACKEND_UNAVAILABLE, text)
         self.reply(message, v1.OUTCOME_RELAY_ERROR, members)
 
+    def _return(self, calls: list[int]) -> None:
+        """Let go of calls that wait: they are for another worker, the relay's own for nobody."""
+        for call in calls:
+            waiting = self._waiting.pop(call)
+            if waiting.timer:
+                waiting.timer.cancel()
+            if call < 0:
+                self._fail(waiting.message, _MOVED.format(waiting.wanted))
+        if theirs := [call for call in calls if call > 0]:
+            self._send(v1.Returned(theirs))
+
     # ---- routing ----------------------------------------------------------------------------
 
     def _dispatch(self, waiting: Waiting) -> bool:
@@ -290,7 +349,7 @@ class Router:
         owner = self.backends.get(target.owner or "")
         if owner is not None and owner.lists is None:
             return self._start_for(waiting, owner)
-        awaited = [backend for backend in self.backends.values() if backend.learning]
+        awaited = [one for one in self.backends.values() if one.learning or _unknown_here(one)]
         if owner is not None or not awaited:
             self._refuse(waiting.message, target.refusal)
             return True
@@ -315,3 +374,8 @@ class Router:
     def _refuse(self, message: v1.Call, refusal: Refused) -> None:
         members = frames.error_members(refusal.code, refusal.text)
         self.reply(message, v1.OUTCOME_REFUSED, members)
+
+
+def _unknown_here(backend: Backend) -> bool:
+    """Return whether another worker has it, and its lists will come with it."""
+    return backend.state is State.AWAITED and backend.lists is None

@@ -16,10 +16,11 @@ from relay_worker import builtin_tools
 from relay_worker.backends.base import Backend, State
 from relay_worker.backends.client import client_of
 from relay_worker.backends.descriptors import Descriptors
+from relay_worker.backends.handover import MovableBackend
 from relay_worker.backends.remote.workshop import Workshop
-from relay_worker.backends.supervision import StdioBackend
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.builtin_tools import BuiltinBackend
+from relay_worker.charges import Charges
 from relay_worker.checks import Checks
 from relay_worker.config.expand import spec_hash
 from relay_worker.config.model import REMOTE_KINDS
@@ -48,6 +49,7 @@ class Base(msgspec.Struct, frozen=True):
 
     loop: Loop
     send: Callable[..., None]
+    when_written: Callable[[Callable[[int], None], int], None]
     router: Router
     descriptors: Descriptors
     life: Life
@@ -83,9 +85,10 @@ class Service:
         base.log.write_to(self._writer.log_relay)
         for problem in settings.problems:
             base.log.warning(problem)
+        self._hashes = {name: spec_hash(spec) for name, spec in settings.expanded.items()}
         around = self._surroundings()
         self._remote = Workshop(around, base.router, self)
-        self._stdio: dict[str, StdioBackend] = {}
+        self._stdio: dict[str, MovableBackend] = {}
         self._builtin = BuiltinBackend(base.send, base.router.finish)
         self._backends = self._make_backends(message, around)
         if relay.builtin_tools:
@@ -95,7 +98,7 @@ class Service:
         self._instructions = instructions(settings.config, embedded_default=settings.is_default)
         self._registry = Registry(
             settings.config,
-            hashes={name: spec_hash(spec) for name, spec in settings.expanded.items()},
+            hashes=self._hashes,
             builtin=builtin_tools.LISTS if relay.builtin_tools else None,
             instructions=self._instructions,
             send=base.send,
@@ -107,9 +110,7 @@ class Service:
         self.handlers: Mapping[type[Any], Callable[[Any, bytes], None]] = {
             v1.KnownLists: self._known_lists,
             v1.Session: self._session,
-            v1.Spawned: self._spawned,
-            v1.SpawnRefused: self._refused,
-            v1.Exited: self._exited,
+            **Charges(self._stdio, base.router, base.send).handlers,
             v1.StatusReply: lambda reply, payload: self._builtin.status(reply.token, payload),
             v1.Log: self._log_lines,
             v1.Journal: self._journal,
@@ -146,6 +147,7 @@ class Service:
         return Surroundings(
             loop=base.loop,
             send=base.send,
+            when_written=base.when_written,
             descriptors=base.descriptors,
             life=base.life,
             log=base.log,
@@ -173,7 +175,7 @@ class Service:
             elif spec.kind == "stdio":
                 project, instance = message.project, message.instance
                 plan = plan_of(name, spec, expanded, project=project, instance=instance)
-                self._stdio[name] = StdioBackend(plan, around, self._base.router, self)
+                self._stdio[name] = MovableBackend(plan, around, self._base.router, self)
                 backends[name] = self._stdio[name]
         return backends
 
@@ -204,7 +206,13 @@ class Service:
         kinds = {backend.name: backend.kind for backend in self._backends.values()}
         kinds = dict.fromkeys(settings.unusable, "stdio") | kinds
         infos = [
-            v1.BackendInfo(name, kind, self._call_timeout(name), settings.fingerprints[name])
+            v1.BackendInfo(
+                name,
+                kind,
+                self._call_timeout(name),
+                settings.fingerprints[name],
+                self._hashes.get(name, "") if name in self._stdio else "",
+            )
             for name, kind in kinds.items()
         ]
         configured = v1.Configured(
@@ -213,6 +221,7 @@ class Service:
             settings.problems,
             broken=settings.broken is not None,
             config_digest=settings.digest,
+            adopts=True,
         )
         self._base.send(configured, self._instructions.encode())
         for name, reason in settings.unusable.items():
@@ -245,18 +254,6 @@ class Service:
         for backend in self._backends.values():
             backend.introduce(client)
         self._review_later()
-
-    def _spawned(self, message: v1.Spawned, _payload: bytes) -> None:
-        if backend := self._stdio.get(message.backend):
-            backend.spawned(message)
-
-    def _refused(self, message: v1.SpawnRefused, _payload: bytes) -> None:
-        if backend := self._stdio.get(message.backend):
-            backend.refused(message)
-
-    def _exited(self, message: v1.Exited, _payload: bytes) -> None:
-        if backend := self._stdio.get(message.backend):
-            backend.exited(message)
 
     def _journal(self, _message: v1.Journal, payload: bytes) -> None:
         self._writer.journal(payload)

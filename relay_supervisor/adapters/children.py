@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from relay_supervisor import memory_file
 from relay_supervisor.errors import SpawnFailed
 
 SHIM: Final = ("/bin/sh", "-c", 'cd -- "$0" && exec "$@"')
@@ -43,11 +44,18 @@ def keep_descriptors() -> None:
 
 
 class Pipes(msgspec.Struct):
-    """Our duplicates of a backend's pipe ends: where it reads, writes, and complains."""
+    """Our duplicates of a backend's pipe ends: where it reads, writes, and complains; and its
+    mailbox, -1 where there is none.
+    """
 
     stdin: int
     stdout: int
     stderr: int
+    mailbox: int = -1
+
+    def descriptors(self) -> list[int]:
+        """Return what is still open."""
+        return [fd for name in self.__struct_fields__ if (fd := getattr(self, name)) >= 0]
 
     def close(self) -> None:
         """Close what is still open."""
@@ -57,11 +65,12 @@ class Pipes(msgspec.Struct):
                 setattr(self, name, -1)
 
 
-def spawn_worker(python: str, passed: Sequence[int], ledger: int, output: int) -> int:
+def spawn_worker(python: str, passed: Sequence[int], ledger: int, output: int, *, own: bool) -> int:
     """Start a worker and return its pid.
 
     Args:
         python: the interpreter to run it with, whose environment has `relay_worker`.
+        own: it is the one the relay was started with.
         passed: descriptors it inherits and finds by their numbers in its arguments.
         ledger: descriptor of the ledger's memory, inherited too.
         output: where its stdout and stderr go.
@@ -69,23 +78,44 @@ def spawn_worker(python: str, passed: Sequence[int], ledger: int, output: int) -
     Raises:
         SpawnFailed: the machine has no room for it.
     """
+    if not os.path.exists(python):
+        raise SpawnFailed(
+            f"there is no {python} any more: its release was removed. Swap to another one; "
+            "`relayctl releases` lists them"
+        )
     # -P: the working directory is the user's project, and nothing is to be imported from there.
-    own = python == sys.executable
     argv = [python, "-P", "-m", "relay_worker", "--fds", ",".join(map(str, passed))]
     argv += ["--ledger", str(ledger)]
-    # A release is to run its own code, whatever the paths of the client's environment say.
-    foreign = () if own else ("PYTHONPATH", "PYTHONHOME")
-    env = {name: value for name, value in os.environ.items() if name not in foreign}
     for fd in (*passed, ledger):
         os.set_inheritable(fd, True)
     try:
-        return _spawn(argv, env, (os.devnull, output, output))
+        return _spawn(argv, _environment(own=own), (os.devnull, output, output))
     finally:
         os.set_inheritable(ledger, False)  # the others are closed by now, this one we keep
 
 
-def spawn_backend(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> tuple[int, Pipes]:
-    """Start a backend; return its pid and the other ends of its three pipes, non-blocking.
+def spawn_self_check(python: str, state: int, output: int, *, own: bool) -> int:
+    """Let an interpreter's code for the supervisor look at *state*; return the child's pid.
+
+    Raises:
+        SpawnFailed: there is no such interpreter, or no room for it.
+    """
+    argv = [python, "-P", "-m", "relay_supervisor", "--self-check", str(state)]
+    os.set_inheritable(state, True)
+    return _spawn(argv, _environment(own=own), (os.devnull, output, output))
+
+
+def _environment(*, own: bool) -> dict[str, str]:
+    """A release is to run its own code, whatever the paths of the client's environment say."""
+    foreign = () if own else ("PYTHONPATH", "PYTHONHOME")
+    return {name: value for name, value in os.environ.items() if name not in foreign}
+
+
+def spawn_backend(
+    argv: Sequence[str], env: Mapping[str, str], cwd: str, mailbox_bytes: int
+) -> tuple[int, Pipes]:
+    """Start a backend; return its pid and the other ends of its three pipes, non-blocking, with a
+    mailbox unless *mailbox_bytes* is 0.
 
     Raises:
         SpawnFailed: the machine has no room for it, or an argument cannot be passed on.
@@ -97,6 +127,9 @@ def spawn_backend(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> tupl
         stdin, ours_in, ours_out, stdout, ours_err, stderr = fds
         for fd in (ours_in, ours_out, ours_err):
             os.set_blocking(fd, False)
+        mailbox = memory_file.make("mailbox", mailbox_bytes) if mailbox_bytes else -1
+        if mailbox >= 0:
+            fds.append(mailbox)
         pid = _spawn([*SHIM, cwd or ".", *argv], env, (stdin, stdout, stderr))
     except OSError as error:
         _close(fds)
@@ -105,7 +138,7 @@ def spawn_backend(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> tupl
         _close(fds)
         raise
     _close((stdin, stdout, stderr))
-    return pid, Pipes(ours_in, ours_out, ours_err)
+    return pid, Pipes(ours_in, ours_out, ours_err, mailbox)
 
 
 def _close(fds: Sequence[int]) -> None:

@@ -7,7 +7,10 @@ its cancellations.
 
 import os
 from collections.abc import Callable
+from operator import methodcaller
 from typing import Final
+
+import msgspec
 
 from relay_supervisor.adapters.loop import READ, WRITE, Loop
 from relay_supervisor.core.events import (
@@ -17,7 +20,7 @@ from relay_supervisor.core.events import (
     ClientLine,
     ClientLineTooLong,
 )
-from relay_supervisor.wire.framing import Buffer, LineReader, WriteQueue
+from relay_supervisor.wire.framing import LineReader, WriteQueue
 
 READ_BYTES: Final = 64 << 10
 READ_BYTES_MAX: Final = 1 << 20
@@ -30,31 +33,63 @@ WAITING_BYTES_MAX: Final = 64 << 20
 """With more than this unread by the client, it is not read either."""
 
 NEWLINE: Final = b"\n"
+_newlines = methodcaller("count", NEWLINE)
+
+
+class ClientState(msgspec.Struct):
+    """What is left of it when the code is replaced, with what is half read or unsent."""
+
+    stdin: int
+    stdout: int
+    blocking: dict[int, bool]
+    """How the descriptors were found."""
+    line: bytes = b""
+    skipping: bool = False
+    unsent: bytes = b""
+    ended: bool = False
+    gone: bool = False
 
 
 class ClientStdio:
     """Lines from the client, lines to the client."""
 
-    def __init__(self, loop: Loop, on_event: Callable[[AnyEvent], None], line_bytes_max: int):
+    def __init__(
+        self,
+        loop: Loop,
+        on_event: Callable[[AnyEvent], None],
+        line_bytes_max: int,
+        left: ClientState | None = None,
+    ) -> None:
+        """Claim the client's stdio, or go on with what is *left*."""
+        left = left or _claimed()
         self._loop = loop
         self._on_event = on_event
-        self._lines = LineReader(line_bytes_max)
+        self._lines = LineReader(line_bytes_max, left.line, skipping=left.skipping)
         self._queue = WriteQueue()
+        self._queue.append(left.unsent)
         self._read_bytes = READ_BYTES
-        self._in, self._out = _claim()
-        self._blocking = {fd: os.get_blocking(fd) for fd in (self._in, self._out)}
-        for fd in self._blocking:
-            os.set_blocking(fd, False)
-        self._ended = False  # stdin is at its end
+        self._in, self._out = left.stdin, left.stdout
+        self._blocking = left.blocking
+        self._ended = left.ended  # stdin is at its end
         self._reading = False
         self._writing = False
-        self._gone = False
+        self._gone = left.gone
+        self.full = self._queue.size > FULL_BYTES
+        """The client has so much to read that no more should be made."""
         self._heed()
 
-    @property
-    def full(self) -> bool:
-        """Tell whether the client has so much to read that no more should be made."""
-        return self._queue.size > FULL_BYTES
+    def export(self) -> ClientState:
+        """Return what another one can go on from."""
+        return ClientState(
+            self._in,
+            self._out,
+            self._blocking,
+            self._lines.rest,
+            self._lines.skipping,
+            self._queue.rest,
+            self._ended,
+            self._gone,
+        )
 
     @property
     def waiting(self) -> int:
@@ -65,18 +100,16 @@ class ClientStdio:
         """Use the limit of the configuration from now on."""
         self._lines.line_bytes_max = limit
 
-    def send(self, buffers: tuple[Buffer, ...]) -> None:
+    def send(self, buffers: tuple[bytes, ...]) -> None:
         """Queue one line. A newline inside can only be white space between JSON tokens, which a
         backend over HTTP may send; the framing needs it gone.
         """
         if self._gone:
             return
-        for buffer in buffers[:-1]:
-            if NEWLINE in bytes(buffer):
-                self._queue.append(bytes(buffer).replace(NEWLINE, b" "))
-            else:
-                self._queue.append(buffer)
-        self._queue.append(buffers[-1])
+        if sum(map(_newlines, buffers)) != 1:  # the one at its end
+            line = b"".join(buffers)
+            buffers = (line[:-1].replace(NEWLINE, b" "), NEWLINE)
+        self._queue.append(*buffers)
 
     def flush(self) -> None:
         """Write what the client takes now."""
@@ -88,7 +121,14 @@ class ClientStdio:
             self._queue.clear()
             self._gone = True
             self._on_event(ClientGone())
-        if bool(self._queue.size) != self._writing:
+        if self._queue.size or self._writing:
+            self._wait()
+
+    def _wait(self) -> None:
+        """The client has something left to take, or had before."""
+        waiting = self._queue.size
+        self.full = waiting > FULL_BYTES
+        if bool(waiting) != self._writing:
             self._writing = not self._writing
             if self._writing:
                 self._loop.watch(self._out, WRITE, lambda _events: self.flush())
@@ -121,8 +161,9 @@ class ClientStdio:
         before = self._lines.oversized
         for line in self._lines.feed(data):
             self._on_event(ClientLine(line))
-        for _ in range(self._lines.oversized - before):
-            self._on_event(ClientLineTooLong(self._lines.line_bytes_max))
+        if dropped := self._lines.oversized - before:
+            for _ in range(dropped):
+                self._on_event(ClientLineTooLong(self._lines.line_bytes_max))
 
     def _heed(self) -> None:
         """Read on, or pause while the client leaves too much unread."""
@@ -144,6 +185,14 @@ def occupy() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+
+
+def _claimed() -> ClientState:
+    stdin, stdout = _claim()
+    blocking = {fd: os.get_blocking(fd) for fd in (stdin, stdout)}
+    for fd in blocking:
+        os.set_blocking(fd, False)
+    return ClientState(stdin, stdout, blocking)
 
 
 def _claim() -> tuple[int, int]:

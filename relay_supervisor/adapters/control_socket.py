@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+import msgspec
+
 from relay_supervisor.adapters.loop import CLOSED, READ, WRITE, Loop
 from relay_supervisor.errors import ConfigurationError
 from relay_supervisor.settings import SOCKET_PATH_BYTES_MAX, secure_dir
@@ -55,17 +57,48 @@ class _Phase(enum.Enum):
     CLOSING = "the last line is queued"
 
 
+class PeerState(msgspec.Struct):
+    """What is left of a conversation when the code is replaced."""
+
+    fd: int
+    phase: _Phase
+    deadline: float | None
+    request: bytes = b""
+    """As far as it has come."""
+    unsent: bytes = b""
+
+
+class ControlState(msgspec.Struct):
+    """What is left of the door when the code is replaced."""
+
+    listener: int
+    inode: int
+    last_number: int
+    accept_again: float | None
+    peers: dict[int, PeerState]
+
+    def descriptors(self) -> list[int]:
+        """Return all that are open."""
+        return [self.listener, *(peer.fd for peer in self.peers.values())]
+
+
 class _Connection:
     """One peer; `deadline` is in the clock's seconds."""
 
     __slots__ = ("deadline", "phase", "queue", "reader", "socket")
 
-    def __init__(self, peer: socket.socket, deadline: float) -> None:
+    def __init__(self, peer: socket.socket, left: PeerState) -> None:
         self.socket = peer
-        self.phase = _Phase.READING
-        self.deadline: float | None = deadline
-        self.reader = LineReader(REQUEST_BYTES_MAX)
+        self.phase = left.phase
+        self.deadline = left.deadline
+        self.reader = LineReader(REQUEST_BYTES_MAX, left.request)
         self.queue = WriteQueue()
+        self.queue.append(left.unsent)
+
+    def export(self) -> PeerState:
+        return PeerState(
+            self.socket.fileno(), self.phase, self.deadline, self.reader.rest, self.queue.rest
+        )
 
 
 class ControlSocket:
@@ -86,7 +119,9 @@ class ControlSocket:
         log: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
         peer_uid: Callable[[socket.socket], int | None] | None = None,
+        left: ControlState | None = None,
     ) -> None:
+        """Be closed until `open` is called, or go on with what is *left*."""
         self.path = socket_path(directory, instance_id)
         self._loop = loop
         self._directory = directory
@@ -100,6 +135,27 @@ class ControlSocket:
         self._accept_again: float | None = None
         self._connections: dict[int, _Connection] = {}
         self._last_number = 0
+        if left is not None:
+            self._resume(left)
+
+    def _resume(self, left: ControlState) -> None:
+        self._inode, self._last_number = left.inode, left.last_number
+        self._accept_again = left.accept_again
+        self._listener = socket.socket(fileno=left.listener)
+        if self._accept_again is None:
+            self._loop.watch(left.listener, READ, self._on_connect)
+        for number, known in left.peers.items():
+            peer = self._connections[number] = _Connection(socket.socket(fileno=known.fd), known)
+            self._watch(number, peer)
+
+    def export(self) -> ControlState | None:
+        """Return what another one can go on from; None while it is closed."""
+        if self._listener is None:
+            return None
+        peers = {number: peer.export() for number, peer in self._connections.items()}
+        return ControlState(
+            self._listener.fileno(), self._inode, self._last_number, self._accept_again, peers
+        )
 
     def open(self) -> None:
         """Make the directory safe, clean it up, and listen.
@@ -175,8 +231,11 @@ class ControlSocket:
 
     def close(self) -> None:
         """Close everything and remove the socket file, if it is still this one's. Twice is fine."""
-        for number in list(self._connections):
+        self._close_listener()
+        for number in list(self._connections):  # last: who is hung up on finds nobody any more
             self._drop(number)
+
+    def _close_listener(self) -> None:
         if self._listener is None:
             return
         self._loop.unwatch(self._listener.fileno())
@@ -213,8 +272,9 @@ class ControlSocket:
             _send_off(peer, "busy", f"{CONNECTIONS_MAX} control connections are open; try again")
         else:
             self._last_number = number = self._last_number + 1
-            self._connections[number] = _Connection(peer, self._clock() + REQUEST_SECONDS_MAX)
-            self._loop.watch(peer.fileno(), READ, lambda events: self._on_ready(number, events))
+            left = PeerState(peer.fileno(), _Phase.READING, self._clock() + REQUEST_SECONDS_MAX)
+            self._connections[number] = _Connection(peer, left)
+            self._watch(number, self._connections[number])
 
     def _on_ready(self, number: int, events: int) -> None:
         peer = self._connections[number]
@@ -267,7 +327,7 @@ class ControlSocket:
 
     def _watch(self, number: int, peer: _Connection) -> None:
         """After the request only its end is of interest: what else it writes is never read."""
-        mask = WRITE if peer.queue.size else 0
+        mask = READ if peer.phase is _Phase.READING else WRITE if peer.queue.size else 0
         self._loop.watch(peer.socket.fileno(), mask, lambda events: self._on_ready(number, events))
 
     def _drop(self, number: int) -> None:

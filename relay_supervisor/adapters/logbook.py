@@ -17,18 +17,32 @@ KEPT_BYTES_MAX: Final = 256 << 10
 """Lines kept for the file while no worker is up; more are dropped and counted."""
 
 
+class LogbookState(msgspec.Struct):
+    """What is left of it when the code is replaced."""
+
+    fd: int
+    kept: list[bytes]
+    dropped: int
+    file_dropped: int
+
+
 class Logbook:
     """Writes lines of the relay's own and passes on those of its workers."""
 
-    def __init__(self, level: str, log_format: str) -> None:
+    def __init__(self, level: str, log_format: str, left: LogbookState | None = None) -> None:
+        left = left or LogbookState(_private_stderr(), [], 0, 0)
         self._least = LEVELS.index(level)
         self._json = log_format == "json"
-        self._fd = _private_stderr()
-        self._kept: list[bytes] = []
-        self._kept_bytes = 0
-        self.dropped = 0
+        self._fd = left.fd
+        self._kept = left.kept
+        self._kept_bytes = sum(map(len, left.kept))
+        self.dropped = left.dropped
         """Lines that stderr did not take."""
-        self.file_dropped = 0
+        self.file_dropped = left.file_dropped
+
+    def export(self) -> LogbookState:
+        """Return what another one can go on from."""
+        return LogbookState(self._fd, self._kept, self.dropped, self.file_dropped)
 
     def write(self, level: str, text: str) -> None:
         """Log one event."""

@@ -6,6 +6,7 @@ epoll where there is one, as poll's cost grows with the number of watched descri
 import select
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeAlias
 
 READ: Final = 1  # POLLIN and EPOLLIN
@@ -79,7 +80,7 @@ if sys.platform == "linux":
 
     def _poller() -> tuple[select.epoll, _Poll]:
         epoll = select.epoll(sizehint=EVENTS_PER_TURN_MAX)
-        return epoll, lambda seconds: epoll.poll(seconds, EVENTS_PER_TURN_MAX)
+        return epoll, partial(epoll.poll, maxevents=EVENTS_PER_TURN_MAX)
 
 else:
 

@@ -1,5 +1,6 @@
 """Signals as bytes on a pipe, so that the loop meets them like everything else."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -27,6 +28,11 @@ class Signals:
             signal.siginterrupt(number, False)
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         loop.watch(self._read, READ, self._ready)
+
+    def take(self) -> None:
+        """Call back for what has arrived and the loop has not come to yet."""
+        with contextlib.suppress(BlockingIOError):
+            self._ready(READ)
 
     def _ready(self, _events: int) -> None:
         numbers = os.read(self._read, 4096)

@@ -37,13 +37,15 @@ def read_snapshots(cache_dir: str, base: str) -> dict[str, bytes]:
     return found
 
 
-def read_current_release(releases_dir: str) -> tuple[str, str] | None:
-    """Return interpreter and name of the release that `current` names, if it is there whole."""
+def read_current_release(releases_dir: str) -> tuple[str, str]:
+    """Return interpreter and name of the release that `current` names. No interpreter: it is not
+    there, or not whole. No name: there is no current release.
+    """
     current = _read(os.path.join(releases_dir, "current"), NAME_BYTES_MAX)
     name = (current or b"").decode(errors="replace").strip()
     release = os.path.join(releases_dir, name)
     if not name or "/" in name or not os.path.exists(os.path.join(release, "release.json")):
-        return None
+        return "", name
     return os.path.join(release, "bin", "python"), name
 
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from relay_supervisor.core import mcp
+from relay_supervisor.core.errands import Errands
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import Ask
 from relay_supervisor.wire import v1
@@ -21,16 +22,15 @@ ASKS_MAX: Final = 1024
 class Asks:
     """Requests from backends to the client."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, errands: Errands) -> None:
+        self._errands = errands
         self._state = shared.state
         self._out = shared.out
 
     def ask(self, generation: int, message: v1.BackendRequest, payload: bytes) -> None:
         """Put a backend's question to the client, or say why it cannot be asked."""
-        if (refusal := self._refusal(message.method)) is not None:
-            answer = v1.ClientAnswer(message.backend, message.id, message.pid)
-            return self._out.worker(generation, answer, refusal)
         state = self._state
+        refusal = self._refusal(message.method)
         state.last_ask += 1
         ask = Ask(
             number=state.last_ask,
@@ -41,6 +41,8 @@ class Asks:
             pid=message.pid,
             params=payload,
         )
+        if refusal is not None:
+            return self._errands.answer(ask, refusal)
         state.asks[ask.number] = ask
         if state.peer.ready:
             self._put(ask)
@@ -55,8 +57,7 @@ class Asks:
         """The client answered; an answer to nothing we asked is dropped."""
         ask = self._state.asks.pop(message.id, None) if type(message.id) is int else None
         if ask is not None:
-            answer = v1.ClientAnswer(ask.backend, ask.backend_id, ask.pid)
-            self._out.worker(ask.generation, answer, message.members)
+            self._errands.answer(ask, message.members)
 
     def withdraw(self, message: v1.BackendCancel, payload: bytes) -> None:
         """A backend no longer wants its answer."""
@@ -67,6 +68,12 @@ class Asks:
                 except UNDECODABLE:
                     reason = None
                 self._cancel(ask, reason)
+
+    def move(self, pid: int, generation: int) -> None:
+        """Another worker has the backend that asked; 0: none has it for now."""
+        for ask in self._state.asks.values():
+            if ask.pid == pid:
+                ask.generation = generation
 
     def lose(self, *, pid: int | None = None, generation: int | None = None) -> None:
         """Whoever asked is gone: the client need not answer."""

@@ -3,6 +3,7 @@
 What they say is none of its business; that they start, end and are reported is.
 """
 
+from relay_supervisor.core.custody import Custody
 from relay_supervisor.core.effects import SpawnBackend
 from relay_supervisor.core.events import BackendSpawned, BackendSpawnFailed
 from relay_supervisor.core.generation import GONE, Generation
@@ -15,7 +16,8 @@ from relay_supervisor.wire import v1
 class Backends:
     """Starts backends for workers, ends them, and keeps what is reported of them."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, custody: Custody) -> None:
+        self._custody = custody
         self._shared = shared
         self._state = shared.state
         self._out = shared.out
@@ -33,12 +35,18 @@ class Backends:
 
     def spawn(self, generation: Generation, message: v1.Spawn) -> None:
         """A worker wants a backend started."""
-        self._out.put(SpawnBackend(generation.number, message))
+        if self._custody.may_spawn(generation, message.backend):
+            self._out.put(SpawnBackend(generation.number, message))
+        else:
+            reason = "another worker has it, or its last process is not gone yet"
+            refused = v1.SpawnRefused(message.token, message.backend, reason)
+            self._out.worker(generation.number, refused)
 
     def spawned(self, event: BackendSpawned, pace: Pace | None, now: float) -> None:
         """It runs; `pace` is set where nobody wants it any more."""
         processes = self._shared.processes
         processes.add(event.pid, event.generation, event.backend)
+        self._custody.spawned(event.generation, event.backend, event.pid)
         spawned = v1.Spawned(event.token, event.backend, event.pid)
         self._out.worker(event.generation, spawned)
         generation = self._shared.workers.state.generations.get(event.generation)
@@ -79,9 +87,13 @@ class Backends:
         backend.skipped_lines = message.skipped_lines
 
     def lost(self, generation: int, now: float) -> None:
-        """Their worker is dead, and nobody else can speak with them."""
+        """Their worker is dead. Nobody else can speak with them, but for those in custody."""
         for process in self._shared.processes.backends_of(generation):
-            self._shared.processes.end(process.pid, Pace.HURRIED, now)
+            if not self._custody.charges.owner(process.pid):
+                self._shared.processes.end(process.pid, Pace.HURRIED, now)
         if self._shared.workers.state.active in (None, generation):
             for backend in self._state.backends.values():
-                backend.state, backend.pid = "lost", None
+                if backend.pid is not None and self._custody.charges.owner(backend.pid):
+                    backend.state = "awaited"
+                else:
+                    backend.state, backend.pid = "lost", None

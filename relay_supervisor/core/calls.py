@@ -5,24 +5,20 @@ exactly once or cancelled; a call is one attempt, and what comes back for a call
 in the table is late and dropped.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
-import msgspec
-
 from relay_supervisor.core import mcp
+from relay_supervisor.core.errands import Errands
 from relay_supervisor.core.mcp import Kind
 from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import BackendCall, ClientRequest, Phase
 from relay_supervisor.wire import v1
-from relay_supervisor.wire.ledger import Stage
 
 LATENCIES_KEPT: Final = 1024
 
-ATTEMPTS_MAX: Final = 10
-"""So many workers may die under a call that no backend has seen; it may be what they die of."""
+_SUBSCRIBING: Final = ("resources/subscribe", "resources/unsubscribe")
 
 _KINDS: Final = {
     "tools/call": Kind.TOOLS,
@@ -33,18 +29,12 @@ _KINDS: Final = {
 }
 
 
-class Losses(msgspec.Struct):
-    """What became of the calls of a dead worker."""
-
-    resent: int = 0
-    unknown: int = 0
-    given_up: int = 0
-
-
 class Calls:
     """The way of a request to a worker and of its answer back."""
 
-    def __init__(self, shared: Shared, requests: Requests, recovery: Recovery) -> None:
+    def __init__(
+        self, shared: Shared, requests: Requests, errands: Errands, recovery: Recovery
+    ) -> None:
         self._shared = shared
         self._state = shared.state
         self._registry = shared.registry
@@ -52,6 +42,7 @@ class Calls:
         self._timers = shared.timers
         self._out = shared.out
         self._open = requests
+        self._errands = errands
         self._recovery = recovery
 
     # ---- to the worker ----------------------------------------------------------------------
@@ -62,7 +53,7 @@ class Calls:
         size = len(request.params)
         state.counts.total += 1
         # One request is always admitted, however large it is.
-        if state.retained_bytes > max(limits.retained_bytes_max, size):
+        if state.retained_bytes > limits.retained_bytes_max and state.retained_bytes > size:
             return self._refuse(request, "retained_bytes_max", limits.retained_bytes_max)
         if len(state.requests) > limits.requests_in_flight_max:
             return self._refuse(request, "requests_in_flight_max", limits.requests_in_flight_max)
@@ -79,7 +70,7 @@ class Calls:
             return self._refuse(request, "queue_max_requests", limits.queue_requests_max)
         if held and sum(len(r.params) for r in held) + size > limits.queue_bytes_max:
             return self._refuse(request, "queue_bytes_max", limits.queue_bytes_max)
-        return self._hold(request, now)
+        return self.hold(request, now)
 
     def release(self, now: float) -> None:
         """A worker is up: carry out what was held, oldest first."""
@@ -87,7 +78,8 @@ class Calls:
         for request in self._open.waiting(Phase.HELD):
             self._dispatch(request, now)
 
-    def _hold(self, request: ClientRequest, now: float) -> None:
+    def hold(self, request: ClientRequest, now: float) -> None:
+        """Keep a request until a worker is up."""
         request.phase = Phase.HELD
         request.held_since = now
         if "held" not in self._timers.at:
@@ -115,8 +107,7 @@ class Calls:
         assert number <= v1.CALL_MAX
         request.phase = Phase.CALLING
         request.attempts += 1
-        name = self._registry.owners.get(_KINDS.get(request.method, Kind.TEMPLATES), {})
-        backend = name.get(request.name, "")
+        backend = self._registry.owner(_KINDS.get(request.method), request.name)
         call = BackendCall(number, request.id, active, backend, now, request.attempts)
         state.calls[number] = call
         if backend:
@@ -134,7 +125,9 @@ class Calls:
     def routed(self, generation: int, message: v1.Routed, now: float) -> None:
         """A worker says whose call it is, where the name did not."""
         call = self._state.calls.get(message.call)
-        if call is not None and call.generation == generation and not call.backend:
+        if call is None:
+            self._errands.routed(message)
+        elif call.generation == generation and not call.backend:
             call.backend = message.backend
             self._attribute(call, now)
 
@@ -160,10 +153,11 @@ class Calls:
             self._state.counts.late_replies += 1
             return False
         request = self._state.requests[call.request]
-        if (owner := self._state.backends.get(call.backend)) is not None:
-            owner.errors += message.outcome != v1.OUTCOME_RESULT
         if message.outcome == v1.OUTCOME_RESULT:
-            self._remember_subscription(request, generation)
+            if request.method in _SUBSCRIBING:
+                self._remember_subscription(request, generation)
+        elif (owner := self._state.backends.get(call.backend)) is not None:
+            owner.errors += 1
         self._measure(now - call.sent)
         self._open.answer(request, payload)
         return True
@@ -182,47 +176,9 @@ class Calls:
         """The client cancelled: tell whoever works on it."""
         call = self._state.calls.get(request.call)
         if call is not None:
-            self._out.worker(call.generation, v1.Cancel(call.number), params)
+            self._errands.cancel(call, params)
 
-    def settle(self, generation: int, stages: Mapping[int, int] | None, now: float) -> Losses:
-        """A worker is dead beyond doubt: decide for each of its calls, by what its ledger says.
-
-        Nothing that a backend may have seen is sent again, but for what may be repeated, once.
-        """
-        losses = Losses()
-        for call in [c for c in self._state.calls.values() if c.generation == generation]:
-            request = self._state.requests[call.request]
-            del self._state.calls[call.number]
-            request.call = 0
-            untouched = stages is not None and stages.get(call.number, 0) <= Stage.RECEIVED
-            if untouched and request.attempts >= ATTEMPTS_MAX:
-                losses.given_up += 1
-                self.fail(
-                    request,
-                    f"Relay: {ATTEMPTS_MAX} workers died one after another before they had given "
-                    "this to its backend. It was not carried out.",
-                )
-                continue
-            if untouched or (self._repeatable(request) and request.attempts == 1):
-                losses.resent += 1
-                self._state.counts.retried += not untouched
-                self._hold(request, now)
-                continue
-            losses.unknown += 1
-            self._state.counts.unknown_outcome += 1
-            self.fail(
-                request,
-                "Relay: its worker died while this was under way. The outcome is unknown: it may "
-                "have run. Check before you repeat it.",
-            )
-        if self._workers.state.active is not None:
-            self.release(now)
-        return losses
-
-    def _repeatable(self, request: ClientRequest) -> bool:
-        if request.method == "tools/call":
-            return request.name in self._registry.repeatable
-        return request.method in mcp.REPEATABLE
+    # ---- no answer of a worker's -------------------------------------------------------------
 
     def abandon(self) -> None:
         """The relay ends: answer everything that is still open."""
@@ -253,7 +209,7 @@ class Calls:
                 seconds = call.deadline - call.sent
                 request = self._state.requests[call.request]
                 reason = b'{"reason":"timeout of the relay"}'
-                self._out.worker(call.generation, v1.Cancel(call.number), reason)
+                self._errands.cancel(call, reason)
                 self.fail(
                     request,
                     f"Relay: backend {call.backend!r} gave no answer within {seconds:g} s "

@@ -12,7 +12,8 @@ from msgspec import Raw
 from relay_supervisor.core import envelope, mcp
 from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.calls import Calls
-from relay_supervisor.core.envelope import Envelope, EnvelopeError
+from relay_supervisor.core.envelope import EnvelopeError, Meta, Route
+from relay_supervisor.core.events import ClientLine
 from relay_supervisor.core.registry import CHANGED, MODERN_CACHING
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
@@ -28,6 +29,9 @@ CHANGED_SECONDS_DELAY: Final = 0.05
 
 BATCH_ITEMS_MAX: Final = 1000
 LISTENS_MAX: Final = 64
+
+Members = dict[str, Raw]
+"""The params of a request, one level deep."""
 
 Meet = Callable[[int, str, bytes, float], None]
 """Called once the client's era, protocol version and `initialize` params are known."""
@@ -49,14 +53,14 @@ class Client:
         self._asks = asks
         self._meet = meet
         self._server_info = {"name": "mcp-relay", "version": shared.workers.identity.build}
-        self._methods: dict[str, Callable[[ClientRequest, Envelope, float], None]] = {
+        self._methods: dict[str, Callable[[ClientRequest, Members, float], None] | None] = {
             "initialize": self._initialize,
             "server/discover": self._discover,
             "ping": self._ping,
             "logging/setLevel": self._set_level,
             "subscriptions/listen": self._listen,
             **dict.fromkeys(mcp.LISTS, self._list),
-            **dict.fromkeys(mcp.ROUTED_BY, self._route),
+            **dict.fromkeys(mcp.ROUTED_BY),  # a backend's
         }
         self._notifications: dict[str, Callable[[mcp.Notification], None]] = {
             "notifications/initialized": self._initialized,
@@ -67,10 +71,13 @@ class Client:
 
     # ---- incoming ---------------------------------------------------------------------------
 
-    def line(self, line: bytes, now: float) -> None:
+    def line(self, event: ClientLine, now: float) -> None:
         """The client wrote a line; a blank one means nothing."""
-        if line and not line.isspace():
-            self._message(mcp.parse(line), 0, now)
+        message = mcp.parse(event.line)
+        if type(message) is mcp.Request:  # as nearly all are
+            self._request(message, 0, now)
+        elif event.line and not event.line.isspace():
+            self._message(message, 0, now)
 
     def line_too_long(self, limit: int) -> None:
         """The client wrote a line over the limit; its id is unknown."""
@@ -98,35 +105,35 @@ class Client:
             text = f"id {message.raw_id.decode()} is already in use by an open request"
             return self._open.reject(b"null", mcp.INVALID_REQUEST, text, batch)
         try:
-            read = envelope.read(message.params)
+            route, meta = envelope.read(message.params)
         except EnvelopeError as error:
             return self._open.reject(message.raw_id, error.code, str(error), batch, error.data)
         request = ClientRequest(
             message.id,
             message.raw_id,
             message.method,
-            read.era,
+            v1.MODERN if meta.version else v1.LEGACY,
             Phase.CALLING,
             now,
-            read.token,
+            bytes(meta.token),
             batch=batch,
         )
         self._open.add(request)
-        handle = self._methods.get(message.method)
-        if handle is None:
+        if message.method not in self._methods:
             text = f"Method not found: {message.method}"
             return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
-        if read.era == v1.MODERN and message.method in mcp.LEGACY_ONLY:
-            text = f"Method not found: {message.method} (removed in {mcp.MODERN_VERSIONS[0]})"
-            return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
-        if read.era == v1.MODERN:
-            self._meet_modern(message.method, read, now)
+        if meta.version:
+            if message.method in mcp.LEGACY_ONLY:
+                text = f"Method not found: {message.method} (removed in {mcp.MODERN_VERSIONS[0]})"
+                return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
+            self._meet_modern(message.method, meta, now)
         elif state.peer.era != v1.LEGACY and message.method not in _BEFORE_INITIALIZE:
             text = f"{message.method} before initialize: the session is not open yet"
             return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
-        if message.method in mcp.ROUTED_BY:
-            self._open.keep(request, message.params)
-        return handle(request, read, now)
+        if (handle := self._methods[message.method]) is not None:
+            return handle(request, mcp.members_of(message.params), now)
+        self._open.keep(request, message.params)
+        return self._route(request, route, now)
 
     def _batch(self, message: mcp.Batch, outer: int, now: float) -> None:
         if outer or not message.items:
@@ -138,7 +145,7 @@ class Client:
         if len(message.items) > BATCH_ITEMS_MAX:
             text = f"a batch may hold {BATCH_ITEMS_MAX} messages"
             return self._out.error(b"null", mcp.INVALID_REQUEST, text)
-        items = [mcp.parse(item) for item in message.items]
+        items = [mcp.parse(bytes(item)) for item in message.items]
         # All are counted before the first is handled: an answer at once must not end the batch.
         silent = sum(isinstance(item, mcp.Notification | mcp.Response) for item in items)
         number = self._open.open_batch(len(items) - silent)
@@ -148,30 +155,30 @@ class Client:
 
     # ---- requests the supervisor answers itself -----------------------------------------------
 
-    def _initialize(self, request: ClientRequest, read: Envelope, now: float) -> None:
+    def _initialize(self, request: ClientRequest, params: Members, now: float) -> None:
         if request.batch:
             text = "initialize must not be part of a batch"
             return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
-        wanted = mcp.string(read.params.get("protocolVersion"))
+        wanted = mcp.string(params.get("protocolVersion"))
         if wanted is None:
             text = "initialize needs a protocolVersion"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
         protocol = wanted if wanted in mcp.LEGACY_VERSIONS else mcp.LEGACY_VERSIONS[-1]
-        params = {**read.params, "protocolVersion": Raw(msgspec.json.encode(protocol))}
+        params = {**params, "protocolVersion": Raw(msgspec.json.encode(protocol))}
         self._meet(v1.LEGACY, protocol, msgspec.json.encode(params), now)
         return self._greet(request, now)
 
-    def _discover(self, request: ClientRequest, read: Envelope, now: float) -> None:
-        if read.era != v1.MODERN:
+    def _discover(self, request: ClientRequest, params: Members, now: float) -> None:
+        if request.era != v1.MODERN:
             text = f"server/discover needs {envelope.VERSION} in _meta"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
         return self._greet(request, now)
 
-    def _meet_modern(self, method: str, read: Envelope, now: float) -> None:
+    def _meet_modern(self, method: str, meta: Meta, now: float) -> None:
         # A probe alone decides nothing: the client may yet fall back to initialize.
         if self._state.peer.era is None and method != "server/discover":
-            protocol = mcp.string(read.meta[envelope.VERSION]) or ""
-            self._meet(v1.MODERN, protocol, envelope.initialize_params(read), now)
+            protocol = mcp.string(meta.version) or ""
+            self._meet(v1.MODERN, protocol, envelope.initialize_params(meta), now)
 
     def _greet(self, request: ClientRequest, now: float) -> None:
         request.phase = Phase.GREETING
@@ -206,11 +213,11 @@ class Client:
             body["instructions"] = self._registry.instructions
         self._open.answer(request, mcp.result(body))
 
-    def _ping(self, request: ClientRequest, read: Envelope, now: float) -> None:
+    def _ping(self, request: ClientRequest, params: Members, now: float) -> None:
         self._open.answer(request, mcp.result({}))
 
-    def _set_level(self, request: ClientRequest, read: Envelope, now: float) -> None:
-        level = mcp.string(read.params.get("level"))
+    def _set_level(self, request: ClientRequest, params: Members, now: float) -> None:
+        level = mcp.string(params.get("level"))
         if level not in LOG_LEVELS:
             text = f"level must be one of {', '.join(LOG_LEVELS)}"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
@@ -218,8 +225,8 @@ class Client:
         self._shared.tell_workers(v1.SetLevel(level))
         return self._open.answer(request, mcp.result({}))
 
-    def _list(self, request: ClientRequest, read: Envelope, now: float) -> None:
-        if "cursor" in read.params and mcp.string(read.params["cursor"]) is not None:
+    def _list(self, request: ClientRequest, params: Members, now: float) -> None:
+        if mcp.string(params.get("cursor")) is not None:
             text = "unknown cursor: every list has one page"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
         if not self._registry.servable:
@@ -234,8 +241,8 @@ class Client:
             kind = mcp.LISTS[request.method]
             self._open.answer(request, self._registry.page(kind, request.era))
 
-    def _listen(self, request: ClientRequest, read: Envelope, now: float) -> None:
-        if read.era != v1.MODERN:
+    def _listen(self, request: ClientRequest, params: Members, now: float) -> None:
+        if request.era != v1.MODERN:
             text = "Method not found: subscriptions/listen needs protocol version 2026-07-28"
             return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
         if request.batch:
@@ -245,7 +252,7 @@ class Client:
             text = f"too many open subscriptions (at most {LISTENS_MAX})"
             return self._open.answer(request, mcp.error(mcp.RELAY_ERROR, text))
         try:
-            wanted = _filter.decode(read.params.get("notifications", Raw(b"{}")))
+            wanted = _filter.decode(params.get("notifications", Raw(b"{}")))
         except UNDECODABLE as error:
             text = f"notifications is no subscription filter: {error}"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
@@ -263,9 +270,9 @@ class Client:
             self.tell_subscriptions()
         return None
 
-    def _route(self, request: ClientRequest, read: Envelope, now: float) -> None:
+    def _route(self, request: ClientRequest, route: Route, now: float) -> None:
         if member := mcp.ROUTED_BY[request.method]:
-            name = mcp.string(read.params.get(member))
+            name = mcp.string(route.name if member == "name" else route.uri)
             if name is None:
                 text = f"{request.method} needs a string {member!r} in its params"
                 return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))

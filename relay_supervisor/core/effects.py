@@ -15,7 +15,7 @@ class Effect(msgspec.Struct, frozen=True, gc=False):
 class SendToClient(Effect, frozen=True):
     """Write these buffers, one whole line, to the client."""
 
-    buffers: tuple[Buffer, ...]
+    buffers: tuple[bytes, ...]
 
 
 class SpawnWorker(Effect, frozen=True):
@@ -47,6 +47,28 @@ class SpawnBackend(Effect, frozen=True):
     request: v1.Spawn
 
 
+class GiveBackend(Effect, frozen=True):
+    """Pass a backend's descriptors to a generation, then this message; and what it wrote to stderr
+    while it was tended.
+    """
+
+    generation: int
+    message: v1.Adopt
+    payload: Buffer
+
+
+class TendStderr(Effect, frozen=True):
+    """Nobody reads a backend's stderr for now: read it, or the backend would stop one day."""
+
+    pid: int
+
+
+class ReleasePipes(Effect, frozen=True):
+    """Close what we have of the descriptors of a backend that is gone; nobody needs them."""
+
+    pid: int
+
+
 class CloseStdin(Effect, frozen=True):
     """Close our duplicates of a backend's pipe ends, so that it can see the end of its input."""
 
@@ -75,6 +97,25 @@ class Journal(Effect, frozen=True):
     fields: dict[str, object]
 
 
+class CheckSupervisor(Effect, frozen=True):
+    """See whether this interpreter's code for the supervisor can go on from here;
+    `SupervisorChecked` follows.
+    """
+
+    python: str
+    """Empty: the one that runs now."""
+
+
+class StopCheck(Effect, frozen=True):
+    """Nobody wants to know any more."""
+
+
+class ReplaceSupervisor(Effect, frozen=True):
+    """Go on in this process with other code; `SupervisorReplaced` or `SupervisorStayed` follows."""
+
+    python: str
+
+
 class LimitLines(Effect, frozen=True):
     """Drop lines of the client's over this length from now on."""
 
@@ -100,10 +141,16 @@ AnyEffect: TypeAlias = (
     | SendToWorker
     | ClosePipe
     | SpawnBackend
+    | GiveBackend
+    | TendStderr
+    | ReleasePipes
     | CloseStdin
     | Signal
     | ReplyToControl
     | Journal
+    | CheckSupervisor
+    | StopCheck
+    | ReplaceSupervisor
     | LimitLines
     | Log
     | Exit

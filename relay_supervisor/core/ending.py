@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from relay_supervisor.core.effects import Exit
 from relay_supervisor.core.processes import Pace, Rung
 from relay_supervisor.core.shared import Shared
@@ -22,6 +24,13 @@ _WHY: Final = {
 }
 
 
+class EndingState(msgspec.Struct):
+    """Plain data of this room."""
+
+    pace: Pace | None = None
+    client_closed: bool = False
+
+
 class Ending:
     """Whether, and how fast, the relay is ending."""
 
@@ -29,12 +38,21 @@ class Ending:
         """*abandon* answers every request that is still open."""
         self._shared = shared
         self._abandon = abandon
-        self.pace: Pace | None = None
-        self._client_closed = False
+        self._state = shared.memory.ending
+
+    @property
+    def pace(self) -> Pace | None:
+        """How fast it is ending; None: it is not."""
+        return self._state.pace
+
+    @property
+    def near(self) -> bool:
+        """Tell whether there is something to check."""
+        return self._state.client_closed or self.pace is not None
 
     def client_closed(self, now: float) -> None:
         """The client closed stdin: it may still read answers, but asks nothing more."""
-        self._client_closed = True
+        self._state.client_closed = True
         self._shared.timers.set("last answers", now + LAST_ANSWERS_SECONDS_MAX)
 
     def signalled(self, now: float) -> None:
@@ -52,15 +70,15 @@ class Ending:
             shared.timers.set("stop", now + STOP_SECONDS_MAX)
             for number in shared.workers.state.generations:
                 shared.out.worker(number, v1.Retire(for_good=True))
-        self.pace = pace
+        self._state.pace = pace
         for pid in list(shared.processes.by_pid):
             shared.processes.end(pid, pace, now)
 
     def check(self, now: float) -> None:
-        """After each event: see whether it is time."""
+        """After each event, once the end is `near`: see whether it is time."""
         if self.pace is None:
             state = self._shared.state
-            if self._client_closed and len(state.requests) == len(state.peer.listens):
+            if self._state.client_closed and len(state.requests) == len(state.peer.listens):
                 self.begin(Pace.HURRIED, now)
         if self.pace is not None and self._alone():
             self.exit()

@@ -6,22 +6,33 @@ import msgspec
 from msgspec import Raw
 
 from relay_supervisor.core import mcp
-from relay_supervisor.wire import v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
 VERSION: Final = mcp.META + "protocolVersion"
 CAPABILITIES: Final = mcp.META + "clientCapabilities"
 CLIENT_INFO: Final = mcp.META + "clientInfo"
 SUBSCRIPTION: Final = mcp.META + "subscriptionId"
+UNKNOWN_CLIENT: Final = Raw(b'{"name":"unknown","version":"0"}')
 
 
-class Envelope(msgspec.Struct, frozen=True, gc=False):
-    """Params and `_meta` of a request, one level deep."""
+class Meta(msgspec.Struct, frozen=True, gc=False):
+    """What the supervisor knows of a request's `_meta`. With a version it is of the modern era."""
 
-    params: dict[str, Raw]
-    meta: dict[str, Raw]
-    era: int
-    token: bytes
+    token: Raw = msgspec.field(default=mcp.NO_PARAMS, name="progressToken")
+    version: Raw = msgspec.field(default=mcp.NO_PARAMS, name=VERSION)
+    capabilities: Raw = msgspec.field(default=mcp.NO_PARAMS, name=CAPABILITIES)
+    client_info: Raw = msgspec.field(default=UNKNOWN_CLIENT, name=CLIENT_INFO)
+
+
+NO_META: Final = Meta()
+
+
+class Route(msgspec.Struct, frozen=True, gc=False):
+    """What a request may be routed by, and its `_meta`."""
+
+    name: Raw = mcp.NO_PARAMS
+    uri: Raw = mcp.NO_PARAMS
+    meta: Meta | None = msgspec.field(default=None, name="_meta")
 
 
 class EnvelopeError(Exception):
@@ -33,30 +44,29 @@ class EnvelopeError(Exception):
         self.data = data
 
 
-def read(params: Raw) -> Envelope:
+def read(params: Raw) -> tuple[Route, Meta]:
     """Read the envelope of a request.
 
     Raises:
         EnvelopeError: params or `_meta` are no objects, or a modern envelope is incomplete.
     """
+    if params in mcp.ABSENT:
+        return _NO_ROUTE, NO_META
     try:
-        members = mcp.members_of(params)
-        raw_meta = members.get("_meta")
-        meta = mcp.members_of(raw_meta) if raw_meta is not None else {}
+        route = _decode(params)
     except UNDECODABLE as error:
         raise EnvelopeError(mcp.INVALID_PARAMS, "params and _meta must be objects") from error
-    token = meta.get("progressToken")
-    if token is not None and mcp.id_of(token) is None:
+    if (meta := route.meta) is None:
+        return route, NO_META
+    if meta.token and mcp.id_of(meta.token) is None:
         raise EnvelopeError(mcp.INVALID_PARAMS, "progressToken must be a string or an integer")
-    era = v1.LEGACY
-    if VERSION in meta:
+    if meta.version:
         _check_modern(meta)
-        era = v1.MODERN
-    return Envelope(members, meta, era, bytes(token) if token is not None else b"")
+    return route, meta
 
 
-def _check_modern(meta: dict[str, Raw]) -> None:
-    version = mcp.string(meta[VERSION])
+def _check_modern(meta: Meta) -> None:
+    version = mcp.string(meta.version)
     if version not in mcp.MODERN_VERSIONS:
         # Only versions that are spoken with an envelope can be offered here.
         raise EnvelopeError(
@@ -64,20 +74,23 @@ def _check_modern(meta: dict[str, Raw]) -> None:
             f"protocol version {version} is not supported",
             {"supported": list(mcp.MODERN_VERSIONS), "requested": version},
         )
-    capabilities = meta.get(CAPABILITIES)
+    if not meta.capabilities:
+        raise EnvelopeError(mcp.INVALID_PARAMS, f"_meta lacks {CAPABILITIES}")
     try:
-        if capabilities is None:
-            raise EnvelopeError(mcp.INVALID_PARAMS, f"_meta lacks {CAPABILITIES}")
-        mcp.members_of(capabilities)
+        mcp.members_of(meta.capabilities)
     except UNDECODABLE as error:
         raise EnvelopeError(mcp.INVALID_PARAMS, f"{CAPABILITIES} must be an object") from error
 
 
-def initialize_params(envelope: Envelope) -> bytes:
+def initialize_params(meta: Meta) -> bytes:
     """Return what an `initialize` of this modern client would have had as params."""
-    params: dict[str, object] = {
-        "protocolVersion": envelope.meta[VERSION],
-        "capabilities": envelope.meta[CAPABILITIES],
-        "clientInfo": envelope.meta.get(CLIENT_INFO, Raw(b'{"name":"unknown","version":"0"}')),
+    params = {
+        "protocolVersion": meta.version,
+        "capabilities": meta.capabilities,
+        "clientInfo": meta.client_info,
     }
     return msgspec.json.encode(params)
+
+
+_NO_ROUTE: Final = Route()
+_decode = msgspec.json.Decoder(Route).decode

@@ -5,6 +5,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from relay_supervisor.wire.mailbox import Record
+
 
 class Event(msgspec.Struct, frozen=True, gc=False):
     """Base of all events."""
@@ -96,6 +98,8 @@ class ProcessExited(Event, frozen=True):
     """Of a worker: what its ledger says of each call (`wire.ledger.Stage`); None: it has none."""
     words: str = ""
     """Of a worker: the last line of its stderr."""
+    records: Mapping[int, Record] = {}
+    """Of a worker: what the mailboxes say was being written, by the pid of the backend."""
 
 
 class WorkersUnread(Event, frozen=True):
@@ -111,6 +115,23 @@ class ControlRequested(Event, frozen=True):
 
     connection: int
     line: bytes
+
+
+class SupervisorChecked(Event, frozen=True):
+    """Other code for the supervisor was tried: its version, or why it cannot go on from here."""
+
+    version: str
+    refusal: str = ""
+
+
+class SupervisorReplaced(Event, frozen=True):
+    """Other code has taken over in this process; the first thing that it hears of."""
+
+
+class SupervisorStayed(Event, frozen=True):
+    """Other code could not take over; nothing has changed."""
+
+    reason: str
 
 
 class StopRequested(Event, frozen=True):
@@ -145,6 +166,9 @@ AnyEvent: TypeAlias = (
     | ProcessExited
     | WorkersUnread
     | ControlRequested
+    | SupervisorChecked
+    | SupervisorReplaced
+    | SupervisorStayed
     | StopRequested
     | Overslept
     | DeadlinePassed

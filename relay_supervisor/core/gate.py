@@ -9,6 +9,9 @@ from relay_supervisor.wire import cache
 from relay_supervisor.wire.errors import UNDECODABLE
 
 HEALTHY: Final = ("ready", "idle", "disabled")
+AWAITED: Final = "awaited"
+"""It runs under the old worker, and is handed over: it will be as healthy as it is."""
+
 PENDING: Final = ("unknown", "starting", "backing_off", "restarting", "stopping")
 """A backend in these states may yet be healthy: the gate waits for it."""
 
@@ -24,7 +27,7 @@ class Difference(msgspec.Struct, frozen=True):
 class Verdict(msgspec.Struct, frozen=True):
     """`refusals` says why not; with `waiting` it is too early to say."""
 
-    difference: Difference
+    difference: Difference | None
     refusals: list[str] = []
     waiting: list[str] = []
 
@@ -38,7 +41,7 @@ def judge(old: Offer | None, new: Offer, served: cache.Body | None) -> Verdict:
     """
     failed = [f"check of {c.tool} failed: {c.detail}" for c in new.checks if not c.ok]
     if old is None:
-        return Verdict(Difference(), failed)
+        return Verdict(None, failed)
     before, after = _tools(served), _tools(_body(new))
     difference = Difference(
         kept=len(before.keys() & after.keys()),
@@ -49,7 +52,7 @@ def judge(old: Offer | None, new: Offer, served: cache.Body | None) -> Verdict:
     same = {b.name for b in old.backends if prints.get(b.name) == b.fingerprint}
     lost = [name for name in difference.lost if before[name] in same]
     sick = [name for name in sorted(same) if _state(old, name) in HEALTHY]
-    sick = [name for name in sick if _state(new, name) not in HEALTHY]
+    sick = [name for name in sick if _state(new, name) not in (*HEALTHY, AWAITED)]
     missing = {*sick, *(before[name] for name in lost)}
     waiting = [name for name in sorted(missing) if _state(new, name) in PENDING]
     refusals = list(failed)

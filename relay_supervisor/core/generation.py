@@ -116,6 +116,8 @@ class Offer(msgspec.Struct):
     lists: dict[str, cache.Lists] = {}
     sessions: dict[str, cache.Lists] = {}
     checks: list[v1.CheckResult] = []
+    adopts: bool = False
+    """It can take backends over from another worker, and give them back."""
     ready: bool = False
     """It has said so; until then its catalogue may lack what it has yet to learn."""
 
@@ -134,6 +136,13 @@ class Generation(msgspec.Struct):
     unanswered_pings: int = 0
     attends: bool = True
     """It hears what remote backends say by themselves."""
+    failure: str = ""
+    """Why it was given up."""
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """What it is made of, as it says itself: its build, and its configuration's digest."""
+        return self.build, self.offer.config_digest
 
     def advance(self, step: Step) -> None:
         """Go to the next state.

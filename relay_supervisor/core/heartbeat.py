@@ -7,6 +7,8 @@ itself was on time and did read the worker's pipe.
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from relay_supervisor.core.generation import Generation, Life
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.wire import v1
@@ -18,18 +20,29 @@ MISSES_MAX: Final = 5
 ASKED: Final = (Life.ACTIVE, Life.STANDBY, Life.DRAINING)
 
 
+class HeartbeatState(msgspec.Struct):
+    """Plain data of this room."""
+
+    unread: bool = False
+    """Workers are not read for now."""
+
+
 class Heartbeat:
     """Pings and counts."""
 
     def __init__(self, shared: Shared, lose: Callable[[int, str, float], None]) -> None:
         self._shared = shared
         self._lose = lose
-        self._unread = False
+        self._state = shared.memory.heartbeat
 
-    def watch(self, *, needed: bool, now: float) -> None:
-        """After each event: begin to ping if something is open and nobody does."""
-        if needed and "heartbeat" not in self._shared.timers.at:
-            self._shared.timers.set("heartbeat", now + INTERVAL_SECONDS)
+    @property
+    def deaf(self) -> bool:
+        """Tell whether workers are not read for now, whatever they say."""
+        return self._state.unread
+
+    def begin(self, now: float) -> None:
+        """Something is open that was not: ping from now on."""
+        self._shared.timers.set("heartbeat", now + INTERVAL_SECONDS)
 
     def beat(self, *, needed: bool, now: float) -> None:
         """The time for the next ping has come."""
@@ -38,7 +51,7 @@ class Heartbeat:
             return
         self._shared.timers.set("heartbeat", now + INTERVAL_SECONDS)
         for generation in list(self._shared.workers.state.generations.values()):
-            if generation.state not in ASKED or self._unread:
+            if generation.state not in ASKED or self._state.unread:
                 continue
             if generation.unanswered_pings >= MISSES_MAX:
                 seconds = MISSES_MAX * INTERVAL_SECONDS
@@ -53,7 +66,7 @@ class Heartbeat:
 
     def unread(self, *, unread: bool) -> None:
         """The pipes are not read for now, or are again."""
-        self._unread = unread
+        self._state.unread = unread
         self.forgive()
 
     def forgive(self) -> None:

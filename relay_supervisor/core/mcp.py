@@ -6,13 +6,12 @@ the bytes they came as. Field names are those of the MCP schema, both eras.
 
 import enum
 import re
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Raw
 
 from relay_supervisor.wire.errors import UNDECODABLE
-from relay_supervisor.wire.framing import Buffer
 
 Id: TypeAlias = int | str
 """A JSON-RPC id as a key: `7` and `"7"` are different ids."""
@@ -37,6 +36,8 @@ META: Final = "io.modelcontextprotocol/"
 
 class Kind(enum.Enum):
     """What a list lists; the value is the member of the result that holds it."""
+
+    __hash__ = object.__hash__  # each is one of a kind; an enum's own hash is made in Python
 
     TOOLS = "tools"
     PROMPTS = "prompts"
@@ -117,23 +118,44 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 Message: TypeAlias = Request | Notification | Response | Invalid | Batch
 
 NO_PARAMS: Final = Raw()
-_ABSENT: Final = (NO_PARAMS, Raw(b"null"))
+ABSENT: Final = (NO_PARAMS, Raw(b"null"))
+_INT_MAX: Final = 2**63 - 1
 _JSONRPC: Final = Raw(b'"2.0"')
 
+
+class _PlainRequest(msgspec.Struct, frozen=True, gc=False):
+    """A request as nearly all are: read in one go. Whatever does not fit takes the long way."""
+
+    jsonrpc: Literal["2.0"]
+    id: Raw
+    method: str
+    params: Raw = NO_PARAMS
+
+
+_plain_request = msgspec.json.Decoder(_PlainRequest).decode
 _object = msgspec.json.Decoder(dict[str, Raw])
 _array = msgspec.json.Decoder(list[Raw])
 _scalar = msgspec.json.Decoder()
 _string = msgspec.json.Decoder(str)
 
 
-def parse(line: Buffer) -> Message:
+def parse(text: bytes) -> Message:
     """Classify one line of the client's, or one item of a batch."""
-    text = bytes(line)
     if not text.isascii():
         try:
             text.decode()
         except UnicodeDecodeError as error:
             return Invalid(PARSE_ERROR, f"the line is not valid UTF-8 (byte {error.start})")
+    try:
+        plain = _plain_request(text)
+        if (key := id_of(plain.id)) is not None:
+            return Request(key, bytes(plain.id), plain.method, plain.params)
+    except UNDECODABLE:
+        pass  # why, is found out below
+    return _parse_thoroughly(text)
+
+
+def _parse_thoroughly(text: bytes) -> Message:
     try:
         return _classify(_object.decode(text))
     except msgspec.ValidationError:
@@ -153,7 +175,7 @@ def members_of(raw: Raw) -> dict[str, Raw]:
     Raises:
         Exception: one of `UNDECODABLE`, it is no object.
     """
-    if raw in _ABSENT:
+    if raw in ABSENT:
         return {}
     return _object.decode(raw)
 
@@ -182,7 +204,10 @@ def id_of(raw: Raw | bytes) -> Id | None:
         value = _scalar.decode(raw)
     except UNDECODABLE:
         return None
-    return value if type(value) is int or type(value) is str else None
+    if type(value) is int:
+        # As text where it could not be written down; no client's string id begins with a NUL.
+        return value if -_INT_MAX <= value <= _INT_MAX else f"\x00{value}"
+    return value if type(value) is str else None
 
 
 def _classify(members: dict[str, Raw]) -> Message:
@@ -236,7 +261,7 @@ def _mend(match: re.Match[bytes]) -> bytes:
 # ---- writing --------------------------------------------------------------------------------
 
 
-def response(raw_id: bytes, members: Buffer) -> tuple[Buffer, ...]:
+def response(raw_id: bytes, members: bytes) -> tuple[bytes, ...]:
     """Return the buffers of a response line: *members* after the id, as the wire defines it."""
     return (b'{"jsonrpc":"2.0","id":' + raw_id + b",", members, b"\n")
 
@@ -262,13 +287,13 @@ def tool_error(text: str, *, modern: bool) -> bytes:
     return result(body)
 
 
-def request(number: int, method: str, params: Buffer) -> tuple[Buffer, ...]:
+def request(number: int, method: str, params: bytes) -> tuple[bytes, ...]:
     """Return the buffers of a request line of the relay's own towards the client."""
     head = b'{"jsonrpc":"2.0","id":%d,"method":%s' % (number, msgspec.json.encode(method))
     return (head, b',"params":' if params else b"", params, b"}\n")
 
 
-def notification(method: str, params: Buffer = b"") -> tuple[Buffer, ...]:
+def notification(method: str, params: bytes = b"") -> tuple[bytes, ...]:
     """Return the buffers of a notification line."""
     head = b'{"jsonrpc":"2.0","method":' + msgspec.json.encode(method)
     return (head, b',"params":' if params else b"", params, b"}\n")

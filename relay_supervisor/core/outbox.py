@@ -24,7 +24,7 @@ class Outbox:
         """Add any effect."""
         self.effects.append(effect)
 
-    def client(self, buffers: tuple[Buffer, ...]) -> None:
+    def client(self, buffers: tuple[bytes, ...]) -> None:
         """Send one line to the client."""
         self.effects.append(effects.SendToClient(buffers))
 

@@ -33,15 +33,24 @@ NEXT: Final[Mapping[Rung, Rung]] = {
 
 
 class Pace(enum.Enum):
-    """Seconds to wait on the rungs CLOSED and TERMINATED."""
+    """How fast somebody has to end; the fastest has the lowest number."""
 
-    PATIENT = (2.0, 2.0)
+    PATIENT = 3
     """A backend that is no longer wanted may still have something to save."""
-    HURRIED = (0.3, 0.5)
+    HURRIED = 2
     """The client has closed stdin: all has to be gone within 2 s."""
-    URGENT = (0.0, 0.12)
+    URGENT = 1
     """A signal: Claude Code kills us 0.5 s after its first one."""
-    AT_ONCE = (0.0, 0.0)
+    AT_ONCE = 0
+
+
+WAIT_SECONDS: Final[Mapping[Pace, Mapping[Rung, float]]] = {
+    Pace.PATIENT: {Rung.CLOSED: 2.0, Rung.TERMINATED: 2.0},
+    Pace.HURRIED: {Rung.CLOSED: 0.3, Rung.TERMINATED: 0.5},
+    Pace.URGENT: {Rung.TERMINATED: 0.12},
+    Pace.AT_ONCE: {},
+}
+"""How long each rung is given; one that is not there is not waited on."""
 
 
 class Process(msgspec.Struct):
@@ -88,8 +97,7 @@ class Processes:
                 self._out.put(effects.CloseStdin(pid))
             else:
                 self._out.put(effects.Signal(pid, _SIGNALS[rung]))
-            wait = dict(zip((Rung.CLOSED, Rung.TERMINATED), process.pace.value, strict=True))
-            if seconds := wait.get(rung, 0.0):
+            if seconds := WAIT_SECONDS[process.pace].get(rung):
                 self._timers.set(f"process#{pid}", now + seconds)
                 return
 

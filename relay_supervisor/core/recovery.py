@@ -38,6 +38,8 @@ class RecoveryState(msgspec.Struct):
     """Plain data of this room."""
 
     committed: Source
+    pair: tuple[str, str] = ("", "")
+    """Build and digest of the configuration of what is committed, once it has told them."""
     previous: list[Source] = []
     condition: Condition = Condition.WELL
     deaths: list[float] = []
@@ -50,16 +52,16 @@ class RecoveryState(msgspec.Struct):
 class Recovery:
     """Starts workers again, with full-jitter back-off."""
 
-    def __init__(self, shared: Shared, first: Source) -> None:
+    def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self.state = RecoveryState(first)
+        self.state = shared.memory.recovery
 
     def committed(self, generation: Generation) -> None:
         """A pair has proved itself: it is what a dead worker is replaced with."""
         state = self.state
         if state.committed != generation.source:
             state.previous = [state.committed, *state.previous][:PREVIOUS_MAX]
-        state.committed = generation.source
+        state.committed, state.pair = generation.source, generation.pair
         state.source = None
 
     def before(self, active: Generation | None) -> Source | None:
@@ -86,19 +88,35 @@ class Recovery:
         delay = ceiling * self._shared.workers.random(1000) / 1000
         self._shared.timers.set("respawn", now + delay)
 
+    @property
+    def good(self) -> Source:
+        """What a dead worker is replaced with: the committed pair, or the last good one."""
+        return self.state.source or self.state.committed
+
+    @property
+    def releases(self) -> list[str]:
+        """The releases that may be started again, or gone back to."""
+        known = [self.good, self.state.committed, *self.state.previous]
+        return list(dict.fromkeys(source.release for source in known if source.release))
+
     def respawn(self, now: float) -> Generation:
         """Start the next worker."""
-        return self._shared.workers.spawn(self.state.source or self.state.committed, now)
+        return self._shared.workers.spawn(self.good, now)
 
     def serving(self, now: float) -> None:
         """A worker is active; if it stays so it is well."""
         self.state.answered = 0
         self._shared.timers.set("steady", now + STEADY_SECONDS)
 
+    @property
+    def recovering(self) -> bool:
+        """Tell whether there is anything to get over."""
+        return bool(self.state.deaths) or self.state.condition is not Condition.WELL
+
     def answered(self) -> None:
-        """The active worker answered a call."""
+        """The active worker answered a call, after others have died."""
         self.state.answered += 1
-        if self.state.answered == STEADY_CALLS and self.state.deaths:
+        if self.state.answered == STEADY_CALLS:
             self.steady()
 
     def steady(self) -> None:

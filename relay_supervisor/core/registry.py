@@ -61,6 +61,20 @@ class Registry(msgspec.Struct):
     owners: dict[Kind, dict[str, str]] = {}
     """Backend of each item by its name or URI."""
 
+    def bare(self) -> "Registry":
+        """Return a copy without what `revive` makes of the rest."""
+        return msgspec.structs.replace(self, pages={}, rendered={}, repeatable=set(), owners={})
+
+    def revive(self) -> None:
+        """Make a bare copy whole."""
+        if self.body is not None:
+            self._serve(self.body, self.digest)
+
+    def owner(self, kind: Kind | None, key: str) -> str:
+        """Return the backend of an item by its name or URI, empty where it cannot be known."""
+        owners = None if kind is None else self.owners.get(kind)
+        return "" if owners is None else owners.get(key, "")
+
     def recall(self, snapshot: cache.Snapshot) -> None:
         """Serve what a cache file holds until a worker knows better."""
         self._serve(snapshot.body, snapshot.digest)

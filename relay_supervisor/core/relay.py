@@ -4,91 +4,140 @@ It joins the rooms of the core and holds the rules that couple them; nothing els
 Time is an argument, in seconds of a monotonic clock.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Self
 
-from msgspec import Raw
-
-from relay_supervisor.core import events, status
+from relay_supervisor.core import events, memory
 from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.calls import Calls
+from relay_supervisor.core.charges import Charges
 from relay_supervisor.core.client import Client
+from relay_supervisor.core.custody import Custody
 from relay_supervisor.core.drains import Drains
-from relay_supervisor.core.effects import AnyEffect, ReplyToControl
+from relay_supervisor.core.effects import AnyEffect
 from relay_supervisor.core.ending import Ending
-from relay_supervisor.core.generation import GONE, Generation, Life, Source
+from relay_supervisor.core.errands import Errands
+from relay_supervisor.core.estate import Estate
+from relay_supervisor.core.generation import GONE, Generation, Life
 from relay_supervisor.core.heartbeat import Heartbeat
+from relay_supervisor.core.memory import Memory
+from relay_supervisor.core.orders import Orders
 from relay_supervisor.core.processes import Pace
 from relay_supervisor.core.recovery import Recovery
+from relay_supervisor.core.reexec import Reexec
 from relay_supervisor.core.reports import Reports
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.serving import Serving
 from relay_supervisor.core.session import Session
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.swaps import Swaps
-from relay_supervisor.core.workers import Identity
 from relay_supervisor.errors import ProtocolError
-from relay_supervisor.wire import control_v1, handshake, v1
+from relay_supervisor.wire import handshake, v1
 from relay_supervisor.wire.errors import UNDECODABLE
+
+LAST_WORDS: Final = (
+    v1.Reply,
+    v1.Routed,
+    v1.Progress,
+    v1.Notification,
+    v1.BackendRequest,
+    v1.BackendCancel,
+    v1.Joined,
+    v1.Done,
+    v1.Returned,
+    v1.Frozen,
+)
+"""What still counts of a worker that was given up, if its backends outlive it: they and its calls
+are still its own, until it has given them back. What it has passed on nobody tells again.
+"""
 
 EXIT_SECONDS_MAX: Final = 0.5
 """So long the news of a worker's exit may follow the end of its pipe; it says why."""
+
+SAID: Final = ("worker", "freeze", "adopt", "candidate", "checks")
+"""Deadlines by which a worker has to say something. None is late while nobody listens to it."""
+
+UNREAD_SECONDS: Final = 5.0
+"""By so much these move while the workers are not read, as the client does not read us."""
 
 
 class Relay:
     """The supervisor's core: one client, its requests, the generations and the backends."""
 
-    def __init__(
-        self,
-        identity: Identity,
-        snapshots: Mapping[str, bytes],
-        cache_path: Callable[[bytes, str], str],
-        seed: int,
-        first: Source,
-    ) -> None:
-        """Begin with no worker and no client.
-
-        Args:
-            identity: what the relay knows of itself.
-            first: what the first generation is made of.
-            snapshots: cache files read at the start, by the variant of their client.
-            cache_path: gives the path of the cache file for a configuration's bytes and a variant.
-            seed: for nonces and back-off, not 0; the same seed gives the same run.
+    def __init__(self, known: Memory, cache_path: Callable[[bytes, str], str]) -> None:
+        """Go on from what is *known*; for a new relay see `memory.begin`. *cache_path* gives the
+        path of the cache file for a configuration's bytes and a client's variant.
         """
-        self.shared = shared = Shared(identity, seed)
+        self.shared = shared = Shared(known)
         self.requests = Requests(shared)
-        self.recovery = Recovery(shared, first)
-        self.calls = Calls(shared, self.requests, self.recovery)
-        self.asks = Asks(shared)
-        self.session = Session(shared, snapshots, cache_path)
-        self.client = Client(shared, self.requests, self.calls, self.asks, self.session.meet)
-        self.serving = Serving(shared, self.session, self.client, self.calls, self.recovery)
-        self.backends = self.serving.backends
-        self.drains = Drains(shared, self.calls, self.asks)
-        self.swaps = Swaps(
-            shared, self.drains, self.recovery, serve=self.serving.serve, give_up=self._give_up
+        self.recovery = Recovery(shared)
+        self.charges = Charges(shared.state.charges)
+        self.errands = Errands(shared, self.charges)
+        self.calls = Calls(shared, self.requests, self.errands, self.recovery)
+        self.asks = Asks(shared, self.errands)
+        self.estate = Estate(shared, self.calls)
+        self.custody = Custody(
+            *(shared, self.estate, self.asks, self.errands, self.charges), lose=self._lose
         )
-        self.reports = Reports(shared, self.session, self.serving, self.swaps, self.recovery)
+        self.session = Session(shared, cache_path)
+        self.client = Client(shared, self.requests, self.calls, self.asks, self.session.meet)
+        self.serving = Serving(
+            shared, self.session, self.client, self.calls, self.custody, self.recovery
+        )
+        self.backends = self.serving.backends
+        self.drains = Drains(shared, self.calls, self.asks, self.errands, self.custody)
+        self.swaps = Swaps(
+            shared,
+            self.drains,
+            self.custody,
+            self.recovery,
+            serve=self.serving.serve,
+            give_up=self._give_up,
+        )
+        self.reports = Reports(
+            shared, self.session, self.serving, self.custody, self.swaps, self.recovery
+        )
         self.heartbeat = Heartbeat(shared, self._lose)
         self.ending = Ending(shared, self.calls.abandon)
+        self.reexec = Reexec(shared)
+        self.orders = Orders(shared, self.swaps, self.recovery, self.reexec, self.ending)
         self._events = self._event_table()
         self._messages = self._message_table()
         self._deadlines = self._deadline_table()
-        self._operations: dict[str, Callable[[int, dict[str, Any], float], None]] = {
-            "swap": self.swaps.request,
-            "rollback": self.swaps.rollback,
-        }
+
+    @classmethod
+    def resume(
+        cls, data: bytes, build: str, python: str, cache_path: Callable[[bytes, str], str]
+    ) -> Self:
+        """Go on from what another process image, maybe an older one, has written by `export`; this
+        one is of *build* and runs on *python*.
+
+        Raises:
+            StateRefused: it cannot be read; nobody may go on as if nothing had been.
+        """
+        return cls(memory.load(data, build, python), cache_path)
+
+    def export(self) -> bytes:
+        """Return all there is to know, between two events."""
+        return memory.dump(self.shared.memory)
 
     def handle(self, event: events.AnyEvent, now: float) -> list[AnyEffect]:
         """Take in what happened and return what is to be done, in this order."""
         self._events[type(event)](event, now)
-        self.ending.check(now)
+        if self.ending.near:
+            self.ending.check(now)
         if self.ending.pace is None:
-            self.drains.check(now)
+            self.custody.check(now)
+            if self.swaps.probation is not None:
+                self.swaps.trial.go_on(now)
+            if self.drains.open:
+                self.drains.check(now)
             self.swaps.go_on(now)
         else:
             self.swaps.interrupt(now)
-        self.heartbeat.watch(needed=self._busy(), now=now)
+            self.reexec.interrupt(now)
+        if "heartbeat" not in self.shared.timers.at and self._busy():
+            self.heartbeat.begin(now)
         return self.shared.out.take()
 
     def next_deadline(self) -> float | None:
@@ -100,7 +149,7 @@ class Relay:
     def _event_table(self) -> dict[type, Callable[[Any, float], None]]:
         return {
             events.Started: self._start,
-            events.ClientLine: lambda e, now: self.client.line(e.line, now),
+            events.ClientLine: self.client.line,
             events.ClientLineTooLong: lambda e, now: self.client.line_too_long(e.limit),
             events.ClientClosed: lambda e, now: self.ending.client_closed(now),
             events.ClientGone: lambda e, now: self.ending.begin(Pace.HURRIED, now),
@@ -114,9 +163,12 @@ class Relay:
             events.BackendSpawned: lambda e, now: self.backends.spawned(e, self.ending.pace, now),
             events.BackendSpawnFailed: lambda e, now: self.backends.spawn_failed(e),
             events.ProcessExited: self._exited,
-            events.ControlRequested: self._control,
+            events.ControlRequested: self.orders.take,
             events.WorkersUnread: lambda e, now: self.heartbeat.unread(unread=e.unread),
             events.StopRequested: lambda e, now: self.ending.signalled(now),
+            events.SupervisorChecked: self.reexec.checked,
+            events.SupervisorReplaced: self.reexec.replaced,
+            events.SupervisorStayed: self.reexec.stayed,
             events.Overslept: lambda e, now: self._overslept(e.seconds),
             events.DeadlinePassed: self._deadline_passed,
         }
@@ -126,11 +178,16 @@ class Relay:
         return {
             v1.Routed: lambda g, m, p, now: self.calls.routed(g.number, m, now),
             v1.Reply: self._reply,
-            v1.Progress: lambda g, m, p, now: self.calls.progress(g.number, m, p),
-            v1.BackendRequest: lambda g, m, p, now: self.asks.ask(g.number, m, p),
+            v1.Progress: self._progress,
+            v1.BackendRequest: self._backend_request,
             v1.BackendCancel: lambda g, m, p, now: self.asks.withdraw(m, p),
             v1.Spawn: lambda g, m, p, now: self.backends.spawn(g, m),
             v1.StopBackend: lambda g, m, p, now: self.backends.stop(g, m, now),
+            v1.Frozen: lambda g, m, p, now: self.custody.frozen(g, m, p),
+            v1.Returned: lambda g, m, p, now: self.estate.returned(g.number, m, now),
+            v1.Adopted: lambda g, m, p, now: self.custody.adopted(g, m, now),
+            v1.Joined: lambda g, m, p, now: self.custody.joined(g, m, p),
+            v1.Done: lambda g, m, p, now: self.errands.done(g.number, m),
             v1.StatusRequest: self._status_request,
             v1.Pong: lambda g, m, p, now: self.heartbeat.answered(g),
             **self.reports.handlers,
@@ -142,11 +199,15 @@ class Relay:
             "process": lambda pid, now: self.shared.processes.climb(int(pid), now),
             "worker": self._worker_late,
             "closed": lambda number, now: self._lose(int(number), "it closed its pipe", now),
+            "freeze": lambda number, now: self.custody.freeze_late(int(number), now),
+            "adopt": lambda pid, now: self.custody.adopt_late(int(pid), now),
             "respawn": lambda _, now: self._respawn(now),
             "steady": lambda _, now: self.recovery.steady(),
             "heartbeat": lambda _, now: self.heartbeat.beat(needed=self._busy(), now=now),
             "candidate": lambda _, now: self.swaps.candidate_late(now),
-            "probation": lambda _, now: self.swaps.commit(now),
+            "self-check": lambda _, now: self.reexec.late(now),
+            "probation": lambda _, now: self.swaps.trial.over(now),
+            "checks": lambda _, now: self.swaps.trial.checks_late(now),
             "drain": lambda number, now: self.drains.overdue(int(number)),
             "drain_max": lambda number, now: self.drains.cut_off(int(number)),
             "first lists": lambda _, now: self._first_lists_waited(),
@@ -161,7 +222,10 @@ class Relay:
     def _deadline_passed(self, event: events.DeadlinePassed, now: float) -> None:
         for name in self.shared.timers.due(now):
             room, _, number = name.partition("#")
-            self._deadlines[room](number, now)
+            if room in SAID and self.heartbeat.deaf:
+                self.shared.timers.set(name, now + UNREAD_SECONDS)
+            else:
+                self._deadlines[room](number, now)
 
     def _overslept(self, seconds: float) -> None:
         self.shared.timers.postpone(seconds)
@@ -199,17 +263,19 @@ class Relay:
             self.shared.processes.end(event.pid, self.ending.pace, now)
             return
         self.shared.workers.spawned(event.generation, event.pid, now)
+        self.swaps.spawned(event.generation, now)
 
     def _worker_frame(self, event: events.WorkerFrame, now: float) -> None:
         generation = self.shared.workers.state.generations.get(event.generation)
         if generation is None or generation.state is Life.RETIRED:
             return  # what it still had to say when it was let go
         try:
-            if generation.state is Life.FAILED or self.ending.pace is not None:
-                # It was given up, but its calls are still its own: what it did answer counts.
+            ending = self.ending.pace is not None
+            if generation.state is Life.FAILED or ending:
                 message = v1.decode_to_supervisor(event.header)
-                if isinstance(message, v1.Reply):
-                    self._reply(generation, message, event.payload, now)
+                lasting = generation.offer.adopts and not ending
+                if isinstance(message, LAST_WORDS if lasting else v1.Reply):
+                    self._messages[type(message)](generation, message, event.payload, now)
             elif generation.state is Life.HANDSHAKING:
                 self.shared.workers.welcomed(generation, event.header, now)
                 self.swaps.welcomed(generation, now)
@@ -221,9 +287,23 @@ class Relay:
 
     def _reply(self, generation: Generation, message: v1.Reply, payload: bytes, now: float) -> None:
         if self.calls.reply(generation.number, message, payload, now):
-            self.swaps.answered(generation.number, message.outcome, now)
-            if generation.number == self.shared.workers.state.active:
+            if self.swaps.probation is not None:
+                self.swaps.trial.answered(generation.number, message.outcome, now)
+            if self.recovery.recovering and generation.state is Life.ACTIVE:
                 self.recovery.answered()
+
+    def _progress(
+        self, generation: Generation, message: v1.Progress, payload: bytes, now: float
+    ) -> None:
+        if self.charges.is_news(message.pid, message.at):
+            self.calls.progress(generation.number, message, payload)
+
+    def _backend_request(
+        self, generation: Generation, message: v1.BackendRequest, payload: bytes, now: float
+    ) -> None:
+        news = self.charges.is_news(message.pid, message.at)
+        if news and not self.charges.is_dead(message.pid):
+            self.asks.ask(generation.number, message, payload)
 
     def _worker_late(self, number: str, now: float) -> None:
         generation = self.shared.workers.state.generations[int(number)]
@@ -237,11 +317,12 @@ class Relay:
         self.shared.workers.fail(generation, reason)
         if self.shared.workers.state.active is None:
             self.shared.state.worker_trouble = f"the worker failed: {reason}"
-        self.asks.lose(generation=number)
+        if not generation.offer.adopts:
+            self.asks.lose(generation=number)
         self.backends.lost(number, now)
         self.drains.gone(number)
         if generation.pid is None:
-            self._settle(number, {}, reason, now)
+            self._settle(number, events.ProcessExited(0, 0, {}), now)
         else:
             self.shared.processes.end(generation.pid, Pace.AT_ONCE, now)
 
@@ -262,53 +343,35 @@ class Relay:
             return  # an orphan of a backend's, adopted and now reaped
         if process.backend:
             self.asks.lose(pid=process.pid)
-            gone = v1.Exited(process.backend, process.pid, event.status)
-            self.shared.out.worker(process.generation, gone)
+            if self.custody.exited(process, event.status):
+                gone = v1.Exited(process.backend, process.pid, event.status)
+                self.shared.out.worker(process.generation, gone)
         else:
             self.shared.timers.clear(f"closed#{process.generation}")
             how = _how_it_ended(event)
             self.shared.out.log("debug", f"worker of generation {process.generation}: {how}")
             self._lose(process.generation, how, now)
-            self._settle(process.generation, event.stages, how, now)
+            self._settle(process.generation, event, now)
 
-    def _settle(self, number: int, stages: Mapping[int, int] | None, how: str, now: float) -> None:
+    def _settle(self, number: int, event: events.ProcessExited, now: float) -> None:
         """A generation is dead beyond doubt: nothing is left but to answer for it."""
         generation = self.shared.workers.state.generations.get(number)
-        failed = generation is not None and generation.state is Life.FAILED
         if self.ending.pace is None:
-            losses = self.calls.settle(number, stages, now)
-            if failed:
+            going_on = self.custody.holder_dead(number, event.stages, event.records)
+            self.asks.lose(generation=number)
+            losses = self.estate.settle(number, event.stages, event.records, going_on, now)
+            self.custody.end_unusable(now)
+            if generation is not None and generation.state is Life.FAILED:
+                # Not by which signal it was ended in the end, but why.
+                how = generation.failure
                 self.shared.out.journal("worker_died", generation=number, how=how, calls=losses)
         self.shared.workers.forget(number)
-
-    # ---- status and orders ------------------------------------------------------------------
-
-    def _status(self, now: float) -> bytes:
-        swap = self.swaps.warming or self.swaps.probation or self.swaps.last
-        return status.instance(self.shared, swap, now, degraded=self.recovery.degraded)
 
     def _status_request(
         self, generation: Generation, message: v1.StatusRequest, payload: bytes, now: float
     ) -> None:
         reply = v1.StatusReply(message.token)
-        self.shared.out.worker(generation.number, reply, self._status(now))
-
-    def _control(self, event: events.ControlRequested, now: float) -> None:
-        request = control_v1.decode_request(event.line)
-        if isinstance(request, control_v1.Failure):
-            reply = control_v1.Reply(True, error=request)
-        elif request.op == "status":
-            reply = control_v1.Reply(True, Raw(self._status(now)))
-        elif (operate := self._operations.get(request.op)) is not None:
-            if self.ending.pace is None:
-                return operate(event.connection, request.args, now)
-            reply = control_v1.Reply(True, error=control_v1.Failure("ending", "the relay ends"))
-        else:
-            build = self.shared.workers.identity.build
-            text = f"this relay (version {build}) knows no operation {request.op!r}"
-            reply = control_v1.Reply(True, error=control_v1.Failure("unknown_op", text))
-        self.shared.out.put(ReplyToControl(event.connection, control_v1.encode(reply)))
-        return None
+        self.shared.out.worker(generation.number, reply, self.orders.status(now))
 
 
 def _how_it_ended(event: events.ProcessExited) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from relay_supervisor.core.custody import Custody
 from relay_supervisor.core.generation import Generation, Life, Step
 from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.serving import Serving
@@ -24,11 +25,18 @@ class Reports:
     """Takes in what workers say; `handlers` are its lines of the table of messages."""
 
     def __init__(
-        self, shared: Shared, session: Session, serving: Serving, swaps: Swaps, recovery: Recovery
+        self,
+        shared: Shared,
+        session: Session,
+        serving: Serving,
+        custody: Custody,
+        swaps: Swaps,
+        recovery: Recovery,
     ) -> None:
         self._shared = shared
         self._session = session
         self._serving = serving
+        self._custody = custody
         self._swaps = swaps
         self._recovery = recovery
         self.handlers: dict[type, Handler] = {
@@ -56,8 +64,10 @@ class Reports:
         offer.backends, offer.limits = message.backends, message.limits
         offer.problems, offer.broken = message.problems, message.broken
         offer.config_digest = message.config_digest
+        offer.adopts = message.adopts
         offer.instructions = payload.decode(errors="replace")
         self._shared.workers.configured(generation)
+        self._custody.configured(generation)
         self._session.introduce(generation)
         if self._swaps.is_candidate(generation):
             self._swaps.configured(generation, now)
@@ -81,10 +91,9 @@ class Reports:
     def _checked(
         self, generation: Generation, message: v1.Checked, payload: bytes, now: float
     ) -> None:
-        if message.token:
-            self._swaps.checked(generation, message, now)
-        else:
+        if not message.token:
             generation.offer.checks = message.results
+        self._swaps.trial.checked(generation.number, message, now)
 
     def _learned(
         self, generation: Generation, message: v1.LearnedLists, payload: bytes, now: float
@@ -106,6 +115,7 @@ class Reports:
         self, generation: Generation, message: v1.BackendState, payload: bytes, now: float
     ) -> None:
         self._serving.backends.reported(generation, message)
+        self._custody.reported(generation.number, message.backend, message.pid)
         self._swaps.check_gate(now)
 
     def _notification(
@@ -114,7 +124,8 @@ class Reports:
         # Of a generation that only finishes its calls, what it says of them still counts; news of
         # resources come from the one that serves, or they would come twice.
         active = generation.number == self._shared.workers.state.active
-        if active or message.method == "notifications/message":
+        said = message.method == "notifications/message" or self._custody.serves(message.pid)
+        if (active or said) and self._custody.charges.is_news(message.pid, message.at):
             self._serving.client.notify(message, payload)
 
     def _catalogue(

@@ -8,7 +8,6 @@ from msgspec import Raw
 from relay_supervisor.core import mcp
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import BatchReply, ClientRequest, Phase
-from relay_supervisor.wire.framing import Buffer
 
 
 class Requests:
@@ -35,7 +34,7 @@ class Requests:
         """Return the requests in *phase*, oldest first."""
         return [r for r in self._state.requests.values() if r.phase is phase]
 
-    def answer(self, request: ClientRequest, members: Buffer) -> None:
+    def answer(self, request: ClientRequest, members: bytes) -> None:
         """Answer a request, and forget it."""
         self._forget(request)
         self._send(request.raw_id, members, request.batch)
@@ -61,11 +60,12 @@ class Requests:
         return self._state.last_batch
 
     def _forget(self, request: ClientRequest) -> None:
-        del self._state.requests[request.id]
-        self._state.retained_bytes -= len(request.params)
-        self._state.calls.pop(request.call, None)
+        state = self._state
+        del state.requests[request.id]
+        state.retained_bytes -= len(request.params)
+        state.calls.pop(request.call, None)
 
-    def _send(self, raw_id: bytes, members: Buffer, batch: int) -> None:
+    def _send(self, raw_id: bytes, members: bytes, batch: int) -> None:
         buffers = mcp.response(raw_id, members)
         if batch:
             self._state.batches[batch].parts.append(b"".join(buffers[:-1]))

@@ -3,6 +3,7 @@
 from relay_supervisor.core.backends import Backends
 from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.client import Client
+from relay_supervisor.core.custody import Custody
 from relay_supervisor.core.effects import LimitLines
 from relay_supervisor.core.generation import Generation
 from relay_supervisor.core.recovery import Recovery
@@ -20,14 +21,16 @@ class Serving:
         session: Session,
         client: Client,
         calls: Calls,
+        custody: Custody,
         recovery: Recovery,
     ) -> None:
         self._shared = shared
         self._session = session
         self.client = client
         self._calls = calls
+        self._custody = custody
         self._recovery = recovery
-        self.backends = Backends(shared)
+        self.backends = Backends(shared, custody)
 
     def serve(self, generation: Generation, now: float) -> None:
         """What this generation has reported is what the client gets from now on."""
@@ -47,6 +50,7 @@ class Serving:
         if offer.catalogue is not None:
             self.show(offer.catalogue, offer.body, now, replace=offer.ready)
         self._recovery.serving(now)
+        self._custody.changed()
         self._calls.release(now)
 
     def show(

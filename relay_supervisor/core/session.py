@@ -6,6 +6,7 @@ The supervisor alone has met the client; what a worker must know of it is replay
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import msgspec
 from msgspec import Raw
 
 from relay_supervisor.core import mcp
@@ -16,20 +17,23 @@ from relay_supervisor.wire import cache, v1
 FIRST_WORD_SECONDS: Final = 0.25
 
 
+class SessionState(msgspec.Struct):
+    """Plain data of this room."""
+
+    snapshots: Mapping[str, bytes] = {}
+    """Cache files read at the start, by the variant of their client."""
+    variant: str = ""
+    """That of this client."""
+
+
 class Session:
     """The session with the client, as far as workers depend on it."""
 
-    def __init__(
-        self,
-        shared: Shared,
-        snapshots: Mapping[str, bytes],
-        cache_path: Callable[[bytes, str], str],
-    ) -> None:
-        """See `Relay` for *snapshots* and *cache_path*."""
+    def __init__(self, shared: Shared, cache_path: Callable[[bytes, str], str]) -> None:
+        """See `Relay` for *cache_path*."""
         self._shared = shared
-        self._snapshots = snapshots
+        self._state = shared.memory.session
         self._cache_path = cache_path
-        self._variant = ""
 
     def meet(self, era: int, protocol: str, params: bytes, now: float) -> None:
         """Learn who the client is: recall its lists, and let the worker connect the backends."""
@@ -42,8 +46,8 @@ class Session:
         peer.name = mcp.string(info.get("name")) or "unknown"
         peer.version = mcp.string(info.get("version")) or ""
         peer.capabilities = list(mcp.members_or_none(capabilities) or {})
-        self._variant = cache.key(b"%d" % era, protocol.encode(), bytes(capabilities))
-        data = self._snapshots.get(self._variant)
+        self._state.variant = cache.key(b"%d" % era, protocol.encode(), bytes(capabilities))
+        data = self._state.snapshots.get(self._state.variant)
         if registry.body is None and data and (snapshot := cache.load(data)) is not None:
             registry.recall(snapshot)
         if peer.met is None:  # a second handshake makes nobody wait longer
@@ -70,7 +74,7 @@ class Session:
             if known.payload:
                 session = v1.KnownSession(known.backend, known.spec_hash)
                 worker(generation.number, session, known.payload)
-        path = self._cache_path(generation.source.config or b"", self._variant)
+        path = self._cache_path(generation.source.config or b"", self._state.variant)
         introduced = v1.Session(peer.era, peer.protocol, path, peer.log_level)
         worker(generation.number, introduced, peer.params)
         if uris := peer.subscriptions():

@@ -1,27 +1,33 @@
 """What all rooms of the core share: the plain state, the deadlines, the way out, the catalogue."""
 
+from typing import TYPE_CHECKING
+
 from relay_supervisor.core.generation import GONE
 from relay_supervisor.core.outbox import Outbox
 from relay_supervisor.core.processes import Processes
-from relay_supervisor.core.registry import Registry
-from relay_supervisor.core.state import State
-from relay_supervisor.core.timers import Timers
-from relay_supervisor.core.workers import Identity, Workers, WorkersState
+from relay_supervisor.core.workers import Workers
 from relay_supervisor.wire import v1
+
+if TYPE_CHECKING:  # it knows the rooms, which know this
+    from relay_supervisor.core.memory import Memory
 
 
 class Shared:
     """One of each; made by `Relay`, handed to every room."""
 
-    __slots__ = ("out", "processes", "registry", "state", "timers", "workers")
+    __slots__ = ("memory", "out", "processes", "registry", "state", "timers", "workers")
 
-    def __init__(self, identity: Identity, seed: int) -> None:
+    def __init__(self, memory: "Memory") -> None:
+        """A room keeps nothing that is not in *memory* or follows from it: it is what is left when
+        the code is replaced.
+        """
+        self.memory = memory
         self.out = Outbox()
-        self.timers = Timers()
-        self.state = State()
-        self.registry = Registry()
-        self.processes = Processes({}, self.timers, self.out)
-        self.workers = Workers(identity, WorkersState(entropy=seed), self.timers, self.out)
+        self.timers = memory.timers
+        self.state = memory.state
+        self.registry = memory.registry
+        self.processes = Processes(memory.processes, self.timers, self.out)
+        self.workers = Workers(memory.identity, memory.workers, self.timers, self.out)
 
     def tell_workers(self, message: v1.Message, payload: bytes = b"", *, but: int = 0) -> None:
         """Send every generation that knows the client what has changed about it, *but* the one that

@@ -51,6 +51,10 @@ class BackendCall(msgspec.Struct):
     sent: float
     attempt: int = 1
     deadline: float | None = None
+    pid: int = 0
+    """The process that works on it, while no worker has that (`generation` is 0 then)."""
+    written: bool = False
+    """A worker before the present one gave it to its backend."""
 
 
 class Ask(msgspec.Struct):
@@ -64,6 +68,71 @@ class Ask(msgspec.Struct):
     pid: int
     params: bytes = b""
     """Kept until the question is put to the client."""
+
+
+class Hold(enum.Enum):
+    """Where a charge is."""
+
+    HELD = "held"  # its holder may start it and speak with it
+    FREEZING = "freezing"  # its holder is to give it back
+    FREE = "free"  # nobody's; its process may go on running
+    ADOPTING = "adopting"  # given to its holder, which has not said yet that it can use it
+
+
+class Charge(msgspec.Struct):
+    """A stdio backend as started by one specification: one worker at most has it."""
+
+    backend: str
+    spec_hash: str
+    hold: Hold = Hold.HELD
+    holder: int = 0
+    """The generation that has it, 0 for none."""
+    pid: int = 0
+    """Its process, 0 for none."""
+    exit_status: int | None = None
+    """Its process is dead, and whoever has it next is to be told."""
+    ending: bool = False
+    """Its process has to go before anybody can have it."""
+    left: bytes = b""
+    """The custody it was left in."""
+    joined: bytes = b""
+    """The custody to go on from if its holder is killed; empty before its handshake is complete."""
+    crashed: bool = False
+    """The last one to have it was killed."""
+    moved_at: int = 0
+    """The last call number when it was asked back or given: later ones came after that."""
+    last_pid: int = 0
+    seen: int = -1
+    """Offset in the output of `last_pid` of the last message that was passed on."""
+
+    @property
+    def key(self) -> str:
+        """What is at most one of."""
+        return f"{self.backend} {self.spec_hash}"
+
+
+class CustodyState(msgspec.Struct):
+    """What is to be done about charges."""
+
+    served: int | None = None
+    """The generation that was active when it was looked at last."""
+    stale: bool = True
+    """Something has changed since."""
+
+
+class Errand(msgspec.Struct):
+    """Something other than a call that a backend has to be told once, until it is."""
+
+    number: int
+    backend: str
+    generation: int
+    """Whom it was given to, 0 for nobody."""
+    message: v1.Cancel | v1.ClientAnswer
+    payload: bytes
+    pid: int = 0
+    """The process it is for, while no worker has that."""
+    carried: bool = False
+    """The custody its backend was left in has it already."""
 
 
 class BatchReply(msgspec.Struct):
@@ -134,6 +203,8 @@ class Counts(msgspec.Struct):
     retried: int = 0
     unknown_outcome: int = 0
     late_replies: int = 0
+    handed_over: int = 0
+    """Calls that went from one worker to another with the backend that works on them."""
     latencies: list[float] = []
     position: int = 0
 
@@ -145,6 +216,9 @@ class State(msgspec.Struct):
     requests: dict[Id, ClientRequest] = {}
     calls: dict[int, BackendCall] = {}
     asks: dict[int, Ask] = {}
+    charges: dict[str, Charge] = {}
+    custody: CustodyState = msgspec.field(default_factory=CustodyState)
+    errands: dict[int, Errand] = {}
     batches: dict[int, BatchReply] = {}
     backends: dict[str, Backend] = {}
     counts: Counts = msgspec.field(default_factory=Counts)
@@ -155,6 +229,8 @@ class State(msgspec.Struct):
     """Why the last worker failed, until one serves again."""
     last_call: int = 0
     last_ask: int = 0
+    last_token: int = 1 << 62
+    """Of descriptors; workers choose their own from 1 on."""
     last_batch: int = 0
     retained_bytes: int = 0
     started: float = 0.0

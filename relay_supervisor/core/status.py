@@ -3,11 +3,12 @@
 Memory figures are left null: relayctl, which may use psutil, fills them in.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from relay_supervisor.core.generation import GONE, Generation
+from relay_supervisor.core.generation import GONE, Generation, Source
 from relay_supervisor.core.registry import Registry
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import Backend, Counts, State
@@ -17,11 +18,23 @@ from relay_supervisor.wire import cache, control_v1, v1
 
 _ERAS: Final = {v1.LEGACY: "legacy", v1.MODERN: "modern", None: None}
 _BROKEN: Final = ("failed", "backing_off", "restarting", "lost")
-_STARTING: Final = ("unknown", "starting")
+_STARTING: Final = ("unknown", "starting", "awaited")
 
 
-def instance(shared: Shared, swap: Swap | None, now: float, *, degraded: bool) -> bytes:
-    """Return the JSON text of this relay's status. *swap* is the one under way, or the last."""
+def configuration(shared: Shared, source: Source) -> bytes:
+    """Return the JSON text of where the configuration is, and (in base64) the bytes that are in
+    force; null as long as none have been read.
+    """
+    path = shared.workers.identity.config_path
+    return msgspec.json.encode({"path": path, "content": source.config})
+
+
+def instance(
+    shared: Shared, swap: Swap | None, now: float, *, degraded: bool, kept: Sequence[str]
+) -> bytes:
+    """Return the JSON text of this relay's status. *swap* is the one on probation, or the
+    last; *kept* are the releases that must not be removed, whether they run or not.
+    """
     identity, workers = shared.workers.identity, shared.workers.state
     state = shared.state
     per_generation: dict[int, int] = {}
@@ -36,7 +49,8 @@ def instance(shared: Shared, swap: Swap | None, now: float, *, degraded: bool) -
                 "version": identity.build,
                 "uptime_s": round(now - state.started, 3),
                 "rss_bytes": None,
-                "reexecs": 0,
+                "release": shared.memory.reexec.release,
+                "reexecs": shared.memory.reexec.count,
                 "stderr_dropped": state.stderr_dropped,
             },
             "client": {
@@ -52,8 +66,9 @@ def instance(shared: Shared, swap: Swap | None, now: float, *, degraded: bool) -
             "calls": _calls(state),
             "registry": _registry(shared.registry),
             "backends": [_backend(backend) for backend in state.backends.values()],
-            "last_swap": _last_swap(swap, identity.started_at - state.started),
+            "last_swap": _last_swap(swap, identity.started_at - state.started, now),
             "config_path": identity.config_path,
+            "releases_kept": kept,
             "problems": [*state.problems, *filter(None, [state.worker_trouble])],
         }
     )
@@ -85,16 +100,17 @@ def _worker(generation: Generation, in_flight: int) -> dict[str, object]:
     }
 
 
-def _last_swap(swap: Swap | None, epoch: float) -> dict[str, object] | None:
+def _last_swap(swap: Swap | None, epoch: float, now: float) -> dict[str, object] | None:
     """*epoch* is the wall clock when the core's clock was at 0."""
     if swap is None:
         return None
     began = control_v1.timestamp(epoch + swap.began)
     return {
+        "kind": swap.kind,
         "outcome": swap.outcome.value if swap.outcome else "probation",
         "from": swap.labels.get("from", {}).get("build"),
         "to": swap.labels.get("to", {}).get("build"),
-        "seconds": swap.seconds,
+        "seconds": swap.seconds if swap.outcome else round(now - swap.began, 3),
         "at": began,
         "reason": swap.reason,
     }

@@ -4,7 +4,7 @@ import msgspec
 
 from relay_supervisor.core.effects import ReplyToControl
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.swap_record import Outcome, Swap, label
+from relay_supervisor.core.swap_record import SUPERVISOR, Outcome, Swap, label
 from relay_supervisor.wire import control_v1
 
 
@@ -24,6 +24,22 @@ class Replies:
         for connection in (*swap.watchers, *swap.no_wait):
             self._reply(connection, reply)
 
+    def ended(self, swap: Swap, outcome: Outcome, reason: str, now: float) -> None:
+        """A swap is over: everybody who waits hears of it, the log and the journal too."""
+        self._shared.memory.swaps.last = swap
+        swap.outcome, swap.reason = outcome, reason
+        swap.seconds = round(now - swap.began, 3)
+        self.phase(swap, outcome.value, now)
+        out = self._shared.out
+        of = " of the supervisor" if swap.kind == SUPERVISOR else ""
+        out.log(
+            "info" if outcome is Outcome.COMMITTED else "warning",
+            f"{swap.op}{of} {swap.number}: {outcome.value}" + (f": {reason}" if reason else ""),
+        )
+        out.journal("swap_ended", **swap.record())
+        for connection in (*swap.watchers, *swap.no_wait):
+            self.answer(connection, swap, outcome, now)
+
     def answer(self, connection: int, swap: Swap, outcome: Outcome, now: float) -> None:
         """Say how it ended, as the last word on this connection."""
         result = swap.record() | {
@@ -31,6 +47,8 @@ class Replies:
             "outcome": outcome.value,
             "seconds": round(now - swap.began, 3),
             "serving": label(self._shared.workers.active()),
+            "supervisor": self._shared.memory.reexec.label(self._shared.workers.identity.build),
+            "ending": self._shared.memory.ending.pace is not None,
             "tools": swap.difference,
             "calls_at_cut_over": swap.calls_at_cut_over,
         }

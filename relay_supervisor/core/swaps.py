@@ -1,24 +1,21 @@
-"""Replacing the worker: one candidate at a time, gated, on probation, taken back if it fails.
+"""Replacing the worker: one candidate at a time, gated, cut over to, and then on probation.
 
 Where a swap is can be read off the generations; what is kept here is its record and who waits for
 its outcome. `prepare → gate → cut over → probation → commit`, and from each of them back.
 """
 
 from collections.abc import Callable
-from typing import Final
 
+from relay_supervisor.core.custody import Custody
 from relay_supervisor.core.drains import DRAINERS_MAX, Drains
 from relay_supervisor.core.gate import Verdict, judge
-from relay_supervisor.core.generation import GONE, Generation, Life, Source, Step
+from relay_supervisor.core.generation import Generation, Life, Source, Step
+from relay_supervisor.core.probation import Probation
 from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.refusals import Refusals
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.swap_record import Outcome, Swap, checks_of, label
+from relay_supervisor.core.swap_record import PROBLEMS_MAX, Outcome, Swap, checks_of, label
 from relay_supervisor.core.swap_replies import Replies
-from relay_supervisor.wire import v1
-
-RELAY_ERRORS_MAX: Final = 3
-"""So many failures of the relay's own, and more than half of the calls, end a probation."""
 
 
 class Swaps:
@@ -28,6 +25,7 @@ class Swaps:
         self,
         shared: Shared,
         drains: Drains,
+        custody: Custody,
         recovery: Recovery,
         *,
         serve: Callable[[Generation, float], None],
@@ -41,12 +39,34 @@ class Swaps:
         self._recovery = recovery
         self._serve = serve
         self._give_up = give_up
-        self._refusals = Refusals()
+        self._state = shared.memory.swaps
+        self._refusals = Refusals(shared)
         self._replies = Replies(shared)
-        self._count = 0
-        self.warming: Swap | None = None
-        self.probation: Swap | None = None
-        self.last: Swap | None = None
+        self.trial = Probation(
+            *(shared, drains, custody, recovery, self._refusals, self._replies),
+            serve=serve,
+            give_up=give_up,
+            replace=self._replace,
+        )
+
+    @property
+    def warming(self) -> Swap | None:
+        """The swap whose candidate is being prepared."""
+        return self._state.warming
+
+    @warming.setter
+    def warming(self, swap: Swap | None) -> None:
+        self._state.warming = swap
+
+    @property
+    def probation(self) -> Swap | None:
+        """The swap whose candidate serves and is watched."""
+        return self.trial.swap
+
+    @property
+    def last(self) -> Swap | None:
+        """The swap that was over last."""
+        return self._state.last
 
     @property
     def open(self) -> bool:
@@ -76,35 +96,46 @@ class Swaps:
     def rollback(self, connection: int, args: dict[str, object], now: float) -> None:
         """relayctl wants the version before."""
         reason = "asked for by relayctl rollback"
-        if self.probation is not None and self._standing_by(self.probation) is not None:
-            self.probation.watchers.append(connection)
-            return self.roll_back(reason, now, blame=False)
+        back = self.trial.standing_by()
+        wait = not args.get("no_wait")
+        if self.warming is not None and self.warming.op == "rollback":
+            (self.warming.watchers if wait else self.warming.no_wait).append(connection)
+            return None  # it is on its way
         if self.warming is not None:
-            self.warming.watchers.append(connection)
-            return self._abandon_candidate(reason, now, Outcome.ROLLED_BACK)
+            if back is None:
+                self.warming.watchers.append(connection)
+            self._abandon_candidate(reason, now, Outcome.ROLLED_BACK)
+            if back is None:
+                return None
+        if self.probation is not None and back is not None:
+            self.probation.watchers.append(connection)
+            return self.trial.roll_back(reason, now, blame=False)
         if (source := self._recovery.before(self._shared.workers.active())) is None:
             text = "no earlier version was committed in this session; nothing was changed"
             return self._replies.deny(connection, "nothing", text)
         if self.probation is not None:
-            self._end(self.probation, Outcome.FAILED, reason, now)
-        wait = not args.get("no_wait")
-        return self.begin(source, now, force=True, connection=connection, wait=wait)
+            self.trial.end(Outcome.FAILED, reason, now)
+        return self.begin(source, now, op="rollback", force=True, connection=connection, wait=wait)
 
     def begin(
         self,
         source: Source,
         now: float,
         *,
+        op: str = "swap",
         force: bool = False,
         backup: str = "",
         connection: int | None = None,
         wait: bool = True,
     ) -> None:
         """Begin a swap to *source*; while somebody serves it waits for those still draining."""
-        self._count += 1
+        self._state.count += 1
         active = self._shared.workers.active()
         swap = self.warming = Swap(
-            self._count, source, now, active.number if active else None, force=force, backup=backup
+            *(self._state.count, source, now, active.number if active else None),
+            op=op,
+            force=force,
+            backup=backup,
         )
         if connection is not None:
             (swap.watchers if wait else swap.no_wait).append(connection)
@@ -119,7 +150,10 @@ class Swaps:
             self._spawn(swap, now)
 
     def go_on(self, now: float) -> None:
-        """After each event: a swap that waited for old workers goes on when there is room."""
+        """After each event: a swap that waited for old workers goes on when there is room, and
+        whoever serves now writes down what is refused.
+        """
+        self._refusals.save()
         if self.warming is not None and self.warming.new is None and not self._crowded():
             self._spawn(self.warming, now)
 
@@ -143,11 +177,16 @@ class Swaps:
         """Tell whether *generation* is being prepared by the swap under way."""
         return self.warming is not None and self.warming.new == generation.number
 
+    def spawned(self, number: int, now: float) -> None:
+        """The process of a worker runs."""
+        if self.warming is not None and self.warming.new == number:
+            self._replies.phase(self.warming, "handshaking", now)
+
     def welcomed(self, generation: Generation, now: float) -> None:
         """The candidate speaks our language."""
         if self.warming is not None and self.is_candidate(generation):
             self.warming.labels["to"] = label(generation)
-            self._replies.phase(self.warming, "handshaking", now)
+            self._replies.phase(self.warming, "warming", now)
 
     def configured(self, generation: Generation, now: float) -> None:
         """The candidate has read its configuration; with nobody serving it serves at once."""
@@ -155,10 +194,21 @@ class Swaps:
         if swap is None or not self.is_candidate(generation):
             return
         swap.labels["to"] = label(generation)
-        self._replies.phase(swap, "warming", now)
+        swap.problems = generation.offer.problems[:PROBLEMS_MAX]
         nobody = self._shared.workers.active() is None or self._shared.state.peer.era is None
         if self._is_welcome(swap, generation, now) and nobody:
             # Nobody serves, or nobody is there to be served: nothing to judge it by.
+            self._cut_over_unjudged(swap, generation, now)
+
+    def _cut_over_unjudged(self, swap: Swap, generation: Generation, now: float) -> None:
+        """Do without the gate; but with a file of which nothing can be used, what was before is
+        better than this, also if it has to be started first.
+        """
+        offer = generation.offer
+        if offer.broken and not swap.force:
+            text = f"its configuration cannot be used: {'; '.join(offer.problems[:1])}"
+            self._abandon_candidate(text, now)
+        else:
             self._cut_over(swap, generation, now)
 
     def _is_welcome(self, swap: Swap, generation: Generation, now: float) -> bool:
@@ -184,6 +234,7 @@ class Swaps:
         swap.difference = verdict.difference
         swap.checks = checks_of(generation.offer.checks, "ready")
         if not verdict.refusals or swap.force:
+            swap.problems = [*swap.problems, *(f"forced: {text}" for text in verdict.refusals)]
             self._cut_over(swap, generation, now)
         elif not verdict.waiting:
             self._abandon_candidate("; ".join(verdict.refusals), now)
@@ -221,113 +272,40 @@ class Swaps:
 
     def interrupt(self, now: float) -> None:
         """The relay ends: whoever waits for a swap is told."""
-        for swap in (self.warming, self.probation):
-            if swap is not None:
-                self._end(swap, Outcome.FAILED, "the relay ends", now)
+        if self.warming is not None:
+            self._end(self.warming, Outcome.FAILED, "the relay ends", now)
+        if self.probation is not None:
+            self.trial.end(Outcome.FAILED, "the relay ends", now)
 
-    # ---- cut-over and probation ---------------------------------------------------------------
+    # ---- cut-over -----------------------------------------------------------------------------
 
     def _cut_over(self, swap: Swap, generation: Generation, now: float) -> None:
-        shared = self._shared
+        shared, beaten = self._shared, self.probation
         shared.timers.clear("candidate")
         old = shared.workers.active()
         swap.calls_at_cut_over = len(shared.state.calls)
-        if self.probation is not None:
+        swap.handed_over_before = shared.state.counts.handed_over
+        if beaten is not None:
             # Superseded: the one before it stays the one to go back to.
-            beaten = self.probation
-            self._end(beaten, Outcome.FAILED, f"superseded by swap {swap.number}", now)
             if old is not None:
                 self._drains.begin(old, now)
-            old = self._standing_by(beaten)
+            old = self.trial.standing_by()
         elif old is not None:
             old.advance(Step.SUPERSEDED)
         swap.old = old.number if old is not None else None
+        if old is not None:
+            swap.labels["from"] = label(old)
         shared.workers.promote(generation)
-        self.warming, self.probation = None, swap
+        self.warming = None
         self._replies.phase(swap, "active", now)
         self._serve(generation, now)
+        if beaten is not None:
+            self.trial.end(Outcome.FAILED, f"superseded by swap {swap.number}", now)
+        self.trial.begin(swap, generation, now)
         no_wait, swap.no_wait = swap.no_wait, []
-        for connection in no_wait:
-            self._replies.answer(connection, swap, Outcome.PROBATION, now)
-        limits = shared.state.limits
-        if limits.probation_seconds <= 0 or limits.probation_calls <= 0:
-            self.commit(now)
-            return
-        shared.timers.set("probation", now + limits.probation_seconds)
-        if generation.offer.checks:
-            shared.out.worker(generation.number, v1.RunChecks(swap.number))
-
-    def answered(self, generation: int, outcome: int, now: float) -> None:
-        """A call was answered by *generation*."""
-        swap = self.probation
-        if swap is None or swap.new != generation:
-            return
-        swap.answered += 1
-        swap.relay_errors += outcome == v1.OUTCOME_RELAY_ERROR
-        if swap.relay_errors >= RELAY_ERRORS_MAX and swap.relay_errors * 2 > swap.answered:
-            text = f"{swap.relay_errors} of its {swap.answered} calls failed in the relay"
-            self.roll_back(text, now, kill=True)
-        elif swap.answered >= self._shared.state.limits.probation_calls:
-            self.commit(now)
-
-    def checked(self, generation: Generation, message: v1.Checked, now: float) -> None:
-        """The checks after the cut-over are done."""
-        swap = self.probation
-        if swap is None or swap.new != generation.number or message.token != swap.number:
-            return
-        swap.checks = [*swap.checks, *checks_of(message.results, "probation")]
-        if failed := [result for result in message.results if not result.ok]:
-            text = "; ".join(f"check of {r.tool} failed: {r.detail}" for r in failed)
-            self.roll_back(text, now, kill=True)
-
-    def commit(self, now: float) -> None:
-        """The candidate has proved itself."""
-        swap = self.probation
-        assert swap is not None
-        shared = self._shared
-        generation = shared.workers.active()
-        assert generation is not None
-        old = self._standing_by(swap)
-        self._recovery.committed(generation)
-        self._end(swap, Outcome.COMMITTED, "", now)
-        if old is not None:
-            self._drains.begin(old, now)
-
-    def _standing_by(self, swap: Swap) -> Generation | None:
-        """Return the one to go back to, while it is alive."""
-        old = self._shared.workers.state.generations.get(swap.old or 0)
-        return old if old is not None and old.state is Life.STANDBY else None
-
-    def roll_back(self, reason: str, now: float, *, kill: bool = False, blame: bool = True) -> None:
-        """Give the calls back to the one before; with *kill* the failed one ends at once, else it
-        finishes what it has under way. With *blame* it is not to be taken again without force.
-        """
-        swap = self.probation
-        assert swap is not None
-        shared = self._shared
-        failed = shared.workers.state.generations.get(swap.new or 0)
-        old = self._standing_by(swap)
-        if blame and failed is not None:
-            self._blame(failed, old, reason)
-        if old is None:
-            self._end(swap, Outcome.FAILED, f"{reason}; nobody stands by to go back to", now)
-        else:
-            if failed is not None and failed.state not in GONE and not kill:
-                self._drains.begin(failed, now)
-            shared.workers.promote(old)
-            self._serve(old, now)
-            self._end(swap, Outcome.ROLLED_BACK, reason, now)
-        if kill and failed is not None:
-            self._give_up(failed.number, reason, now)
-            self._replace(now)
-
-    def _blame(self, failed: Generation, old: Generation | None, reason: str) -> None:
-        """Remember that this pair failed; not where the one to go back to is the very same."""
-        pair = (failed.build, failed.offer.config_digest)
-        if old is None or pair == (old.build, old.offer.config_digest):
-            return
-        self._refusals.add(*pair, reason)
-        self._shared.out.worker(old.number, v1.Refuse(*pair, reason))
+        if swap.outcome is None:
+            for connection in no_wait:
+                self._replies.answer(connection, swap, Outcome.PROBATION, now)
 
     def lost(self, generation: Generation, reason: str, now: float) -> bool:
         """A generation died. Return whether somebody serves or is about to."""
@@ -335,7 +313,7 @@ class Swaps:
         if self.warming is not None and self.warming.new == number:
             self._end(self.warming, Outcome.FAILED, reason, now)
         elif self.probation is not None and self.probation.new == number:
-            self.roll_back(reason, now)
+            self.trial.roll_back(reason, now)
         if self.warming is not None and self._shared.workers.active() is None:
             self._promote_early(self.warming, now)
             return True
@@ -359,25 +337,10 @@ class Swaps:
             return
         up = generation.state in (Life.WARMING, Life.READY) and generation.offer.configured
         if up and self._is_welcome(swap, generation, now):
-            self._cut_over(swap, generation, now)
-
-    # ---- the record ---------------------------------------------------------------------------
+            self._cut_over_unjudged(swap, generation, now)
 
     def _end(self, swap: Swap, outcome: Outcome, reason: str, now: float) -> None:
-        swap.outcome, swap.reason = outcome, reason
-        swap.seconds = round(now - swap.began, 3)
-        self._replies.phase(swap, outcome.value, now)
-        if self.warming is swap:
-            self.warming = None
-            self._shared.timers.clear("candidate")
-        if self.probation is swap:
-            self.probation = None
-            self._shared.timers.clear("probation")
-        self.last = swap
-        self._shared.out.log(
-            "info" if outcome is Outcome.COMMITTED else "warning",
-            f"swap {swap.number}: {outcome.value}" + (f": {reason}" if reason else ""),
-        )
-        self._shared.out.journal("swap_ended", **swap.record())
-        for connection in (*swap.watchers, *swap.no_wait):
-            self._replies.answer(connection, swap, outcome, now)
+        """The swap under way is over before its candidate served."""
+        self.warming = None
+        self._shared.timers.clear("candidate")
+        self._replies.ended(swap, outcome, reason, now)

@@ -147,6 +147,7 @@ class Workers:
         if generation.state in GONE:
             return
         generation.advance(Step.FAILED)
+        generation.failure = reason
         self._timers.clear(f"worker#{generation.number}")
         if self.state.active == generation.number:
             self.state.active = None

@@ -29,26 +29,36 @@ class Backups:
     def __init__(self, state_dir: str | Path) -> None:
         self.directory = Path(state_dir) / "backups"
 
-    def make(self, config: Path) -> Path | None:
-        """Back up the file at *config*; None where there is none. One that is the same as the
-        newest backup of it is not made again: that is returned.
+    def make(self, config: Path, in_force: bytes | None = None) -> Path | None:
+        """Back up the file at *config*, and before it what a relay has *in_force* of it, which the
+        file may not hold any more. Return the backup that `restore` would put in the place of the
+        file, as far as that is what is in force; else the backup of the file; None where there is
+        neither. A content that is backed up already is not backed up again.
 
         Raises:
-            OSError: the file cannot be read, or the backup cannot be written.
+            OSError: the file cannot be read, or a backup cannot be written.
         """
         content = _read(config)
-        if content is None:
+        if content is None and not in_force:
             return None
         make_private(self.directory)
         with locked(self.directory):
+            before = None
+            if in_force and in_force != content:
+                before = self._differing(config, content)
+                if before is None or before.read_bytes() != in_force:
+                    before = self._write(config, in_force)
             made = self.of(config)
-            if made and made[-1].read_bytes() == content:
-                return made[-1]
-            digest = hashlib.sha256(content).hexdigest()[:16]
-            time = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-            path = self.directory / f"{time}-{digest}-{_key(config)}.yaml"
-            replace(path, content)
+            if content is not None and not (made and made[-1].read_bytes() == content):
+                made.append(self._write(config, content))
             self._prune()
+        return before or made[-1]
+
+    def _write(self, config: Path, content: bytes) -> Path:
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        time = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        path = self.directory / f"{time}-{digest}-{_key(config)}.yaml"
+        replace(path, content)
         return path
 
     def of(self, config: Path) -> list[Path]:
@@ -65,17 +75,23 @@ class Backups:
             OSError: a file cannot be read or written; *config* is as it was.
         """
         target = Path(os.path.realpath(config))  # a link stays one
+        if not self.of(config):
+            raise FileNotFoundError(f"there is no backup of it in {self.directory}")
+        make_private(target.parent)
         with locked(target.parent):
             present = _read(target)
-            for backup in reversed(self.of(config)):
-                if (content := backup.read_bytes()) != present:
-                    break
-            else:
-                raise FileNotFoundError(f"no backup in {self.directory} differs from {config}")
+            if (backup := self._differing(config, present)) is None:
+                raise FileNotFoundError(f"no backup in {self.directory} differs from it")
+            content = backup.read_bytes()
             mode = PRIVATE if present is None else stat.S_IMODE(target.stat().st_mode)
             self.make(config)
             replace(target, content, mode)
         return backup
+
+    def _differing(self, config: Path, content: bytes | None) -> Path | None:
+        """Return the newest backup of *config* that holds something else than *content*."""
+        made = reversed(self.of(config))
+        return next((path for path in made if path.read_bytes() != content), None)
 
     def _all(self) -> list[Path]:
         """Return all backups, the oldest first, as their names begin with the time."""

@@ -5,6 +5,7 @@ The first failure ends it: the relays after it stay as they are. What is going o
 """
 
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,19 +13,23 @@ import click
 import msgspec
 
 from relay_supervisor.ctl.conversation import RelayLost, converse
-from relay_supervisor.ctl.outcome import Phase, Result, read
+from relay_supervisor.ctl.outcome import NOBODY, SUPERVISOR, Phase, Result, read
 from relay_supervisor.ctl.progress import Progress
-from relay_supervisor.ctl.relays import Relay, Relays, again
+from relay_supervisor.ctl.relays import NotReached, Relay, Relays, again
 from relay_supervisor.ctl.words import clean
 from relay_supervisor.wire.control_v1 import Failure, Reply, Request
 
 Args = dict[str, str | int | float | bool | None]
 
-SUCCESSES: Final = {
-    "swap": ("committed", "probation"),
-    # Going back ends a swap under way as rolled back, or is a swap of its own.
-    "rollback": ("committed", "probation", "rolled_back"),
-}
+SUCCESSES: Final = ("committed", "probation")
+
+ASKED_FOR: Final = {"reexec": "new supervisor"}
+"""What an operation is called where its own name says nothing to people."""
+
+ENDED: Final = "It has ended, so nothing serves there any more"
+
+DYING_SECONDS_MAX: Final = 1.0
+DYING_POLL_SECONDS: Final = 0.05
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -112,7 +117,7 @@ def change_one(
 ) -> Change:
     """Change one relay, and wait for its final answer."""
     phase = Phase()
-    progress.step(f"{prefix}asking for a {request.op}")
+    progress.step(f"{prefix}asking for a {ASKED_FOR.get(request.op, request.op)}")
     try:
         with contextlib.closing(converse(relay.path, request)) as replies:
             for reply in replies:
@@ -123,22 +128,26 @@ def change_one(
                     progress.step(prefix + phase.words())
                 tick(phase)
     except (RelayLost, ValueError) as error:
-        return _failed(relay, Failure("lost", str(error)))
+        return _failed(relay, request.op, Failure("lost", str(error)))
     raise AssertionError("a conversation ends with an answer or an exception")
 
 
 def _changed(relay: Relay, op: str, reply: Reply) -> Change:
     if reply.error is not None:
-        return _failed(relay, reply.error)
+        return _failed(relay, op, reply.error)
     raw: dict[str, Any] = read(bytes(reply.result), dict[str, Any])
     result: Result = read(bytes(reply.result), Result)
     serving = result.serving
     if serving is not None and serving.generation is None:
         serving = None  # an empty object: nobody serves
+    words = serving.words() if serving else ""
+    if result.supervisor is not None and result.kind == SUPERVISOR:
+        words = f"supervisor {result.supervisor.words()}, worker {words or NOBODY}"
+    said = f"Now serving: {words}" if words else ""
     return Change(
         relay=relay.id,
-        ok=result.outcome in SUCCESSES[op],
-        serving=f"Now serving: {serving.words()}" if serving else _serving(relay),
+        ok=result.outcome in SUCCESSES or result.went_back(op),
+        serving=ENDED if result.ending else said or _serving(relay, op),
         raw=raw,
         text=result.words(op),
         outcome=result.outcome,
@@ -146,17 +155,31 @@ def _changed(relay: Relay, op: str, reply: Reply) -> Change:
     )
 
 
-def _failed(relay: Relay, failure: Failure) -> Change:
+def _failed(relay: Relay, op: str, failure: Failure) -> Change:
     text = clean(failure.message).rstrip(".") + "."
-    return Change(relay.id, ok=False, serving=_serving(relay), failure=failure, text=text)
+    return Change(relay.id, ok=False, serving=_serving(relay, op), failure=failure, text=text)
 
 
-def _serving(relay: Relay) -> str:
-    """Ask which version serves; what served before is a guess, and said to be one."""
-    try:
-        now = again(relay)
-    except click.ClickException:
-        now = None
-    if now is None:
-        return f"Which version serves now is not known; before it was: {relay.serving()}"
-    return f"Now serving: {now.serving()}"
+def _serving(relay: Relay, op: str) -> str:
+    """Ask which version serves; what served before is a guess, and said to be one. A relay that is
+    just being killed has hung up on us before nobody is there any more.
+    """
+    until = time.monotonic() + DYING_SECONDS_MAX
+    while True:
+        try:
+            now = again(relay)
+        except NotReached:
+            return ENDED
+        except click.ClickException:
+            now = None
+        if now is not None:
+            return f"Now serving: {_words(now, op)}"
+        if time.monotonic() >= until:
+            return f"Which version serves now is not known; before it was: {_words(relay, op)}"
+        time.sleep(DYING_POLL_SECONDS)
+
+
+def _words(relay: Relay, op: str) -> str:
+    if op == "reexec":
+        return f"supervisor {relay.supervisor()}, worker {relay.serving()}"
+    return relay.serving()

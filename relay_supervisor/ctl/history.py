@@ -8,7 +8,7 @@ import msgspec
 
 from relay_supervisor.ctl import journal
 from relay_supervisor.ctl.journal import Entry, Journal
-from relay_supervisor.ctl.outcome import Version, outcome
+from relay_supervisor.ctl.outcome import SUPERVISOR, WORKER, Version, outcome
 from relay_supervisor.ctl.surroundings import settings
 from relay_supervisor.ctl.words import clean, count, local_time, seconds
 
@@ -41,7 +41,7 @@ def history(*, as_json: bool, events: int) -> None:
         click.echo(msgspec.json.encode(whole))
         return
     lines = [_line(entry) for entry in _last(_telling(found), events)]
-    if not lines:
+    if not found.entries:
         click.echo(f"Nothing is recorded yet in {found.path}.")
     for line in lines:
         click.echo(line)
@@ -60,8 +60,12 @@ def _last(entries: list[Entry], number: int) -> list[Entry]:
 
 
 def _line(entry: Entry) -> str:
-    tell = _TELLING.get(entry.event, _anything)
-    return clean(f"{local_time(entry.at)}  {entry.instance:<8}  {tell(entry)}")
+    return clean(f"{local_time(entry.at)}  {entry.instance:<8}  {event_words(entry)}")
+
+
+def event_words(entry: Entry) -> str:
+    """Return an event as words."""
+    return _TELLING.get(entry.event, _anything)(entry)
 
 
 def version_words(value: object) -> str:
@@ -86,11 +90,17 @@ def value_words(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
+def op_words(ended: Entry) -> str:
+    """Return what a swap was: `swap`, `rollback` or `swap of the supervisor`."""
+    of = " of the supervisor" if ended.get("kind", str, WORKER) == SUPERVISOR else ""
+    return ended.get("op", str, "swap") + of
+
+
 def _swap_ended(entry: Entry) -> str:
     before, after = (version_words(entry.fields.get(name)) for name in ("from", "to"))
     words = outcome(entry.get("outcome", str, "?"))
     took = seconds(entry.get("seconds", float, 0.0))
-    text = f"swap {entry.swap} {words} after {took}: {before} to {after}"
+    text = f"{op_words(entry)} {entry.swap} {words} after {took}: {before} to {after}"
     reason = entry.get("reason", str, "")
     return f"{text}: {reason}" if reason else text
 
@@ -102,13 +112,35 @@ def _swap_phase(entry: Entry) -> str:
 def _worker_died(entry: Entry) -> str:
     rest = {name: value for name, value in entry.fields.items() if name not in _TOLD}
     calls = fields_words(entry.get("calls", dict[str, Any], {}))
-    text = f"worker of generation {entry.fields.get('generation', '?')} died"
+    text = f"worker of generation {entry.fields.get('generation', '?')} ended"
     text += f" ({entry.get('how', str, 'for no known reason')})"
     text += f"; its calls: {calls}" if calls else ""
     return f"{text}; {fields_words(rest)}" if rest else text
 
 
 _TOLD: Final = ("generation", "how", "calls")
+
+
+def _drained(entry: Entry) -> str:
+    took = seconds(entry.get("seconds", float, 0.0))
+    text = f"worker of generation {entry.fields.get('generation', '?')} was done after {took}"
+    under_way, cancelled = entry.get("calls", int, 0), entry.get("cancelled", int, 0)
+    if under_way:
+        text += f" with {count(under_way, 'call')}"
+    if handed_over := entry.get("handed_over", int, 0):
+        text += f", {handed_over} handed over with their backends"
+    return text + f", {cancelled} cancelled" if cancelled else text
+
+
+def _degraded(entry: Entry) -> str:
+    condition = entry.get("condition", str, "?")
+    return _CONDITIONS.get(condition) or _anything(entry)
+
+
+_CONDITIONS: Final = {
+    "last good": "crash loop: the last good version is started",
+    "degraded": "degraded: no worker stays up; one is tried now and then",
+}
 
 
 def _anything(entry: Entry) -> str:
@@ -120,4 +152,6 @@ _TELLING: Final[Mapping[str, Callable[[Entry], str]]] = {
     "swap_ended": _swap_ended,
     PHASE: _swap_phase,
     "worker_died": _worker_died,
+    "drained": _drained,
+    "degraded": _degraded,
 }

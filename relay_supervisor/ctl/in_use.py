@@ -15,10 +15,12 @@ from relay_supervisor.ctl.releases import CURRENT, PREVIOUS, Releases
 from relay_supervisor.ctl.view import ask
 
 RUNNING = "running"
+REMEMBERED = "remembered"
+"""A relay may go back to it, or start it again."""
 
 
 def uses(releases: Releases, runtime_dir: str) -> dict[str, set[str]]:
-    """Return the uses (current, previous, running) of those releases that have any.
+    """Return the uses (current, previous, running, remembered) of those releases that have any.
 
     Raises:
         click.ClickException: the runtime directory is not safely ours.
@@ -27,16 +29,20 @@ def uses(releases: Releases, runtime_dir: str) -> dict[str, set[str]]:
     for use, name in ((CURRENT, releases.current()), (PREVIOUS, releases.previous())):
         if name:
             found[name].add(use)
-    for name in (*_told(runtime_dir), *_seen(releases)):
+    for name, use in _told(runtime_dir):
+        found[name].add(use)
+    for name in _seen(releases):
         found[name].add(RUNNING)
     return {name: kinds for name, kinds in found.items() if releases.find(name) is not None}
 
 
-def _told(runtime_dir: str) -> Iterator[str]:
-    """Yield what the workers of the relays that answer say they are."""
+def _told(runtime_dir: str) -> Iterator[tuple[str, str]]:
+    """Yield the releases that the relays which answer run or remember, and which of the two."""
     for status in ask(runtime_dir, None).instances:
-        for worker in msgspec.convert(status, Instance).workers:
-            yield worker.release
+        relay = msgspec.convert(status, Instance)
+        running = {relay.supervisor.release, *(worker.release for worker in relay.workers)}
+        yield from ((name, RUNNING) for name in running)
+        yield from ((name, REMEMBERED) for name in relay.releases_kept if name not in running)
 
 
 def _seen(releases: Releases) -> Iterator[str]:

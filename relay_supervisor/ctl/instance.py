@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from relay_supervisor.ctl.outcome import WORKER
+
 
 class Supervisor(msgspec.Struct, frozen=True):
     """The process that owns the client's stdio."""
@@ -18,6 +20,8 @@ class Supervisor(msgspec.Struct, frozen=True):
     rss_bytes: int | None = None
     reexecs: int = 0
     stderr_dropped: int = 0
+    release: str = ""
+    """Empty: what the relay was started from."""
 
 
 class Client(msgspec.Struct, frozen=True):
@@ -100,11 +104,12 @@ class LastSwap(msgspec.Struct, frozen=True):
     seconds: float | None = None
     at: str | None = None
     reason: str = ""
+    kind: str = WORKER
 
 
 class Instance(msgspec.Struct, frozen=True):
     """One running relay. `health` is ok, starting or degraded; `config_path` is null where it has
-    no configuration file.
+    no configuration file. `releases_kept` are those it may start again or go back to.
     """
 
     id: str
@@ -118,3 +123,4 @@ class Instance(msgspec.Struct, frozen=True):
     problems: list[str] = []
     last_swap: LastSwap | None = None
     config_path: str | msgspec.UnsetType | None = msgspec.UNSET
+    releases_kept: list[str] = []

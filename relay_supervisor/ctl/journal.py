@@ -17,6 +17,9 @@ FILES: Final = ("journal.1.jsonl", "journal.jsonl")
 FILE_BYTES_MAX: Final = 64 << 20
 """Of a larger file only the end is read."""
 
+LAST_WORDS: Final = ("drained", "worker_died")
+"""Events that tell what became of a worker's calls."""
+
 _Kind = TypeVar("_Kind")
 
 
@@ -47,19 +50,23 @@ class Entry(msgspec.Struct, frozen=True):
 
 class Swap(msgspec.Struct):
     """One swap: its entries, the one of its end (if it has come to one), what else the relay went
-    through meanwhile, and how the worker it replaced was drained.
+    through meanwhile, and how the worker ended that it let go: the old one, or the new one that
+    was not kept.
     """
 
     id: str
     entries: list[Entry] = []
     ended: Entry | None = None
     meanwhile: list[Entry] = []
-    drained: list[Entry] = []
+    let_go: Entry | None = None
 
-    def replaced(self, entry: Entry) -> bool:
-        """Tell whether *entry* is about the generation that this swap has replaced."""
-        before = self.ended.get("from", dict[str, Any], {}) if self.ended else {}
-        return "generation" in before and before["generation"] == entry.fields.get("generation")
+    def lets_go(self, entry: Entry) -> bool:
+        """Tell whether *entry* is the end of the generation that this swap, now over, let go."""
+        if self.ended is None or entry.event not in LAST_WORDS:
+            return False
+        kept = self.ended.get("outcome", str, "") == "committed"
+        gone = self.ended.get("from" if kept else "to", dict[str, Any], {})
+        return "generation" in gone and gone["generation"] == entry.fields.get("generation")
 
 
 class Journal(msgspec.Struct, frozen=True):
@@ -92,8 +99,8 @@ def _add(swap: Swap, entry: Entry) -> None:
     """Let *swap* have an event of its relay, if it has to do with it."""
     if swap.ended is None:
         swap.meanwhile.append(entry)
-    elif entry.event == "drained" and swap.replaced(entry):
-        swap.drained.append(entry)
+    elif swap.lets_go(entry):
+        swap.let_go = entry
 
 
 def read(state_dir: str) -> Journal:

@@ -9,6 +9,13 @@ import msgspec
 
 from relay_supervisor.ctl.words import clean, count, seconds
 
+WORKER: Final = "worker"
+SUPERVISOR: Final = "supervisor"
+"""What a swap replaces."""
+
+NAMES_MAX: Final = 8
+"""Tools that are named in a line; `relayctl report` has all of them."""
+
 NOBODY: Final = "no worker serves at the moment"
 
 
@@ -42,7 +49,9 @@ class Tools(msgspec.Struct, frozen=True):
         parts = [f"{count(self.kept, 'tool')} kept"]
         for names, verb in ((self.added, "added"), (self.lost, "lost")):
             if names:
-                parts.append(f"{len(names)} {verb} ({clean(', '.join(names))})")
+                more = len(names) - NAMES_MAX
+                shown = [*names[:NAMES_MAX], *([f"and {more} more"] if more > 0 else [])]
+                parts.append(f"{len(names)} {verb} ({clean(', '.join(shown))})")
         return ", ".join(parts)
 
 
@@ -51,6 +60,8 @@ class Result(msgspec.Struct, frozen=True):
 
     outcome: str
     id: str = ""
+    op: str = "swap"
+    """What the swap was begun by: swap or rollback."""
     reason: str = ""
     from_: Version | None = msgspec.field(default=None, name="from")
     to: Version | None = None
@@ -58,19 +69,40 @@ class Result(msgspec.Struct, frozen=True):
     serving: Version | None = None
     tools: Tools | None = None
     calls_at_cut_over: int = 0
+    kind: str = WORKER
+    supervisor: Version | None = None
+    ending: bool = False
+    """The relay ends, and its swap with it."""
+
+    def went_back(self, op: str) -> bool:
+        """Tell whether a rollback has ended a swap. One that was a swap of its own is not done if
+        it is rolled back: then the version that was to be left serves again.
+        """
+        return (op, self.op, self.outcome) == ("rollback", "swap", "rolled_back")
 
     def words(self, op: str) -> str:
         """One sentence or more on how *op* went, without what serves now."""
-        ended = DONE if (op, self.outcome) == ("rollback", "rolled_back") else outcome(self.outcome)
+        if self.kind == SUPERVISOR:
+            return self._supervisor_words()
+        ended = DONE if self.went_back(op) else outcome(self.outcome)
         text = f"{op} {ended} after {seconds(self.seconds)}"
         if self.reason:
             text += f": {clean(self.reason).rstrip('.')}"
         facts = []
-        if self.tools is not None:
+        if self.tools is not None and self.outcome != "failed":
             facts.append(self.tools.words())
+        elif self.tools is not None and (self.tools.added or self.tools.lost):
+            facts.append(f"With it: {self.tools.words()}")
         if self.calls_at_cut_over:
             facts.append(f"{count(self.calls_at_cut_over, 'call')} under way at the cut-over")
         return ". ".join([text, *facts]) + "."
+
+    def _supervisor_words(self) -> str:
+        took = f"after {seconds(self.seconds)}"
+        if self.outcome != "committed":
+            return f"supervisor not replaced {took}: {clean(self.reason).rstrip('.')}."
+        calls = f"{count(self.calls_at_cut_over, 'call')} under way went on."
+        return f"supervisor replaced {took}." + (f" {calls}" if self.calls_at_cut_over else "")
 
 
 DONE: Final = "done"

@@ -11,9 +11,15 @@ from typing import Any, Final
 
 import msgspec
 
-from relay_supervisor.ctl.history import fields_words, value_words, version_words
+from relay_supervisor.ctl.history import (
+    event_words,
+    fields_words,
+    op_words,
+    value_words,
+    version_words,
+)
 from relay_supervisor.ctl.journal import Entry, Swap
-from relay_supervisor.ctl.outcome import Tools, Version, outcome
+from relay_supervisor.ctl.outcome import SUPERVISOR, WORKER, Tools, Version, outcome
 from relay_supervisor.ctl.releases import Releases
 from relay_supervisor.ctl.words import clean, local_time, seconds
 
@@ -23,7 +29,23 @@ LINES_MAX: Final = 200
 _SPECIAL: Final = re.compile(r"([\\`*\[\]<>#|~&])")
 _KNOWN: Final = {
     *("swap", "outcome", "reason", "from", "to", "seconds", "phases"),
-    *("tools", "calls", "checks", "backup", "problems"),
+    *("tools", "calls", "checks", "backup", "problems", "op", "force", "refused"),
+    "kind",
+}
+_NO_PROBLEMS: Final = ("started", "recovered", "drained")
+_SKIPPED: Final = "skipped: "
+"""The detail of a check begins so that could not be run yet."""
+
+_CALLS: Final = {
+    "at_cut_over": "under way at the cut-over",
+    "handed_over": "handed over with the backends that work on them",
+    "finished_by_old": "finished by the old worker during the probation",
+    "answered": "answered by the new worker during the probation",
+    "relay_errors": "of these failed in the relay",
+    "going_on": "gone on at their backends, for the next worker to deliver",
+    "resent": "given to the next worker",
+    "unknown": "answered with an unknown outcome",
+    "given_up": "given up, as worker after worker died of them",
 }
 
 
@@ -40,8 +62,10 @@ class Check(msgspec.Struct, frozen=True):
 def write(swap: Swap, journal: Path, releases: Releases) -> str:
     """Return the report."""
     end = swap.ended or _unended(swap)
+    if end.get("kind", str, WORKER) == SUPERVISOR:
+        return _joined(_of_supervisor(swap, end, journal, releases))
     parts = [
-        [f"# Swap {plain(swap.id)}: {_outcome(swap, end)}"],
+        [f"# {_title(swap, end)}"],
         _summary(swap, end),
         _section("Timeline", _timeline(end)),
         _section("Tools", _tools(end)),
@@ -52,6 +76,23 @@ def write(swap: Swap, journal: Path, releases: Releases) -> str:
         _section("Artefacts", _artefacts(end, journal, releases)),
         _section("Journal", _quoted(swap)),
     ]
+    return _joined(parts)
+
+
+def _of_supervisor(swap: Swap, end: Entry, journal: Path, releases: Releases) -> list[list[str]]:
+    """Workers, backends and lists are not touched, so there is nothing to tell of them."""
+    return [
+        [f"# {_title(swap, end)}"],
+        _summary(swap, end),
+        _section("Timeline", _timeline(end)),
+        _section("Calls in flight", _calls(swap, end)),
+        _section("Problems", _problems(swap, end)),
+        _section("Artefacts", _artefacts(end, journal, releases)),
+        _section("Journal", _quoted(swap)),
+    ]
+
+
+def _joined(parts: list[list[str]]) -> str:
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
@@ -81,10 +122,10 @@ def _unended(swap: Swap) -> Entry:
     return Entry(last.at, last.instance, "swap_ended", fields, "")
 
 
-def _outcome(swap: Swap, end: Entry) -> str:
-    if swap.ended is None:
-        return "its end is not recorded"
-    return plain(outcome(end.get("outcome", str, "?")))
+def _title(swap: Swap, end: Entry) -> str:
+    """`Swap a1b2c3d4-3: committed`."""
+    ended = outcome(end.get("outcome", str, "?")) if swap.ended else "its end is not recorded"
+    return plain(f"{op_words(end).capitalize()} {swap.id}: {ended}")
 
 
 def _summary(swap: Swap, end: Entry) -> list[str]:
@@ -96,6 +137,8 @@ def _summary(swap: Swap, end: Entry) -> list[str]:
         "From": plain(version_words(end.fields.get("from"))),
         "To": plain(version_words(end.fields.get("to"))),
     }
+    if end.get("op", str, "swap") == "swap" and end.get("force", bool, False):
+        facts["Forced"] = "yes"
     if reason := end.get("reason", str, ""):
         facts["Reason"] = plain(reason)
     rest = {name: value for name, value in end.fields.items() if name not in _KNOWN}
@@ -116,9 +159,17 @@ def _timeline(end: Entry) -> list[str]:
     return [*rows, f"| {plain(name)} | {seconds(began)} | |"]
 
 
+def _served(end: Entry) -> bool:
+    phases = end.get("phases", list[tuple[str, float]], [])
+    return any(name == "active" for name, _ in phases)
+
+
 def _tools(end: Entry) -> list[str]:
     tools = end.get("tools", Tools, Tools())
-    lines = [f"- kept: {tools.kept}"]
+    if end.fields.get("tools") is None:
+        return ["Not compared: the new worker did not come so far, or nobody served before it."]
+    lines = [] if _served(end) else ["This is what the new worker offered; it never served.", ""]
+    lines.append(f"- kept: {tools.kept}")
     for verb, names in (("added", tools.added), ("lost", tools.lost)):
         listed = f" ({', '.join(map(code, names))})" if names else ""
         lines.append(f"- {verb}: {len(names)}{listed}")
@@ -126,13 +177,26 @@ def _tools(end: Entry) -> list[str]:
 
 
 def _calls(swap: Swap, end: Entry) -> list[str]:
-    facts = {
-        name.replace("_", " "): value_words(value)
-        for name, value in end.get("calls", dict[str, Any], {}).items()
-    }
-    for entry in swap.drained:
-        facts["the old worker drained"] = fields_words(entry.fields)
-    return [f"- {plain(name)}: {plain(value)}" for name, value in facts.items()]
+    lines = _figures(end) if _served(end) else ["- The new worker never got a call."]
+    if (last := swap.let_go) is None:
+        return lines
+    if last.event == "drained":
+        return [*lines, f"- {plain(event_words(last))}"]
+    number, how = last.fields.get("generation", "?"), last.get("how", str, "?")
+    became = ["  " + line for line in _figures(last)]
+    return [
+        *lines,
+        f"- worker of generation {plain(number)} ended ({plain(how)}); its calls:",
+        *became,
+    ]
+
+
+def _figures(entry: Entry) -> list[str]:
+    figures = entry.get("calls", dict[str, Any], {})
+    return [
+        f"- {_CALLS.get(name) or plain(name.replace('_', ' '))}: {plain(value_words(value))}"
+        for name, value in figures.items()
+    ]
 
 
 def _checks(end: Entry) -> list[str]:
@@ -144,6 +208,8 @@ def _checks(end: Entry) -> list[str]:
             rows.append(f"| {code(value)} | ? | | | |")
             continue
         passed = "yes" if check.ok else "**no**"
+        if check.ok and check.detail.startswith(_SKIPPED):
+            passed = "not run"
         details = f"{plain(check.when)} | {plain(check.detail)}"
         rows.append(f"| {code(check.tool)} | {passed} | {seconds(check.seconds)} | {details} |")
     return rows if len(rows) > 2 else []
@@ -154,21 +220,28 @@ def _problems(swap: Swap, end: Entry) -> list[str]:
     if swap.ended is None:
         lines.append("- The journal has no end of this swap: the relay ended, or was killed.")
     for entry in swap.meanwhile:
-        told = f"{entry.event.replace('_', ' ')}: {fields_words(entry.fields)}"
-        lines.append(f"- {plain(local_time(entry.at))}: {plain(told)}")
+        if entry.event in _NO_PROBLEMS:
+            continue
+        lines.append(f"- {plain(local_time(entry.at))}: {plain(event_words(entry))}")
     return lines
 
 
 def _rollback(end: Entry) -> list[str]:
-    if end.get("outcome", str, "") != "rolled_back":
-        return []
-    back = plain(version_words(end.fields.get("from")))
-    why = plain(end.get("reason", str, "for no recorded reason"))
-    return [
-        f"The calls went back to {back}: {why}.",
-        "",
-        "That pair of code and configuration is refused from now on, unless `--force` takes it.",
-    ]
+    lines = []
+    outcome, why = end.get("outcome", str, ""), plain(end.get("reason", str, "no recorded reason"))
+    if outcome == "rolled_back" and _served(end):
+        back = plain(version_words(end.fields.get("from")))
+        lines.append(f"The calls went back to {back}: {why}.")
+    elif outcome == "rolled_back":
+        lines.append(f"The new worker was given up before it served: {why}.")
+    elif end.get("op", str, "") == "rollback" and outcome == "committed":
+        lines.append("This was one: `relayctl rollback` asked for the version before.")
+    if end.get("refused", bool, False):
+        lines += [""] if lines else []
+        lines.append(
+            "That pair of code and configuration is refused from now on, unless `--force` takes it."
+        )
+    return lines
 
 
 def _artefacts(end: Entry, journal: Path, releases: Releases) -> list[str]:
@@ -185,7 +258,8 @@ def _artefacts(end: Entry, journal: Path, releases: Releases) -> list[str]:
 
 
 def _quoted(swap: Swap) -> list[str]:
-    entries: Sequence[Entry] = swap.entries + swap.meanwhile
+    last = [] if swap.let_go is None else [swap.let_go]
+    entries: Sequence[Entry] = swap.entries + swap.meanwhile + last
     lines = [clean(entry.raw) for entry in sorted(entries, key=lambda entry: entry.at)]
     left_out = len(lines) - LINES_MAX
     fence = "`" * (max((len(run) for run in _backticks(lines)), default=2) + 1)

@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from relay_supervisor.ctl.words import clean
+
 FILE_BYTES_MAX: Final = 1 << 20
 REFUSED_MAX: Final = 64
 REASON_CHARS_MAX: Final = 200
@@ -31,6 +33,6 @@ def as_argument(state_dir: str) -> str:
     listed = []
     for key, entry in list(entries.items())[-REFUSED_MAX:]:
         build, _, config_digest = key.rpartition(" ")
-        reason = entry.reason[:REASON_CHARS_MAX]
+        reason = clean(entry.reason)[:REASON_CHARS_MAX]  # a control character takes seven bytes
         listed.append({"build": build, "config_digest": config_digest, "reason": reason})
     return msgspec.json.encode(listed).decode()

@@ -39,7 +39,10 @@ def releases(*, as_json: bool) -> None:
         click.echo("\n".join(_lines(one, used.get(one.name, set()))))
     if not listed:
         click.echo("There are no releases yet; `relayctl release add PATH` makes one.")
-    if not there.current():
+    current = there.current()
+    if current and there.find(current) is None:
+        click.echo(f"{current} is current and not there: new relays start what is installed.")
+    if not current:
         click.echo("New relays start what is installed, and no release.")
 
 

@@ -8,10 +8,10 @@ import click
 from relay_supervisor.ctl.backups import Backups
 from relay_supervisor.ctl.changing import Changes, change_all
 from relay_supervisor.ctl.progress import shown
-from relay_supervisor.ctl.relays import NotReached, Relays, running
+from relay_supervisor.ctl.relays import NotReached, Relays, apart, running
 from relay_supervisor.ctl.releases import Releases
 from relay_supervisor.ctl.surroundings import settings
-from relay_supervisor.ctl.swap import as_object, interruptible, report
+from relay_supervisor.ctl.swap import GOES_ON, as_object, interruptible, report
 from relay_supervisor.ctl.words import clean
 from relay_supervisor.settings import Settings
 
@@ -47,7 +47,7 @@ def rollback(*, config: bool, no_wait: bool, instance: str | None, as_json: bool
     if config:
         paths = {path for relay in relays.relays if (path := relay.config_path(found))}
         restored = _restore(found, paths, silent=as_json, serving=relays.serving())
-    with interruptible(relays), shown(silent=as_json) as progress:
+    with shown(silent=as_json) as progress, interruptible(relays, GOES_ON):
         changes = change_all(
             relays,
             "rollback",
@@ -56,7 +56,8 @@ def rollback(*, config: bool, no_wait: bool, instance: str | None, as_json: bool
             done=lambda change: progress.result(change.words()),
         )
     releases = Releases(found.state_dir)
-    settled = _settle(releases, relays, changes)
+    settled = _settle(found, releases, relays, changes)
+    settled = f"{settled} {relays.serving_now()}" if settled else ""
     if as_json:
         click.echo(as_object(changes, _release_of(changes) or "", restored, releases.current()))
     else:
@@ -77,7 +78,8 @@ def _restore(
         try:
             backup = Backups(found.state_dir).restore(Path(path))
         except OSError as error:
-            raise click.ClickException(f"{path} was not changed: {error}. {serving}") from error
+            text = f"{path} was not changed: {error}. {serving}"
+            raise click.ClickException(text.rstrip()) from error
         restored[path] = str(backup)
         if not silent:
             click.echo(f"{clean(path)} is what {backup.name} holds; what it was is backed up too.")
@@ -90,11 +92,13 @@ def _release_of(changes: Changes) -> str | None:
     return names.pop() if changes.ok and len(names) == 1 else None
 
 
-def _settle(releases: Releases, relays: Relays, changes: Changes) -> str:
+def _settle(found: Settings, releases: Releases, relays: Relays, changes: Changes) -> str:
     """Let fresh relays start what all the others have gone back to; say what was done."""
     name = _release_of(changes)
     if name is None or not relays.all or not changes.committed or name == releases.current():
         return ""
+    if why := apart(found, name):
+        return f"New relays do not start that, as {why}."
     try:
         releases.make_current(name)
     except OSError as error:

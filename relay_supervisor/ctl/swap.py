@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
@@ -14,13 +15,18 @@ from relay_supervisor.ctl import refused, target
 from relay_supervisor.ctl.backups import Backups
 from relay_supervisor.ctl.changing import Args, Changes, change_all
 from relay_supervisor.ctl.command import tidy_at_signals
-from relay_supervisor.ctl.progress import Progress, shown
-from relay_supervisor.ctl.relays import Relay, Relays, running
+from relay_supervisor.ctl.progress import shown
+from relay_supervisor.ctl.relays import Relay, Relays, apart, running
 from relay_supervisor.ctl.releases import Releases
 from relay_supervisor.ctl.surroundings import settings
 from relay_supervisor.ctl.target import Target
-from relay_supervisor.ctl.words import clean
 from relay_supervisor.settings import Settings
+
+NOTHING_BEGUN: Final = "no swap was begun"
+GOES_ON: Final = (
+    "what has begun goes on in its relay, and `relayctl history` tells how it ends; the relays "
+    "after it are left as they are, and new relays start what they did before"
+)
 
 
 @click.command()
@@ -30,6 +36,7 @@ from relay_supervisor.settings import Settings
 @click.option("--instance", metavar="ID", help="Only the relay with this id, or its beginning.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 @click.option("--watch", is_flag=True, help="Swap whenever code or configuration change.")
+@click.option("--supervisor", is_flag=True, help="Replace the supervisors, and not the workers.")
 def swap(
     *,
     wanted: str | None,
@@ -38,6 +45,7 @@ def swap(
     instance: str | None,
     as_json: bool,
     watch: bool,
+    supervisor: bool,
 ) -> None:
     """Replace the worker of every running relay, under its calls.
 
@@ -49,13 +57,22 @@ def swap(
     The relays follow one another, and the first failure ends it. A new worker that fails within its
     probation is taken back, and the old one serves again: your client notices nothing.
 
+    With --supervisor each relay goes on with the supervisor's code of RELEASE or PATH, or with its
+    own as it is on the disk now: the same process, with its client, workers, backends and calls.
+    Code that cannot do that is refused, and the old one goes on.
+
     \b
     Exit codes: 0 all relays have it
                 1 it failed or was taken back, and the old version serves
                 2 the command line is wrong
                 3 no relay was reached
     """
+    target.check_words(wanted)
     work = Swapping(settings(), force=force, no_wait=no_wait, instance=instance)
+    if supervisor:
+        if force or no_wait or watch:
+            raise click.UsageError("--supervisor takes neither --force, --no-wait nor --watch")
+        sys.exit(_replace_supervisors(work, wanted, as_json=as_json))
     if not watch:
         sys.exit(_once(work, wanted, as_json=as_json))
     if wanted is not None:
@@ -83,25 +100,28 @@ class Swapping:
         return running(self.settings, self.instance)
 
     def back_up(self, relays: Relays) -> dict[str, str]:
-        """Back up the relays' configurations; return each one's backup by its path.
+        """Back up the relays' configurations, those in force and those in the files; return the
+        one to go back to by the id of its relay.
 
         Raises:
             click.ClickException: it failed, and nobody forces it.
         """
         made: dict[str, str] = {}
-        for path in {relay.config_path(self.settings) for relay in relays.relays} - {None}:
-            assert path is not None
+        failed: set[str] = set()
+        for relay in relays.relays:
+            path = relay.config_path(self.settings)
+            if path is None or path in failed:
+                continue
             try:
-                backup = self._backups.make(Path(path))
+                made[relay.id] = str(self._backups.make(Path(path), relay.in_force()) or "")
             except OSError as error:
+                failed.add(path)
                 text = f"{path} cannot be backed up: {error}"
                 if not self._force:
                     raise click.ClickException(
                         f"{text}. Nothing was changed; --force goes on without. {relays.serving()}"
                     ) from error
                 click.echo(f"Going on without a backup: {text}", err=True)
-            else:
-                made[path] = str(backup or "")
         return made
 
     def args(self, to: Target, backups: dict[str, str], relay: Relay) -> Args:
@@ -111,7 +131,7 @@ class Swapping:
             "release": to.release,
             "force": self._force,
             "no_wait": self._no_wait,
-            "backup": backups.get(relay.config_path(self.settings) or "", ""),
+            "backup": backups.get(relay.id, ""),
             "refused": refused.as_argument(self.settings.state_dir),
         }
 
@@ -120,12 +140,17 @@ class Swapping:
         before = self.releases.current()
         if to == target.KEEP or to.release == before:
             return ""
-        if not changes.ok:
+        if not any(change.ok for change in changes.done):
             return ""
         name = to.release or "what is installed"
         started = before or "what is installed"
-        if not relays.all or not changes.committed:
-            why = "other relays have not taken it" if not relays.all else "it is on probation"
+        if not relays.all or not changes.ok:
+            why = "other relays have not taken it"
+        elif not changes.committed:
+            why = "it is on probation"
+        else:
+            why = apart(self.settings, to.release)
+        if why:
             return f"New relays still start {started}, as {why}."
         try:
             self.releases.make_current(to.release)
@@ -135,19 +160,23 @@ class Swapping:
 
 
 def _once(work: Swapping, wanted: str | None, *, as_json: bool) -> int:
-    target.check(work.releases, wanted)
     relays = work.relays()
+    with ending_with(relays):
+        target.check(work.releases, wanted)
     backups = work.back_up(relays)
-    with interruptible(relays), tidy_at_signals(), shown(silent=as_json) as progress:
-        to = _resolved(work, wanted, relays, progress)
-        changes = change_all(
-            relays,
-            "swap",
-            lambda relay: work.args(to, backups, relay),
-            progress,
-            done=lambda change: progress.result(change.words()),
-        )
+    with tidy_at_signals(), shown(silent=as_json) as progress:
+        with interruptible(relays, NOTHING_BEGUN), ending_with(relays):
+            to = target.resolve(work.releases, wanted, progress)
+        with interruptible(relays, GOES_ON):
+            changes = change_all(
+                relays,
+                "swap",
+                lambda relay: work.args(to, backups, relay),
+                progress,
+                done=lambda change: progress.result(change.words()),
+            )
     settled = work.settle(to, relays, changes)
+    settled = f"{settled} {relays.serving_now()}" if settled else ""
     if as_json:
         click.echo(as_object(changes, to.release, backups, work.releases.current()))
     else:
@@ -155,9 +184,35 @@ def _once(work: Swapping, wanted: str | None, *, as_json: bool) -> int:
     return 0 if changes.ok else 1
 
 
-def _resolved(work: Swapping, wanted: str | None, relays: Relays, progress: Progress) -> Target:
+def _replace_supervisors(work: Swapping, wanted: str | None, *, as_json: bool) -> int:
+    relays = work.relays()
+    with ending_with(relays):
+        target.check(work.releases, wanted)
+    with tidy_at_signals(), shown(silent=as_json) as progress:
+        with interruptible(relays, NOTHING_BEGUN), ending_with(relays):
+            to = target.resolve(work.releases, wanted, progress)
+        with interruptible(relays, GOES_ON):
+            changes = change_all(
+                relays,
+                "reexec",
+                lambda relay: {"python": to.python, "release": to.release},
+                progress,
+                done=lambda change: progress.result(change.words()),
+            )
+    if as_json:
+        click.echo(as_object(changes, to.release, {}, work.releases.current()))
+    else:
+        report(changes, "")
+    return 0 if changes.ok else 1
+
+
+@contextlib.contextmanager
+def ending_with(relays: Relays) -> Iterator[None]:
+    """Let a failure end by saying what serves."""
     try:
-        return target.resolve(work.releases, wanted, progress)
+        yield
+    except click.UsageError:
+        raise
     except (click.ClickException, OSError) as error:
         text = error.message if isinstance(error, click.ClickException) else str(error)
         raise click.ClickException(f"{text}. {relays.serving()}") from error
@@ -171,16 +226,12 @@ def report(changes: Changes, settled: str) -> None:
 
 
 @contextlib.contextmanager
-def interruptible(relays: Relays) -> Iterator[None]:
-    """At Ctrl-C say that the relay goes on."""
+def interruptible(relays: Relays, text: str) -> Iterator[None]:
+    """At Ctrl-C say *text*, and what serves."""
     try:
         yield
     except KeyboardInterrupt:
-        ids = ", ".join(clean(relay.id) for relay in relays.relays)
-        raise click.ClickException(
-            "interrupted: a swap that has begun goes on in its relay; "
-            f"`relayctl history` tells how it ended, `relayctl status` what serves now in {ids}"
-        ) from None
+        raise click.ClickException(f"interrupted: {text}. {relays.serving_now()}") from None
 
 
 def as_object(changes: Changes, release: str, backups: dict[str, str], current: str) -> bytes:

@@ -109,7 +109,7 @@ def _relay(relay: Instance) -> RenderableType:
         parts += ["", Padding(_backends(relay.backends), (0, 0, 0, 2))]
     parts += _section("last errors", _errors(relay.backends))
     parts += _section("left out of the lists", _quarantined(relay))
-    parts += _section("configuration", [clean(problem) for problem in relay.problems])
+    parts += _section("problems", [clean(problem) for problem in relay.problems])
     return Group(*parts, "")
 
 
@@ -150,6 +150,7 @@ def _supervisor(supervisor: Supervisor) -> str:
     return _facts(
         f"pid {supervisor.pid}",
         f"version {clean(supervisor.version)}",
+        f"release {clean(supervisor.release)}" if supervisor.release else "",
         memory(supervisor.rss_bytes),
         count(supervisor.reexecs, "upgrade") if supervisor.reexecs else "",
         f"{supervisor.stderr_dropped:,} log lines dropped" if supervisor.stderr_dropped else "",

@@ -31,6 +31,16 @@ class Target(msgspec.Struct, frozen=True):
 KEEP: Final = Target()
 
 
+def check_words(text: str | None) -> None:
+    """See whether *text* can be meant.
+
+    Raises:
+        click.UsageError: it is neither a path nor the name of a release.
+    """
+    if text not in {None, INSTALLED, CURRENT} and not looks_like_path(text or ""):
+        check_name(text or "")
+
+
 def check(releases: Releases, text: str | None) -> None:
     """See whether *text* can be resolved, before anything is done.
 

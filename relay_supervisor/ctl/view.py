@@ -62,6 +62,8 @@ def ask(directory: str, wanted: str | None) -> View:
     Raises:
         click.ClickException: the directory is not safely ours, or *wanted* fits several.
     """
+    if wanted == "":
+        raise click.UsageError("--instance wants the id of a relay, or its first letters")
     try:
         paths = client.find(directory, os.getuid())
     except ConfigurationError as error:

@@ -102,6 +102,12 @@ def watch_and_swap(work: Swapping, *, as_json: bool) -> NoReturn:
     if not as_json:
         names = clean(", ".join([*configs, *map(str, _code())]))
         click.echo(f"Watching {count(len(watcher), 'file')} in {names}; Ctrl-C ends it.")
+        for relay in relays:
+            if name := relay.release():
+                click.echo(
+                    f"relay {clean(relay.id)} runs release {clean(name)}, which never changes: its "
+                    "configuration is taken up. `relayctl swap installed` takes it to this code."
+                )
     try:
         while True:
             _swap(work, watcher, watcher.wait(), as_json=as_json)

@@ -15,6 +15,9 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 PREFIX: Final = struct.Struct("!II")
 """Header length and payload length in bytes, both unsigned 32 bit, network order."""
 
+PREFIX_BYTES: Final = PREFIX.size
+_pack, _unpack = PREFIX.pack, PREFIX.unpack_from
+
 HEADER_BYTES_MAX: Final = 4 << 20
 """A header carries names, argv and an environment; Linux allows an environment of about 2 MiB."""
 
@@ -38,7 +41,7 @@ def prefix(header: Buffer, payload_bytes: int) -> bytes:
         raise FrameTooLarge("pipe header", len(header), HEADER_BYTES_MAX)
     if payload_bytes > PAYLOAD_BYTES_MAX:
         raise FrameTooLarge("pipe payload", payload_bytes, PAYLOAD_BYTES_MAX)
-    return PREFIX.pack(len(header), payload_bytes)
+    return _pack(len(header), payload_bytes)
 
 
 class FrameReader:
@@ -51,35 +54,41 @@ class FrameReader:
         self._size = 0
         self._need = PREFIX.size  # bytes wanted before another look is worth while
 
+    @property
+    def rest(self) -> bytes:
+        """Return what there is of a frame that is not complete."""
+        return b"".join(self._parts)
+
     def feed(self, data: bytes) -> list[tuple[bytes, bytes]]:
         """Take *data* in and return the frames it completes, in order.
 
         Raises:
             FrameTooLarge: the peer announced a frame over the limits; the stream is unusable.
         """
-        self._parts.append(data)
-        self._size += len(data)
-        if self._size < self._need:
-            return []
-        buffer = data if len(self._parts) == 1 else b"".join(self._parts)
+        if self._parts:
+            self._parts.append(data)
+            self._size += len(data)
+            if self._size < self._need:
+                return []
+            data = b"".join(self._parts)
+            self._parts.clear()
         frames: list[tuple[bytes, bytes]] = []
-        start, end = 0, len(buffer)
-        need = PREFIX.size
-        while end - start >= PREFIX.size:
-            header_bytes, payload_bytes = PREFIX.unpack_from(buffer, start)
+        start, end, need = 0, len(data), PREFIX_BYTES
+        while end - start >= PREFIX_BYTES:
+            header_bytes, payload_bytes = _unpack(data, start)
+            middle = start + PREFIX_BYTES + header_bytes
+            stop = middle + payload_bytes
             if header_bytes > HEADER_BYTES_MAX or payload_bytes > PAYLOAD_BYTES_MAX:
                 raise FrameTooLarge("pipe frame", header_bytes + payload_bytes, PAYLOAD_BYTES_MAX)
-            need = PREFIX.size + header_bytes + payload_bytes
-            if end - start < need:
+            if stop > end:
+                need = stop - start
                 break
-            middle = start + PREFIX.size + header_bytes
-            start += need
-            frames.append((buffer[middle - header_bytes : middle], buffer[middle:start]))
-            need = PREFIX.size
-        rest = buffer[start:]
-        self._parts = [rest] if rest else []
-        self._size = len(rest)
-        self._need = need
+            frames.append((data[middle - header_bytes : middle], data[middle:stop]))
+            start = stop
+        if start < end:
+            self._parts.append(data[start:])
+            self._size = end - start
+            self._need = need
         return frames
 
 
@@ -92,27 +101,30 @@ class LineReader:
 
     __slots__ = ("_parts", "_size", "_skipping", "line_bytes_max", "oversized")
 
-    def __init__(self, line_bytes_max: int) -> None:
+    def __init__(self, line_bytes_max: int, rest: bytes = b"", *, skipping: bool = False) -> None:
+        """*rest* and *skipping* are of the reader to go on from."""
         self.line_bytes_max = line_bytes_max
         self.oversized = 0
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._skipping = False
+        self._parts = [rest] if rest else []
+        self._size = len(rest)
+        self._skipping = skipping
+
+    @property
+    def rest(self) -> bytes:
+        """Return what there is of a line that is not complete."""
+        return b"".join(self._parts)
+
+    @property
+    def skipping(self) -> bool:
+        """Tell whether the line that is not complete is over the limit, and will be dropped."""
+        return self._skipping
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take *data* in and return the lines it completes, without their newline."""
-        if b"\n" not in data:
-            self._hold(data)
-            return []
-        first, *lines = data.split(b"\n")
+        lines = data.split(b"\n")
         rest = lines.pop()
-        self._hold(first)
-        if self._skipping:
-            self._skipping = False
-        else:
-            lines.insert(0, first if len(self._parts) == 1 else b"".join(self._parts))
-            self._parts.clear()
-        self._size = 0
+        if lines and (self._parts or self._skipping):
+            self._complete(lines)
         if rest:
             self._hold(rest)
         longest = self.line_bytes_max
@@ -121,6 +133,17 @@ class LineReader:
             self.oversized += len(lines) - len(kept)
             return kept
         return lines
+
+    def _complete(self, lines: list[bytes]) -> None:
+        """Put what is held in front of the first line."""
+        self._hold(lines[0])
+        if self._skipping:
+            self._skipping = False
+            del lines[0]
+        else:
+            lines[0] = b"".join(self._parts)
+            self._parts.clear()
+        self._size = 0
 
     def _hold(self, data: bytes) -> None:
         if self._skipping:
@@ -148,10 +171,13 @@ class WriteQueue:
 
     def append(self, *buffers: Buffer) -> None:
         """Queue *buffers*, one after another."""
-        for buffer in buffers:
-            if size := len(buffer):
-                self._buffers.append(buffer)
-                self.size += size
+        self._buffers += buffers
+        self.size += sum(map(len, buffers))
+
+    @property
+    def rest(self) -> bytes:
+        """Return what has not been written."""
+        return b"".join(self._buffers)
 
     def clear(self) -> None:
         """Forget what has not been written."""
@@ -173,9 +199,10 @@ class WriteQueue:
             except BlockingIOError:
                 return
             if written == self.size:
-                self.clear()
-            else:
-                self._drop(written)
+                self._buffers.clear()
+                self.size = 0
+                return
+            self._drop(written)
 
     def _drop(self, written: int) -> None:
         self.size -= written

@@ -13,6 +13,11 @@ members   The rest of a JSON-RPC response after its id: `"result":{…}}` or `"e
           the closing brace, and any member the peer added. Putting `{"jsonrpc":"2.0","id":7,`
           in front makes the whole response.
 backend   The name of a backend in the configuration.
+errand    A number of the same row as call numbers, for something else that has to reach a backend
+          once: a cancellation, an answer of the client's. It is ledgered like a call.
+pid, at   Which process said it, and where in the stream of its stdout: the offset of its line's
+          first byte, plus one for each message before it in the same line. It grows from message
+          to message, so what is told again by another worker is dropped. 0, 0: not known.
 """
 
 from typing import Final, TypeAlias
@@ -22,6 +27,7 @@ import msgspec
 from relay_supervisor.wire.errors import UNDECODABLE, RemoteProtocolError
 from relay_supervisor.wire.v1_message import Message
 from relay_supervisor.wire.v1_to_supervisor import (
+    Adopted,
     BackendCancel,
     BackendInfo,
     BackendRequest,
@@ -31,6 +37,9 @@ from relay_supervisor.wire.v1_to_supervisor import (
     CheckResult,
     ConfigRead,
     Configured,
+    Done,
+    Frozen,
+    Joined,
     LearnedLists,
     LearnedSession,
     Limits,
@@ -39,19 +48,23 @@ from relay_supervisor.wire.v1_to_supervisor import (
     Progress,
     Ready,
     Reply,
+    Returned,
     Routed,
     Spawn,
     StatusRequest,
     StopBackend,
 )
 from relay_supervisor.wire.v1_to_worker import (
+    Adopt,
     Attend,
+    Await,
     Call,
     Cancel,
     ClientAnswer,
     ClientNotification,
     Configure,
     Exited,
+    Freeze,
     Journal,
     KnownLists,
     KnownSession,
@@ -65,6 +78,7 @@ from relay_supervisor.wire.v1_to_worker import (
     Spawned,
     SpawnRefused,
     StatusReply,
+    Stderr,
     Subscriptions,
 )
 
@@ -76,7 +90,10 @@ __all__ = [
     "OUTCOME_REFUSED",
     "OUTCOME_RELAY_ERROR",
     "OUTCOME_RESULT",
+    "Adopt",
+    "Adopted",
     "Attend",
+    "Await",
     "BackendCancel",
     "BackendInfo",
     "BackendRequest",
@@ -91,7 +108,11 @@ __all__ = [
     "ConfigRead",
     "Configure",
     "Configured",
+    "Done",
     "Exited",
+    "Freeze",
+    "Frozen",
+    "Joined",
     "Journal",
     "KnownLists",
     "KnownSession",
@@ -108,6 +129,7 @@ __all__ = [
     "Refuse",
     "Reply",
     "Retire",
+    "Returned",
     "Routed",
     "RunChecks",
     "Session",
@@ -117,6 +139,7 @@ __all__ = [
     "Spawned",
     "StatusReply",
     "StatusRequest",
+    "Stderr",
     "StopBackend",
     "Subscriptions",
     "ToSupervisor",
@@ -169,6 +192,10 @@ ToWorker: TypeAlias = (
     | Journal
     | Refuse
     | RunChecks
+    | Await
+    | Freeze
+    | Adopt
+    | Stderr
     | KnownSession
     | Attend
 )
@@ -190,6 +217,11 @@ ToSupervisor: TypeAlias = (
     | ConfigRead
     | Checked
     | Routed
+    | Frozen
+    | Returned
+    | Adopted
+    | Joined
+    | Done
     | LearnedSession
 )
 

@@ -13,6 +13,10 @@ class BackendInfo(Message, frozen=True):
     call_timeout_seconds: float | None = None
     fingerprint: str = ""
     """Changes with whatever the configuration says of this backend."""
+    spec_hash: str = ""
+    """Changes with how its process is started: with the same one it may go on under a new worker.
+    Empty for one that has no process.
+    """
 
 
 class Limits(Message, frozen=True):
@@ -41,6 +45,8 @@ class Configured(Message, frozen=True, tag=65):
     broken: bool = False
     """Nothing of the configuration could be used, though there is one."""
     config_digest: str = ""
+    adopts: bool = False
+    """This worker understands `Await`, `Freeze` and `Adopt`."""
 
 
 class Catalogue(Message, frozen=True, tag=66):
@@ -70,27 +76,32 @@ class Reply(Message, frozen=True, tag=68):
 
 
 class Progress(Message, frozen=True, tag=69):
-    """Progress of a call. Payload: params without `progressToken`."""
+    """Progress of a call. Payload: params without `progressToken`. `pid` and `at`: see `v1`."""
 
     call: int
+    pid: int = 0
+    at: int = 0
 
 
 class Notification(Message, frozen=True, tag=70):
-    """A backend's notification for the client. Payload: params."""
+    """A backend's notification for the client. Payload: params. `pid` and `at`: see `v1`."""
 
     backend: str
     method: str
+    pid: int = 0
+    at: int = 0
 
 
 class BackendRequest(Message, frozen=True, tag=71):
     """A backend asks the client (sampling, elicitation, roots). Payload: params. `id` is its raw
-    JSON-RPC id and `pid` the process that asked; both come back in `ClientAnswer`.
+    JSON-RPC id and `pid` the process that asked; both come back in `ClientAnswer`. `at`: see `v1`.
     """
 
     backend: str
     id: bytes
     pid: int
     method: str
+    at: int = 0
 
 
 class BackendCancel(Message, frozen=True, tag=72):
@@ -102,13 +113,16 @@ class BackendCancel(Message, frozen=True, tag=72):
 
 
 class Spawn(Message, frozen=True, tag=73):
-    """Start a backend: in a session of its own, its pipe ends passed back."""
+    """Start a backend: in a session of its own, its pipe ends passed back. `mailbox_bytes`: and
+    memory of that size (`wire.mailbox`); 0 for none.
+    """
 
     token: int
     backend: str
     argv: list[str]
     env: dict[str, str]
     cwd: str
+    mailbox_bytes: int = 0
 
 
 class StopBackend(Message, frozen=True, tag=74):
@@ -176,6 +190,51 @@ class Routed(Message, frozen=True, tag=81):
 
     call: int
     backend: str
+
+
+class Frozen(Message, frozen=True, tag=82):
+    """A backend is given back, as `Freeze` asked: all that was read of it came before this, and its
+    descriptors are closed. Payload: the `wire.custody.Custody` it is left in. `pid` 0: nothing of
+    it runs. `unsent` are the calls and errands that are not wholly written to it. The calls it has
+    stay in the ledger until this is in the supervisor's pipe to the last byte.
+    """
+
+    backend: str
+    pid: int
+    unsent: list[int] = msgspec.field(default_factory=list)
+
+
+class Returned(Message, frozen=True, tag=83):
+    """These calls wait in this worker, no backend has seen them, and none of them is carried out
+    any more: they are for another worker. Comes at once after `Freeze`, and again where more calls
+    turn out to be nobody's; always before the `Frozen` of the backend they were for. They stay in
+    the ledger until this is in the supervisor's pipe to the last byte.
+    """
+
+    calls: list[int]
+
+
+class Adopted(Message, frozen=True, tag=84):
+    """A backend that came with `Adopt` is at work here; or, with `refusal`, cannot be."""
+
+    backend: str
+    pid: int
+    refusal: str = ""
+
+
+class Joined(Message, frozen=True, tag=85):
+    """A backend's handshake is complete, or what another worker would have to know of it has
+    changed. Payload: the `wire.custody.Custody` to adopt it with if this worker is killed.
+    """
+
+    backend: str
+    pid: int
+
+
+class Done(Message, frozen=True, tag=86):
+    """An errand is done: written whole to the backend, or void as its process is gone."""
+
+    errand: int
 
 
 class LearnedSession(Message, frozen=True, tag=96):

@@ -1,5 +1,7 @@
 """What the supervisor says to a worker, version 1. Add-only. See `v1` for the words used here."""
 
+import msgspec
+
 from relay_supervisor.wire.v1_message import Message
 
 
@@ -56,17 +58,27 @@ class Call(Message, frozen=True, tag=4):
 
 
 class Cancel(Message, frozen=True, tag=5):
-    """The client no longer wants the answer. Payload: the params of its notification, or empty."""
+    """The client no longer wants the answer. Payload: the params of its notification, or empty.
+
+    With `errand` the worker says `Done` once it has told the backend, or need not. With `backend`
+    the one before had the call: that backend is told in any case.
+    """
 
     call: int
+    errand: int = 0
+    backend: str = ""
 
 
 class ClientAnswer(Message, frozen=True, tag=6):
-    """The client's answer to a `BackendRequest`. Payload: members. `id` as the request had it."""
+    """The client's answer to a `BackendRequest`. Payload: members. `id` as the request had it.
+    With `errand` the worker says `Done` once the backend has it, or is gone. What it says of one
+    for a backend that it has given back does not count: the next one is told.
+    """
 
     backend: str
     id: bytes
     pid: int
+    errand: int = 0
 
 
 class ClientNotification(Message, frozen=True, tag=7):
@@ -89,7 +101,8 @@ class Subscriptions(Message, frozen=True, tag=9):
 
 class Spawned(Message, frozen=True, tag=10):
     """The backend asked for with `Spawn` runs; stdin, stdout and stderr (in this order) came over
-    the socketpair with `token` as eight bytes, before this message.
+    the socketpair with `token` as eight bytes, before this message; and the memory of its mailbox
+    as a fourth where `Spawn` asked for one.
     """
 
     token: int
@@ -155,6 +168,47 @@ class RunChecks(Message, frozen=True, tag=19):
     """Run the configured checks now and answer with `Checked`; `token` comes back."""
 
     token: int
+
+
+class Await(Message, frozen=True, tag=20):
+    """These backends, all of them, are another worker's for now and will come with `Adopt`: do not
+    start them. Sent before `Session`.
+    """
+
+    backends: list[str]
+
+
+class Freeze(Message, frozen=True, tag=21):
+    """Give these backends back: stop reading and writing at once, and say `Frozen` for each. Before
+    that say `Returned` for the calls that wait in this worker: for one of these, for one that it
+    awaits, or for one that is not known yet. Without names: only that, as another worker serves.
+
+    A call that comes after this waits as for a backend that starts: it may be given again.
+    """
+
+    backends: list[str]
+
+
+class Adopt(Message, frozen=True, tag=22):
+    """A backend is this worker's from now on. Payload: the `wire.custody.Custody` it was left in,
+    or empty. `pid` 0: nothing of it runs. Else its descriptors came with `token` as for `Spawned`,
+    always with a mailbox, and the worker answers with `Adopted`.
+
+    `calls` are under way at it. `crashed`: whoever had it before was killed.
+    """
+
+    token: int
+    backend: str
+    pid: int
+    calls: list[Call] = msgspec.field(default_factory=list)
+    crashed: bool = False
+
+
+class Stderr(Message, frozen=True, tag=23):
+    """What a backend wrote to its stderr while no worker read it. Payload: the bytes."""
+
+    backend: str
+    pid: int
 
 
 class KnownSession(Message, frozen=True, tag=32):

@@ -6,6 +6,7 @@ Nothing here does anything: two interfaces and the words they share.
 import enum
 from typing import Protocol
 
+from relay_supervisor.wire import v1
 from relay_worker.backends.client import Client
 from relay_worker.lists import RawLists
 from relay_worker.repair import Envelope
@@ -19,6 +20,8 @@ class State(enum.Enum):
     SPAWNING = "the supervisor is asked for its process"
     CONNECTING = "initialize and the first lists are under way"
     READY = "takes calls"
+    LEAVING = "to be handed over once its process is there, or gone"
+    AWAITED = "runs under another worker, and is to be handed over"
     STOPPING = "ending its process, as nobody needs it"
     FALLEN = "has closed a pipe, as every exit begins"
     ENDING = "the supervisor is asked to end what is left of its process"
@@ -36,6 +39,7 @@ _WORDS = {
     State.CONNECTING: "starting",
     State.FALLEN: "restarting",
     State.ENDING: "restarting",
+    State.LEAVING: "awaited",
 }
 
 
@@ -75,11 +79,15 @@ class Backend(Protocol):
     def call(self, call: int, method: str, params: bytes) -> str | None:
         """Send a request with number *call*; READY only. Returns why it was not sent, or None."""
 
-    def cancel(self, call: int, params: bytes) -> None:
-        """Withdraw a call that was sent; *params* are the client's, with its own request id."""
+    def cancel(self, call: int, params: bytes, errand: int = 0) -> bool:
+        """Withdraw a call that was sent; *params* are the client's, with its own request id.
+        Returns whether `Host.done` will be told of the *errand*; else it is void.
+        """
 
-    def answer(self, pid: int, raw_id: bytes, members: bytes) -> None:
-        """Pass on the client's answer to a request of the backend's process *pid*."""
+    def answer(self, pid: int, raw_id: bytes, members: bytes, errand: int = 0) -> bool:
+        """Pass on the client's answer to a request of the backend's process *pid*; the *errand*
+        as with `cancel`.
+        """
 
     def notify(self, method: str, params: bytes, capability: str | None = None) -> None:
         """Send a notification, if READY and, where given, if it saw the client's *capability*."""
@@ -103,17 +111,28 @@ class Host(Protocol):
     def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
         """A response arrived with a call number for id; *text* is all of it."""
 
-    def progressed(self, backend: Backend, call: int, params: bytes) -> None:
-        """Progress of a call."""
+    def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
+        """Progress of a call. *at* is what `wire.v1` says of it, here and below."""
 
-    def asked(self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes) -> None:
+    def asked(
+        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int
+    ) -> None:
         """It asks the client."""
 
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         """It no longer wants the client's answer."""
 
-    def notified(self, backend: Backend, method: str, params: bytes) -> None:
+    def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
         """A notification for the client."""
+
+    def done(self, errand: int) -> None:
+        """The backend has been told what *errand* stands for, or will never be."""
+
+    def adopted(self, backend: Backend, calls: list[v1.Call]) -> None:
+        """It comes from another worker, and works on these calls."""
+
+    def frozen(self, backend: Backend, calls: list[int]) -> None:
+        """It goes to another worker, with these calls."""
 
     def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
         """It is gone: these calls were sent to it and never will be answered."""

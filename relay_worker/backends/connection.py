@@ -1,16 +1,19 @@
-"""One process of a stdio backend while it runs: its transport and its session, joined.
+"""One process of a stdio backend while it is this worker's: its transport and its session, joined.
 
 Replies to calls go straight up, everything else through the session. What it makes of trouble is
 not decided here: it is reported once, and whoever supervises the backend closes the connection.
 """
 
+import mmap
 import re
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import msgspec
 
+from relay_supervisor.wire.custody import Custody, Unsent
+from relay_supervisor.wire.mailbox import HINT_BYTES
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, Host, Watcher
 from relay_worker.backends.client import Client
@@ -18,6 +21,7 @@ from relay_worker.backends.effects import (
     Asked,
     Broken,
     Effect,
+    Effects,
     Listed,
     Notified,
     Problem,
@@ -26,7 +30,7 @@ from relay_worker.backends.effects import (
     Withdrew,
 )
 from relay_worker.backends.session import Phase, Session
-from relay_worker.backends.stdio import HINT_BYTES, Transport
+from relay_worker.backends.stdio import Callbacks, Transport
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.lists import RawLists
 from relay_worker.loop import Timer
@@ -38,6 +42,9 @@ STDERR_TAIL_CHARS_MAX: Final = 400
 
 SMALL_BYTES: Final = 4 << 10
 """Params over this size are written without being copied once more."""
+
+WRITTEN_BEFORE: Final = -(1 << 62)
+"""Stands for where a call begins that was written by the worker before."""
 
 OVERSIZED: Final = "is over the limit of one message (frame_bytes_max)"
 UNREADABLE: Final = "cannot be read (it is broken, or nested too deeply)"
@@ -61,6 +68,9 @@ class Connection:
         *,
         pid: int,
         fds: tuple[int, int, int],
+        memory: mmap.mmap | None,
+        parsed: int | None = None,
+        numbers: Iterator[int],
         on_listed: Callable[[RawLists], None],
         on_broken: Callable[[str], None],
         on_closed: Callable[[str], None],
@@ -82,16 +92,21 @@ class Connection:
         self._list_seconds = policy.list_timeout_seconds
         self._list_timer: Timer | None = None
         self.session = Session(
-            backend.name, client, surroundings.generation, pages_max=policy.list_pages_max
+            backend.name,
+            client,
+            surroundings.generation,
+            pages_max=policy.list_pages_max,
+            numbers=numbers,
         )
+        tell = Callbacks(self._line, self._oversized, self._stderr, on_closed, self._errand)
         self._transport = Transport(
             surroundings.loop,
             fds,
+            tell,
             frame_bytes_max=policy.frame_bytes_max,
-            on_line=self._line,
-            on_oversized=self._oversized,
-            on_stderr=self._stderr,
-            on_end=on_closed,
+            memory=memory,
+            parsed=parsed,
+            when_written=surroundings.when_written,
             ledger=surroundings.ledger,
         )
 
@@ -99,30 +114,73 @@ class Connection:
         """Begin the conversation."""
         self.apply(self.session.start())
 
+    def resume(
+        self, left: Custody, calls: Iterable[int], known: RawLists | None, *, crashed: bool
+    ) -> tuple[set[int], Effects]:
+        """Go on where another worker has stopped. Returns which calls and errands are not written
+        yet, and what to do when all know that it is here; then `look` is due, too.
+
+        Raises:
+            ValueError: nobody can go on with it.
+        """
+        effects = self.session.resume(left, known, crashed=crashed)
+        unsent = {frame.number for frame in left.outbox} - {0}
+        starts = self._transport.resume(left.outbox, left.sent, unsent.difference(calls))
+        self.in_flight = {call: starts.get(call, WRITTEN_BEFORE) for call in calls}
+        return unsent, effects
+
+    def look(self) -> None:
+        """Take in what was read before and not passed on."""
+        self._transport.look()
+        self._limit_listing()
+
+    def freeze(self) -> tuple[Custody, list[int]]:
+        """Let go of the process at once. Returns how it is left, and the calls it works on."""
+        left = self._transport.freeze()
+        known = self.in_flight.keys() | left.errands
+        outbox = [
+            Unsent(frame.number if frame.number in known else 0, frame.frame)
+            for frame in left.outbox
+        ]
+        if self._list_timer:
+            self._list_timer.cancel()
+        calls, self.in_flight = list(self.in_flight), {}
+        custody = msgspec.structs.replace(
+            self.session.left(), parsed=left.parsed, outbox=outbox, sent=left.sent
+        )
+        return custody, calls
+
     def call(self, call: int, method: str, params: bytes) -> bool:
         """Send a request; False where the backend does not read what was sent before."""
         self.last_used = self._loop.now
         start = self._transport.queued_bytes
+        number = max(call, 0)  # one of the relay's own is in no ledger
         if len(params) <= SMALL_BYTES:  # one small buffer costs less than several
-            sent = self._transport.write(frames.call_frame(call, method, params), call=call)
+            sent = self._transport.write(frames.call_frame(call, method, params), number=number)
         else:
-            sent = self._transport.write(*frames.call_pieces(call, method, params), call=call)
+            sent = self._transport.write(*frames.call_pieces(call, method, params), number=number)
         if not sent:
             return False
         self.in_flight[call] = start
         return True
 
-    def cancel(self, call: int, params: bytes) -> None:
-        """Withdraw a call."""
-        if self.in_flight.pop(call, None) is not None:
-            self.write(frames.notification("notifications/cancelled", params))
+    def cancel(self, call: int, params: bytes, errand: int = 0) -> bool:
+        """Withdraw a call, or, as an errand, one that another worker has sent. Returns whether the
+        errand is on its way.
+        """
+        if self.in_flight.pop(call, None) is None and not errand:
+            return False
+        return self.write(frames.notification("notifications/cancelled", params), errand)
 
-    def write(self, frame: bytes) -> None:
-        """Send a frame that nobody waits for; dropped where the backend reads nothing."""
-        if not self._transport.write(frame):
+    def write(self, frame: bytes, errand: int = 0) -> bool:
+        """Send a frame that is no call; False where it is dropped, as the backend reads nothing."""
+        if self._transport.write(frame, number=errand, errand=errand != 0):
+            return True
+        if self._transport.input_open:
             self._log.warning(
                 "frame dropped, the backend does not read", backend=self._backend.name
             )
+        return False
 
     def pause(self, *, paused: bool) -> None:
         """Stop reading from it, or go on."""
@@ -149,23 +207,27 @@ class Connection:
         self.in_flight.clear()
         return read, unread
 
+    def complain(self, data: bytes) -> None:
+        """Take in what came on its stderr by another way."""
+        self._transport.complain(data)
+
     def stderr_tail(self) -> str:
         """Return the last lines of its stderr, redacted."""
         return "\n".join(self._stderr_tail)
 
-    def apply(self, effects: Iterable[Effect]) -> None:
-        """Do what the session wants."""
+    def apply(self, effects: Iterable[Effect], at: int = 0) -> None:
+        """Do what the session wants; *at* is where in the stream the reason for it was."""
         for effect in effects:
             match effect:
                 case Send(frame):
                     self.write(frame)
                 case Progressed(call, params):
                     if call in self.in_flight:
-                        self._host.progressed(self._backend, call, params)
+                        self._host.progressed(self._backend, call, params, at)
                 case Notified(method, params):
-                    self._host.notified(self._backend, method, params)
+                    self._host.notified(self._backend, method, params, at)
                 case Asked(raw_id, method, params):
-                    self._host.asked(self._backend, self.pid, raw_id, method, params)
+                    self._host.asked(self._backend, self.pid, raw_id, method, params, at)
                 case Withdrew(raw_id, params):
                     self._host.withdrew(self._backend, self.pid, raw_id, params)
                 case Listed(lists):
@@ -175,20 +237,20 @@ class Connection:
                 case Broken(reason):
                     self._on_broken(reason)
 
-    def _line(self, line: bytes) -> None:
+    def _line(self, at: int, line: bytes) -> None:
         cleaned = clean_line(line)
         if cleaned.skipped:
             self._skipped(cleaned.skipped)
             if not cleaned.frames:
                 self._unreadable(line[:HINT_BYTES], line[-HINT_BYTES:])
-        for text, envelope in cleaned.frames:
+        for index, (text, envelope) in enumerate(cleaned.frames):
             raw_id = envelope.get("id")
             if raw_id is not None and "method" not in envelope:
                 call = frames.call_number(raw_id)
                 if call is not None:
                     self._replied(call, text, envelope)
                     continue
-            self.apply(self.session.receive(envelope))
+            self.apply(self.session.receive(envelope), at + index)
             self._limit_listing()
 
     def _limit_listing(self) -> None:
@@ -248,6 +310,9 @@ class Connection:
         del self.in_flight[call]
         self._host.unusable(self._backend, call, fault)
         return True
+
+    def _errand(self, errand: int) -> None:
+        self._host.done(errand)
 
     def _stderr(self, chunk: bytes) -> None:
         chunk = self._log.redact_bytes(chunk)

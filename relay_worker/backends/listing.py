@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from relay_supervisor.wire.custody import PartialList
 from relay_worker.backends.frames import decode_object, encode, text_of
 from relay_worker.repair import Envelope
 
@@ -45,6 +46,20 @@ class Listing:
         self._cursors: set[str] = set()
         self._pages = 0
         self._pages_max = pages_max
+
+    @classmethod
+    def resume(cls, kind: Kind, pages_max: int, partial: PartialList) -> "Listing":
+        """Go on with a list that somebody else has begun."""
+        listing = cls(kind, pages_max)
+        listing.items = list(partial.items)
+        listing.problem = partial.problem
+        listing._cursors = set(partial.cursors)
+        listing._pages = partial.pages
+        return listing
+
+    def partial(self) -> PartialList:
+        """Return it for somebody else to go on with."""
+        return PartialList(self.items, sorted(self._cursors), self._pages, self.problem)
 
     def add(self, result: Envelope) -> bytes | None:
         """Take a page in; return the params of the request for the next one, or None at the end."""

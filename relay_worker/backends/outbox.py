@@ -1,53 +1,107 @@
-"""Frames on their way to a backend's stdin, and in the ledger what has become of each.
+"""Frames on their way to a backend's stdin; ledger and mailbox tell what has become of each.
 
-All that waits goes out in as few writes as possible. Around each write the ledger says which calls
-are in it: whatever moment the worker is killed at, a call that it still calls received has not
-reached the backend with a single byte.
+`wire.mailbox` has the order of stores: whatever moment the worker is killed at, the record says of
+the frame that was being written how much of it the backend can have got, and the ledger says of all
+others whether they were written. So each frame goes out in a write of its own.
 """
 
 import os
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from relay_supervisor.wire.framing import IOV_MAX, JOIN_BYTES_MAX, Buffer
+from relay_supervisor.wire.custody import Unsent
+from relay_supervisor.wire.framing import IOV_MAX, Buffer
 from relay_supervisor.wire.ledger import Ledger, Stage
+from relay_supervisor.wire.mailbox import LAST_BYTES, PIPE_BUF, Word, record
 
-WRITE_BYTES: Final = JOIN_BYTES_MAX
-"""A write takes frames in until it has so many bytes: about what a pipe has room for."""
-
-# Plain numbers, as `Ledger.mark` is on the path of every call.
-_RECEIVED: Final = Stage.RECEIVED.value
-_WRITING: Final = Stage.WRITING.value
+# Plain numbers, as all this is on the path of every call.
+_NUMBER: Final = Word.NUMBER.value
+_LENGTH: Final = Word.LENGTH.value
+_OFFSET: Final = Word.OFFSET.value
+_BUSY: Final = Word.BUSY.value
 _WRITTEN: Final = Stage.WRITTEN.value
 
 _Frame = tuple[int, int, tuple[Buffer, ...]]
-"""Number of its call (0: none), length in bytes, content."""
+"""Number of its call or errand (0: neither), length in bytes, content."""
+
+
+def _nobody(_errand: int) -> None:
+    """No errands are expected."""
 
 
 class Outbox:
     """What waits for a non-blocking descriptor; bounded by its caller.
 
-    `size` is the number of bytes not yet written.
+    `size` is the number of bytes not yet written, `sent` how many of the first frame are. *words*
+    are the mailbox's, and say what was being written by whoever had it before. *on_errand* gets the
+    number of an errand that is written.
     """
 
-    __slots__ = ("_frames", "_ledger", "_sent", "size")
+    __slots__ = ("_errands", "_frames", "_ledger", "_on_errand", "_torn", "_words", "sent", "size")
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(
+        self, ledger: Ledger, words: memoryview, on_errand: Callable[[int], None] = _nobody
+    ) -> None:
         self.size = 0
+        self.sent = 0
         self._ledger = ledger
+        self._words = words
+        self._on_errand = on_errand
         self._frames: deque[_Frame] = deque()
-        self._sent = 0  # bytes of the first frame that are written already
+        self._errands: set[int] = set()
+        self._torn = False
 
-    def append(self, call: int, *frame: Buffer) -> None:
-        """Queue a frame, given as the buffers it consists of; *call* is 0 where it is no call."""
+    def resume(self, frames: Iterable[Unsent], sent: int, errands: Iterable[int]) -> None:
+        """Go on where somebody else has stopped: with *frames*, of whose first *sent* bytes are
+        written. What was left torn is ended first.
+
+        Raises:
+            ValueError: that does not fit what the mailbox says.
+        """
+        for unsent in frames:
+            self.append(unsent.number, unsent.frame)
+        self._errands.update(errands)
+        words = self._words
+        if sent:
+            if not self._frames or (words[_LENGTH], words[_OFFSET]) != (self._frames[0][1], sent):
+                raise ValueError("the mailbox does not fit what is said to be written")
+            self.sent = sent
+            self.size -= sent
+            return
+        found = record(words.cast("B"))
+        if found is not None and found.torn:
+            self._torn = True
+            self.size += 1
+        else:
+            self._forget()
+
+    def append(self, number: int, *frame: Buffer, errand: bool = False) -> None:
+        """Queue a frame, given as the buffers it consists of, for a call or an *errand*."""
         size = len(frame[0]) if len(frame) == 1 else sum(map(len, frame))
-        self._frames.append((call, size, frame))
+        self._frames.append((number, size, frame))
         self.size += size
+        if errand:
+            self._errands.add(number)
 
-    def clear(self) -> None:
-        """Forget what has not been written."""
+    def unsent(self) -> list[Unsent]:
+        """Return what is not wholly written, for somebody else to go on with."""
+        return [Unsent(number, b"".join(frame)) for number, _, frame in self._frames]
+
+    @property
+    def errands(self) -> frozenset[int]:
+        """Return the numbers of frames that are errands."""
+        return frozenset(self._errands)
+
+    def clear(self) -> list[int]:
+        """Forget what has not been written; return the errands among it."""
+        errands = sorted(self._errands)
+        self._errands.clear()
         self._frames.clear()
-        self.size = self._sent = 0
+        self.size = self.sent = 0
+        self._torn = False
+        self._forget()
+        return errands
 
     def flush(self, fd: int) -> None:
         """Write as much as *fd* takes without blocking; `size` tells what is left.
@@ -55,72 +109,83 @@ class Outbox:
         Raises:
             OSError: the other end is gone (EPIPE), or *fd* is bad.
         """
-        if len(self._frames) == 1 and not self._sent and self._write_only(fd):
+        frames, words = self._frames, self._words
+        if self._torn and not self._end_torn(fd):
             return
-        while self._frames:
-            frames, buffers, size = self._next()
+        while frames:
+            number, length, frame = frames[0]
+            if not self.sent:
+                words[_OFFSET] = 0
+                words[_NUMBER] = number
+                words[_LENGTH] = length
+            if length <= PIPE_BUF:
+                data = frame[0] if len(frame) == 1 else b"".join(frame)
+                words[_BUSY] = 1
+                try:
+                    os.write(fd, data)
+                except OSError as error:
+                    words[_BUSY] = 0
+                    if isinstance(error, BlockingIOError):
+                        return
+                    raise
+                words[_OFFSET] = length
+                words[_BUSY] = 0
+                self.size -= length
+            elif not self._write_large(fd, length, frame):
+                return
+            if number:
+                self._ledger.mark(number, _WRITTEN)
+            words[_LENGTH] = 0
+            frames.popleft()
+            self.sent = 0
+            if self._errands and number in self._errands:
+                self._errands.remove(number)
+                self._on_errand(number)
+
+    def _write_large(self, fd: int, length: int, frame: tuple[Buffer, ...]) -> bool:
+        """Write all but the last bytes, then those; False where the pipe is full before that."""
+        words = self._words
+        while self.sent < length:
+            held_back = length - LAST_BYTES
+            until = held_back if self.sent < held_back else length
+            words[_BUSY] = 1
             try:
-                if size > JOIN_BYTES_MAX:
-                    written = os.writev(fd, buffers)
-                else:
-                    written = os.write(fd, buffers[0] if len(buffers) == 1 else b"".join(buffers))
+                written = os.writev(fd, _part(frame, self.sent, until))
             except BlockingIOError:
                 written = 0
-            self._settle(frames, written)
-            if written < size:
-                return
-
-    def _write_only(self, fd: int) -> bool:
-        """Write the only frame in one go, as nearly always; False where that is not to be."""
-        call, size, frame = self._frames[0]
-        if len(frame) > 1:
-            return False
-        mark = self._ledger.mark
-        mark(call, _WRITING)
-        try:
-            written = os.write(fd, frame[0])
-        except BlockingIOError:
-            written = 0
-        if written < size:
-            self._settle(1, written)
-            return True
-        mark(call, _WRITTEN)
-        self._frames.clear()
-        self.size = 0
+            except OSError:
+                words[_BUSY] = 0
+                raise
+            self.sent += written
+            words[_OFFSET] = self.sent
+            words[_BUSY] = 0
+            self.size -= written
+            if self.sent < until:
+                return False
         return True
 
-    def _next(self) -> tuple[int, list[Buffer], int]:
-        """Return what is to go into the next write: number of frames, buffers, bytes."""
-        buffers: list[Buffer] = []
-        frames = size = 0
-        mark = self._ledger.mark
-        for call, length, frame in self._frames:
-            mark(call, _WRITING)
-            buffers += frame
-            size += length
-            frames += 1
-            if size >= WRITE_BYTES or len(buffers) >= IOV_MAX:
-                break
-        if self._sent:
-            size -= self._sent
-            skip = self._sent
-            while skip >= len(buffers[0]):
-                skip -= len(buffers.pop(0))
-            buffers[0] = memoryview(buffers[0])[skip:]
-        return frames, buffers, size
+    def _end_torn(self, fd: int) -> bool:
+        """End the torn line, under the record as it stands: a kill in between ends it again."""
+        try:
+            os.write(fd, b"\n")
+        except BlockingIOError:
+            return False
+        self._torn = False
+        self.size -= 1
+        self._forget()
+        return True
 
-    def _settle(self, frames: int, written: int) -> None:
-        """Take note of what a write of so many *frames* has taken."""
-        mark = self._ledger.mark
-        waiting = self._frames
-        self.size -= written
-        end = self._sent + written
-        while frames and end >= (first := waiting[0])[1]:
-            end -= first[1]
-            waiting.popleft()
-            mark(first[0], _WRITTEN)
-            frames -= 1
-        self._sent = end
-        # The first that is left may be in the backend's pipe in part, the others are not.
-        for index in range(bool(end), frames):
-            mark(waiting[index][0], _RECEIVED)
+    def _forget(self) -> None:
+        self._words[_LENGTH] = 0
+        self._words[_BUSY] = 0
+
+
+def _part(frame: tuple[Buffer, ...], start: int, stop: int) -> list[memoryview]:
+    """Return the bytes of a frame from *start* to *stop*, without a copy."""
+    found: list[memoryview] = []
+    for buffer in frame:
+        if start < len(buffer) and stop > 0 and len(found) < IOV_MAX:
+            found.append(memoryview(buffer)[max(start, 0) : stop])
+        start -= len(buffer)
+        stop -= len(buffer)
+    return found

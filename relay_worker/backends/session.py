@@ -6,11 +6,14 @@ here: whoever knows the call number writes and reads them.
 """
 
 import enum
-from collections.abc import Callable, Iterable
-from typing import Final, TypeAlias
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 import msgspec
 
+from relay_supervisor.wire.custody import Custody
+from relay_worker import lists as raw_lists
 from relay_worker.backends import frames
 from relay_worker.backends.client import PROTOCOLS, Client
 from relay_worker.backends.effects import (
@@ -48,25 +51,44 @@ class Phase(enum.Enum):
 
     NEW, INITIALIZING, LISTING, READY, BROKEN = range(5)
 
+    @property
+    def word(self) -> str:
+        """Return how `Custody` calls it."""
+        return self.name.lower()
 
-Answer: TypeAlias = Callable[[Envelope], Effects]
+
+_PHASES: Final = {phase.word: phase for phase in Phase}
+_INITIALIZE: Final = "init"
+_LEVEL: Final = "level"
+_SUBSCRIPTION: Final = "subscription"
+"""What a request of the worker's own is for, besides the fields of lists."""
 
 
 class Session:
     """The conversation with one backend process. All methods return what is to be done, in order.
 
-    `lists` is what the backend said last, None until it is READY.
+    `lists` is what the backend said last, None until it is READY. *numbers* make the ids of
+    requests unique within the generation.
     """
 
-    def __init__(self, backend: str, client: Client, generation: int, *, pages_max: int) -> None:
+    def __init__(
+        self,
+        backend: str,
+        client: Client,
+        generation: int,
+        *,
+        pages_max: int,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
         self.phase = Phase.NEW
+        self.client = client
+        self.level: str | None = None
         self.lists: RawLists | None = None
         self._backend = backend
-        self._client = client
         self._pages_max = pages_max
         self._ids = f"relay-{generation}-"
-        self._asked = 0
-        self._pending: dict[str, Answer] = {}
+        self._numbers = numbers or itertools.count(1)
+        self._pending: dict[str, str] = {}
         self._listings: dict[str, Listing] = {}
         self._stale: set[str] = set()
         self._found = RawLists()
@@ -76,7 +98,62 @@ class Session:
     def start(self) -> Effects:
         """Return the first request."""
         self.phase = Phase.INITIALIZING
-        return [self._request("init", "initialize", self._client.params, self._initialized)]
+        return [self._request(_INITIALIZE, "initialize", self.client.params)]
+
+    def resume(self, left: Custody, known: RawLists | None, *, crashed: bool) -> Effects:
+        """Go on with a conversation as it was *left* in another worker, where *known* are its lists
+        as learned there; *crashed*: without a word of how far it had come since.
+
+        Raises:
+            ValueError: nobody can go on with it.
+        """
+        phase = _PHASES.get(left.phase, Phase.BROKEN)
+        found = raw_lists.decode(left.found) if left.found else known
+        complete = phase is Phase.READY
+        if phase is Phase.BROKEN or (complete and found is None) or (crashed and not complete):
+            raise ValueError(f"its conversation cannot be gone on with ({left.phase})")
+        if phase is Phase.NEW:
+            return self.start()
+        self.phase = phase
+        self.level = left.level
+        self._found = found or RawLists()
+        self._capabilities = frames.decode_object(self._found.capabilities) or {}
+        self._subscribed = set(left.subscribed)
+        self._stale = set(left.stale) & KINDS.keys()
+        self._pending = dict(left.pending)
+        self._listings = {
+            field: Listing.resume(KINDS[field], self._pages_max, partial)
+            for field, partial in left.listings.items()
+            if field in KINDS
+        }
+        if not complete or self._listings:
+            return []
+        self.lists = self._found
+        if not crashed:
+            return [Listed(self._found)]
+        return [
+            effect for kind in declared(self._found.capabilities) for effect in self._list(kind)
+        ]
+
+    def left(self) -> Custody:
+        """Return what another worker has to know to go on."""
+        return msgspec.structs.replace(
+            self.lasting(),
+            found=raw_lists.encode(self._found),
+            pending=dict(self._pending),
+            listings={field: listing.partial() for field, listing in self._listings.items()},
+            stale=sorted(self._stale),
+        )
+
+    def lasting(self) -> Custody:
+        """Return the part of it that does not change from message to message."""
+        return Custody(
+            phase=self.phase.word,
+            client=self.client.params,
+            capabilities=sorted(self.client.capabilities),
+            subscribed=sorted(self._subscribed),
+            level=self.level,
+        )
 
     def go_on(self, said: RawLists) -> Effects:
         """Go on with a session whose server has *said* so at `initialize`: fetch the lists."""
@@ -100,8 +177,7 @@ class Session:
         method = frames.text_of(envelope.get("method"))
         raw_id = envelope.get("id")
         if method is None:
-            answer = self._pending.pop(frames.text_of(raw_id) or "", None)
-            return answer(envelope) if answer else []
+            return self._answered(self._pending.pop(frames.text_of(raw_id) or "", ""), envelope)
         params = envelope.get("params")
         if raw_id is None:
             return self._notified(method, b"" if params is None else bytes(params))
@@ -109,7 +185,7 @@ class Session:
 
     def saw(self, capability: str) -> bool:
         """Return whether the backend was told that the client has *capability*."""
-        return self._client.can(capability)
+        return self.client.can(capability)
 
     @property
     def listing(self) -> bool:
@@ -119,6 +195,9 @@ class Session:
     def give_up_listing(self) -> Effects:
         """Stop waiting for lists; what was known of them stays."""
         methods = ", ".join(listing.kind.method for listing in self._listings.values())
+        self._pending = {
+            number: word for number, word in self._pending.items() if word not in self._listings
+        }
         self._listings.clear()
         return [Problem(f"{methods} was not answered (list_timeout_seconds)"), *self._complete()]
 
@@ -126,11 +205,14 @@ class Session:
         """Set the log level, where the backend logs."""
         if self.phase is not Phase.READY or "logging" not in self._capabilities:
             return []
+        self.level = level
         params = frames.encode({"level": level})
-        return [self._request("level", "logging/setLevel", params, _ignored)]
+        return [self._request(_LEVEL, "logging/setLevel", params)]
 
-    def subscribe(self, uris: Iterable[str]) -> Effects:
-        """Make the backend send updates for exactly *uris*, where it can."""
+    def subscribe(self, uris: Iterable[str], *, again: bool = False) -> Effects:
+        """Make the backend send updates for exactly *uris*, where it can; *again*: whatever it was
+        told before, as that may not have reached it.
+        """
         wanted = set(uris)
         resources = frames.decode_object(self._capabilities.get("resources")) or {}
         able = bytes(resources.get("subscribe", b"")) == b"true"
@@ -138,12 +220,12 @@ class Session:
             return []
         effects: Effects = []
         for method, changed in (
-            ("resources/subscribe", wanted - self._subscribed),
+            ("resources/subscribe", wanted if again else wanted - self._subscribed),
             ("resources/unsubscribe", self._subscribed - wanted),
         ):
             for uri in sorted(changed):
                 params = frames.encode({"uri": uri})
-                effects.append(self._request("subscription", method, params, _ignored))
+                effects.append(self._request(_SUBSCRIPTION, method, params))
         self._subscribed = wanted
         return effects
 
@@ -151,11 +233,17 @@ class Session:
         """Remember that a call of the client's changed a subscription."""
         (self._subscribed.add if subscribed else self._subscribed.discard)(uri)
 
-    def _request(self, word: str, method: str, params: bytes, answer: Answer) -> Send:
-        self._asked += 1
-        number = f"{self._ids}{word}-{self._asked}"
-        self._pending[number] = answer
+    def _request(self, word: str, method: str, params: bytes) -> Send:
+        number = f"{self._ids}{word}-{next(self._numbers)}"
+        self._pending[number] = word
         return Send(frames.request(number, method, params))
+
+    def _answered(self, word: str, envelope: Envelope) -> Effects:
+        if word == _INITIALIZE:
+            return self._initialized(envelope)
+        if (listing := self._listings.get(word)) is not None:
+            return self._paged(listing, envelope)
+        return _ignored(envelope) if word else []
 
     def _broken(self, reason: str) -> Effects:
         self.phase = Phase.BROKEN
@@ -191,12 +279,10 @@ class Session:
 
     def _page(self, listing: Listing, params: bytes) -> Effect:
         kind = listing.kind
-        return self._request(kind.field, kind.method, params, lambda e: self._paged(listing, e))
+        return self._request(kind.field, kind.method, params)
 
     def _paged(self, listing: Listing, envelope: Envelope) -> Effects:
         kind = listing.kind
-        if self._listings.get(kind.field) is not listing:
-            return []  # given up
         effects: Effects = []
         if error := frames.error_of(envelope):
             if error[0] != frames.METHOD_NOT_FOUND:
@@ -245,7 +331,7 @@ class Session:
         if method == "ping":
             return [Send(frames.response(raw_id, b'"result":{}}'))]
         capability = ASKABLE.get(method)
-        if capability is not None and self._client.can(capability):
+        if capability is not None and self.client.can(capability):
             members = frames.decode_object(params) if params is not None else {}
             if members is not None:
                 shown = frames.token_towards_client(self._backend, members) if members else b""

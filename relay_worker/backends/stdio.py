@@ -1,26 +1,28 @@
 """The raw stdio transport: the three pipe ends of a backend process. Knows lines, not JSON.
 
-Reads when there is something to read, writes at the end of a loop turn, holds a bounded number of
-bytes, and never blocks. It closes its own descriptors; the process belongs to the supervisor.
+Reads into the mailbox when there is something to read, writes at the end of a loop turn, holds a
+bounded number of bytes, and never blocks. It closes its own descriptors; the process belongs to the
+supervisor.
 """
 
-import fcntl
+import mmap
 import os
-import select
-import struct
-import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from relay_supervisor.wire.framing import Buffer, LineReader
+import msgspec
+
+from relay_supervisor.wire.custody import Unsent
+from relay_supervisor.wire.framing import Buffer
 from relay_supervisor.wire.ledger import Ledger
+from relay_worker.backends.mailbox import Mailbox, private
 from relay_worker.backends.outbox import Outbox
+from relay_worker.backends.unread import unread_bytes
 from relay_worker.ledger import UNREAD
 from relay_worker.loop import READ, WRITE, Loop
 
-READ_BYTES: Final = 64 << 10
-READ_BYTES_LARGE: Final = 1 << 20
-"""Bytes per read; the large one while reads come back full."""
+ERR_READ_BYTES: Final = 64 << 10
+"""Bytes per read of stderr."""
 
 DRAIN_BYTES_MAX: Final = 16 << 20
 """Read at most after the process is gone: what its pipe held, but a child may still be writing."""
@@ -34,51 +36,72 @@ as a backend under load looks like one that does not read; all of them share the
 ERR_LINE_BYTES_MAX: Final = 8 << 10
 """Longer lines on stderr are cut in pieces."""
 
-NEWLINE: Final = ord("\n")
 
-HINT_BYTES: Final = 256
-"""Kept of each end of an oversized line, to find out whose reply it was."""
+class Left(msgspec.Struct, frozen=True):
+    """How a transport is left when somebody else goes on: up to where its lines were passed on, the
+    frames not wholly written, of the first of which `sent` bytes are, and which of their numbers
+    are errands.
+    """
+
+    parsed: int
+    outbox: list[Unsent]
+    sent: int
+    errands: frozenset[int]
 
 
-_INT: Final = struct.Struct("i")
+class Callbacks(msgspec.Struct, frozen=True):
+    """What a transport tells. `line` gets the offset of each line of stdout and the line,
+    `oversized` both ends of a line that was too long, `stderr` chunks of whole lines, `end` a
+    reason, once, `errand` the number of an errand that is written or void.
+    """
+
+    line: Callable[[int, bytes], None]
+    oversized: Callable[[bytes, bytes], None]
+    stderr: Callable[[bytes], None]
+    end: Callable[[str], None]
+    errand: Callable[[int], None] = lambda _errand: None
 
 
 class Transport:
-    """The pipe ends of one process. `on_line` gets each line of stdout, `on_oversized` both ends
-    of a line that was too long, `on_stderr` chunks of whole lines, `on_end` a reason, once.
+    """The pipe ends of one process. *memory* is its mailbox, as it was made or left; *when_written*
+    is the worker pipe's.
 
-    `queued_bytes` counts all that was ever written here; `taken_bytes`, once the input is closed,
-    what of it the process may have read.
+    `queued_bytes` counts all that was ever written here; `taken_bytes`, once the input is closed
+    (`input_open`), what of it the process may have read.
     """
 
     def __init__(
         self,
         loop: Loop,
         fds: tuple[int, int, int],
+        tell: Callbacks,
         *,
         frame_bytes_max: int,
-        on_line: Callable[[bytes], None],
-        on_oversized: Callable[[bytes, bytes], None],
-        on_stderr: Callable[[bytes], None],
-        on_end: Callable[[str], None],
+        memory: mmap.mmap | None = None,
+        parsed: int | None = None,
+        when_written: Callable[[Callable[[int], None], int], None],
         ledger: Ledger = UNREAD,
     ) -> None:
+        """Take the descriptors over.
+
+        Raises:
+            ValueError: the memory is not that of a mailbox that was left like this. Nothing is
+                closed then.
+        """
         self._loop = loop
         self._stdin, self._stdout, self._stderr = fds
-        self._on_line = on_line
-        self._on_oversized = on_oversized
-        self._on_stderr = on_stderr
-        self._on_end = on_end
-        self._reader = LineReader(frame_bytes_max)
-        self._oversized = 0
-        self._head = b""
-        self._skipped_head = b""
-        self._read_bytes = READ_BYTES
-        self._queue = Outbox(ledger)
+        self._tell = tell
+        self._when_written = when_written
+        self._mailbox = Mailbox(
+            memory or private(frame_bytes_max), frame_bytes_max=frame_bytes_max, parsed=parsed
+        )
+        self._queue = Outbox(ledger, self._mailbox.words, tell.errand)
         self._flush_due = False
         self._waiting = False
+        self._paused = False
+        self._clogged = False  # it is not read, as the mailbox is full
         self._open = True
-        self._input_open = True
+        self.input_open = True
         self.queued_bytes = 0
         self.taken_bytes = 0
         self._err_rest = b""
@@ -87,12 +110,47 @@ class Transport:
         loop.watch(self._stdout, READ, self._readable, self._failed)
         loop.watch(self._stderr, READ, self._stderr_readable, self._failed)
 
-    def write(self, *frame: Buffer, call: int = 0) -> bool:
-        """Queue a frame, that of a call by its number, for the end of the turn; False where too
-        much is waiting already.
+    def resume(self, outbox: list[Unsent], sent: int, errands: Iterable[int]) -> dict[int, int]:
+        """Go on with what somebody else had begun to write; return where in `queued_bytes` each
+        call or errand begins. What was written before has no place there.
+
+        Raises:
+            ValueError: that does not fit what the mailbox says.
         """
-        if not self._input_open:
-            return True  # in vain, like all that is on its way when a process ends
+        self._queue.resume(outbox, sent, errands)
+        starts = {}
+        at = -sent
+        for unsent in outbox:
+            starts[unsent.number] = at
+            at += len(unsent.frame)
+        self.queued_bytes = at
+        if self._queue.size:
+            self._flush_later()
+        return starts
+
+    def look(self) -> None:
+        """Pass on what lies in the mailbox."""
+        mailbox = self._mailbox
+        line = self._tell.line
+        while mailbox.unseen:
+            before = mailbox.parsed
+            for at, text in mailbox.cut():
+                line(at, text)
+                if not self._open:
+                    return
+            if mailbox.oversized:
+                self._report_oversized()
+            if not self._open:
+                return
+            if mailbox.parsed != before:
+                self._when_written(self._passed, mailbox.parsed)
+
+    def write(self, *frame: Buffer, number: int = 0, errand: bool = False) -> bool:
+        """Queue a frame, with the number of its call or *errand*, for the end of the turn; False
+        where too much is waiting already, or nobody will ever read it.
+        """
+        if not self.input_open:
+            return not errand  # in vain, like all that is on its way when a process ends
         queue = self._queue
         if queue.size:
             size = 0
@@ -101,109 +159,68 @@ class Transport:
             if queue.size + size > OUT_BYTES_MAX:
                 return False
         before = queue.size
-        queue.append(call, *frame)
+        queue.append(number, *frame, errand=errand)
         self.queued_bytes += queue.size - before
-        if not self._flush_due:
-            self._flush_due = True
-            self._loop.at_turn_end(self._flush)
+        self._flush_later()
         return True
 
     def pause(self, *, paused: bool) -> None:
         """Stop reading stdout, or go on."""
-        if not self._open:
-            return
-        if paused:
-            self._loop.unwatch(self._stdout)
-        else:
-            self._loop.watch(self._stdout, READ, self._readable, self._failed)
+        self._paused = paused
+        self._watch()
 
     def end_input(self) -> None:
         """Close its stdin, as a request to end; what it still says is read."""
-        if self._input_open:
-            self._input_open = False
+        if self.input_open:
+            self.input_open = False
             unread = self._queue.size + unread_bytes(self._stdin)
             self.taken_bytes = self.queued_bytes - unread
-            self._queue.clear()
+            void = self._queue.clear()
             self._loop.unwatch(self._stdin)
             os.close(self._stdin)
+            for errand in void:
+                self._tell.errand(errand)
 
     def drain(self) -> None:
         """Read what a process that is gone has left behind."""
         budget = DRAIN_BYTES_MAX
         while self._open and budget > 0:
+            while not self._mailbox.has_room():
+                # The supervisor is slow, and this cannot wait: so nothing keeps it but this worker.
+                self._mailbox.advance(self._mailbox.parsed)
             try:
-                data = os.read(self._stdout, READ_BYTES_LARGE)
+                size = os.readv(self._stdout, (self._mailbox.room(),))
             except OSError:
                 break
-            if not data:
+            if not size:
                 break
-            budget -= len(data)
-            self._feed(data)
+            budget -= size
+            self._mailbox.count(size)
+            self.look()
         if self._open:
             self._stderr_readable(0)
 
+    def freeze(self) -> Left:
+        """Let go at once, for somebody else to go on: nothing is read, written or stored here any
+        more, and nothing is called.
+        """
+        left = Left(
+            self._mailbox.parsed, self._queue.unsent(), self._queue.sent, self._queue.errands
+        )
+        self.input_open = False
+        self._loop.unwatch(self._stdin)
+        os.close(self._stdin)
+        self._let_go()
+        return left
+
     def close(self) -> None:
         """Let go of the descriptors. Nothing is called any more."""
-        if not self._open:
-            return
-        self._open = False
-        self.end_input()
-        if self._err_rest:
-            self._on_stderr(self._err_rest + b"\n")
-        for fd in (self._stdout, self._stderr):
-            self._loop.unwatch(fd)
-            os.close(fd)
+        if self._open:
+            self.end_input()
+            self._let_go()
 
-    def _readable(self, _events: int) -> None:
-        try:
-            data = os.read(self._stdout, self._read_bytes)
-        except BlockingIOError:
-            return
-        if not data:
-            self._loop.unwatch(self._stdout)
-            self._on_end("it closed its output")
-            return
-        self._read_bytes = READ_BYTES_LARGE if len(data) >= READ_BYTES else READ_BYTES
-        self._feed(data)
-
-    def _feed(self, data: bytes) -> None:
-        reader = self._reader
-        head = self._head
-        lines = reader.feed(data)
-        if reader.oversized != self._oversized or self._skipped_head:
-            self._skip(head, data)
-        if data[-1] == NEWLINE:
-            self._head = b""
-        elif lines or not head:
-            start = data.rfind(b"\n") + 1
-            self._head = data[start : start + HINT_BYTES]
-        for line in lines:
-            if line:
-                self._on_line(line)
-            if not self._open:
-                return
-
-    def _skip(self, head: bytes, data: bytes) -> None:
-        """Report an oversized line once its end has come: some servers write the id last."""
-        if self._reader.oversized != self._oversized:
-            self._oversized = self._reader.oversized
-            # With no head the line began in this chunk, maybe behind others: better not to guess.
-            self._skipped_head = head
-            if not head:
-                self._on_oversized(b"", b"")
-        end = data.find(b"\n")
-        if end >= 0 and self._skipped_head:
-            self._on_oversized(self._skipped_head, data[max(0, end - HINT_BYTES) : end])
-            self._skipped_head = b""
-
-    def _stderr_readable(self, _events: int) -> None:
-        try:
-            data = os.read(self._stderr, READ_BYTES)
-        except OSError:
-            return
-        if not data:
-            self._loop.unwatch(self._stderr)
-            return
+    def complain(self, data: bytes) -> None:
+        """Take in what came on stderr."""
         data = self._err_rest + data
         end = data.rfind(b"\n") + 1
         if not end and len(data) > ERR_LINE_BYTES_MAX:
@@ -211,11 +228,72 @@ class Transport:
             end = len(data)
         self._err_rest = data[end:]
         if end:
-            self._on_stderr(data[:end])
+            self._tell.stderr(data[:end])
+
+    def _let_go(self) -> None:
+        self._open = False
+        if self._err_rest:
+            self._tell.stderr(self._err_rest + b"\n")
+        for fd in (self._stdout, self._stderr):
+            self._loop.unwatch(fd)
+            os.close(fd)
+        self._mailbox.close()
+
+    def _watch(self) -> None:
+        """Read stdout where that is wanted, and there is room for it."""
+        if not self._open:
+            return
+        if self._paused or not self._mailbox.has_room():
+            self._loop.unwatch(self._stdout)
+        else:
+            self._loop.watch(self._stdout, READ, self._readable, self._failed)
+
+    def _readable(self, _events: int) -> None:
+        mailbox = self._mailbox
+        try:
+            size = os.readv(self._stdout, (mailbox.room(),))
+        except BlockingIOError:
+            return
+        if not size:
+            self._loop.unwatch(self._stdout)
+            self._tell.end("it closed its output")
+            return
+        mailbox.count(size)
+        self.look()
+        if self._open and not mailbox.has_room():
+            self._clogged = True
+            self._watch()
+
+    def _passed(self, to: int) -> None:
+        """All before offset *to* is in the supervisor's pipe."""
+        self._mailbox.advance(to)
+        if self._clogged:
+            self._clogged = False
+            self._watch()
+
+    def _report_oversized(self) -> None:
+        found, self._mailbox.oversized = self._mailbox.oversized, []
+        for head, tail in found:
+            self._tell.oversized(head, tail)
+
+    def _stderr_readable(self, _events: int) -> None:
+        try:
+            data = os.read(self._stderr, ERR_READ_BYTES)
+        except OSError:
+            return
+        if data:
+            self.complain(data)
+        else:
+            self._loop.unwatch(self._stderr)
+
+    def _flush_later(self) -> None:
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.at_turn_end(self._flush)
 
     def _flush(self) -> None:
         self._flush_due = False
-        if self._input_open and not self._waiting:
+        if self.input_open and not self._waiting:
             self._write()
 
     def _writable(self, _events: int) -> None:
@@ -228,23 +306,11 @@ class Transport:
             self._queue.flush(self._stdin)
         except OSError as error:
             self.end_input()
-            self._on_end(f"it closed its input ({error.strerror})")
+            self._tell.end(f"it closed its input ({error.strerror})")
             return
         if self._queue.size:
             self._waiting = True
             self._loop.watch(self._stdin, WRITE, self._writable, self._failed)
 
     def _failed(self, error: Exception) -> None:
-        self._on_end(f"the relay failed to read it ({type(error).__name__}: {error})")
-
-
-def unread_bytes(fd: int) -> int:
-    """Return how much of what was written to a pipe nobody will ever read: 0 as long as anybody
-    may, such as a child that inherited the other end.
-    """
-    poll = select.poll()
-    poll.register(fd, 0)
-    if not any(events & select.POLLERR for _, events in poll.poll(0)):
-        return 0
-    answer = fcntl.ioctl(fd, termios.FIONREAD, bytes(_INT.size))
-    return int(_INT.unpack(answer)[0])
+        self._tell.end(f"the relay failed to read it ({type(error).__name__}: {error})")

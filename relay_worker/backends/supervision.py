@@ -8,18 +8,23 @@ from typing import Final
 
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.errors import FrameTooLarge
-from relay_worker.backends import frames
+from relay_supervisor.wire.ledger import Stage
 from relay_worker.backends.backoff import BackOff, exit_text
 from relay_worker.backends.base import Host, State, Watcher
 from relay_worker.backends.client import Client
 from relay_worker.backends.command import CommandError, resolve
-from relay_worker.backends.connection import Connection
+from relay_worker.backends.contact import Contact
 from relay_worker.backends.descriptors import DescriptorError
+from relay_worker.backends.mailbox import bytes_for
 from relay_worker.backends.states import STARTING, Event, advance
-from relay_worker.backends.stdio import OUT_BYTES_MAX
 from relay_worker.backends.surroundings import Plan, Surroundings
 from relay_worker.lists import RawLists
 from relay_worker.loop import Timer
+
+CONNECT_ERRORS: Final = (DescriptorError, OSError, ValueError)
+"""What may go wrong with the descriptors of a process."""
+
+_RECEIVED: Final = Stage.RECEIVED.value
 
 LINGER_SECONDS: Final = 0.1
 """So long the news of an exit may follow the end of a pipe; then the process is ended."""
@@ -28,40 +33,15 @@ EXIT_WAIT_SECONDS: Final = 0.5
 """So long it may take to end a process until its calls are answered; they tell its exit status."""
 
 
-class StdioBackend:
+class StdioBackend(Contact):
     """A backend behind three pipes; implements `base.Backend`."""
 
-    kind = "stdio"
-
     def __init__(self, plan: Plan, around: Surroundings, host: Host, watcher: Watcher) -> None:
-        self.name = plan.name
-        self.state = State.IDLE if plan.enabled else State.DISABLED
-        self.lists: RawLists | None = None
-        self.pid: int | None = None
-        self.restarts = 0
-        self.last_error: str | None = None
-        self._error: str | None = None
-        self._plan = plan
-        self._around = around
-        self._loop = around.loop
-        self._host = host
-        self._watcher = watcher
-        self._client: Client | None = None
-        self._connection: Connection | None = None
+        super().__init__(plan, around, host, watcher)
         self._token = 0
         self._back_off = BackOff(around.policy)
-        self._skipped_before = 0
-        self._level: str | None = None
-        self._uris: frozenset[str] = frozenset()
-        self._paused = False
         self._timer: Timer | None = None
         self._learn_by: float | None = None
-
-    @property
-    def skipped_lines(self) -> int:
-        """Return how many pieces of its output were no MCP."""
-        now = self._connection.skipped_lines if self._connection else 0
-        return self._skipped_before + now
 
     @property
     def start_timeout_seconds(self) -> float:
@@ -75,30 +55,13 @@ class StdioBackend:
             return False
         return self._learn_by is None or self._loop.now < self._learn_by
 
-    @property
-    def trouble(self) -> str:
-        """Return why it cannot be used just now."""
-        if self.state is State.DISABLED:
-            return f"Backend '{self.name}' is disabled in the configuration."
-        text = f"Backend '{self.name}' is not ready ({self.state.word})"
-        if self._error:
-            text += f": {self._error}"
-        if self._connection and (tail := self._connection.stderr_tail()):
-            text += f"\nIts last lines on stderr:\n{tail}"
-        return self._around.log.redact(text)
-
     def introduce(self, client: Client) -> None:
         """Take the client it is to be initialised for, now known or changed."""
-        changed = client != self._client
         self._client = client
         if self.state is State.IDLE:
-            if self.lists is None or not self._plan.lazy:
-                self.want()
-        elif changed and self.state in {State.CONNECTING, State.READY}:
-            if self._connection and self._connection.in_flight:
-                self._around.log.warning("client changed under a call", backend=self.name)
-            else:
-                self._stop()
+            self._start_unasked()
+        elif self.state in {State.CONNECTING, State.READY}:
+            self._suit(client)
 
     def want(self) -> None:
         """Start it unless it runs or is on its way."""
@@ -106,56 +69,6 @@ class StdioBackend:
         self._advance(Event.WANTED)
         if self.state is not before:
             self._spawn()
-
-    def call(self, call: int, method: str, params: bytes) -> str | None:
-        """Send a request with number *call*; READY only. Returns why it was not sent, or None."""
-        assert self._connection is not None
-        if self._connection.call(call, method, params):
-            return None
-        return (
-            f"Backend '{self.name}' does not read its input, and {OUT_BYTES_MAX >> 20} MiB wait "
-            "for it already; the call was not sent."
-        )
-
-    def cancel(self, call: int, params: bytes) -> None:
-        """Withdraw a call that was sent."""
-        if self._connection:
-            self._connection.cancel(call, params)
-
-    def answer(self, pid: int, raw_id: bytes, members: bytes) -> None:
-        """Pass on the client's answer, if the process that asked still runs."""
-        if pid == self.pid and self._connection:
-            self._connection.write(frames.response(raw_id, members))
-
-    def notify(self, method: str, params: bytes, capability: str | None = None) -> None:
-        """Send a notification, if READY and, where given, if it saw the client's *capability*."""
-        connection = self._connection if self.state is State.READY else None
-        if connection and (capability is None or connection.session.saw(capability)):
-            connection.write(frames.notification(method, params))
-
-    def set_level(self, level: str) -> None:
-        """Set the log level, now and whenever it is started."""
-        self._level = level
-        if self._connection:
-            self._connection.apply(self._connection.session.set_level(level))
-
-    def subscribe(self, uris: frozenset[str]) -> None:
-        """Have updates of exactly these resources, now and whenever it is started."""
-        self._uris = uris
-        if self._connection:
-            self._connection.apply(self._connection.session.subscribe(uris))
-
-    def subscribed(self, uri: str, *, wanted: bool) -> None:
-        """Take note that a call of the client's changed a subscription."""
-        self._uris = self._uris | {uri} if wanted else self._uris - {uri}
-        if self._connection:
-            self._connection.session.note_subscription(uri, subscribed=wanted)
-
-    def pause(self, *, paused: bool) -> None:
-        """Stop reading from it, or go on."""
-        self._paused = paused
-        if self._connection:
-            self._connection.pause(paused=paused)
 
     def spawned(self, message: v1.Spawned) -> None:
         """Its process runs: talk to it."""
@@ -166,25 +79,14 @@ class StdioBackend:
         self._around.life.groups.add(message.pid)
         self._advance(Event.SPAWNED, keep_timer=True)
         try:
-            fds = self._around.descriptors.take(message.token)
-        except DescriptorError as error:
+            connection = self._connect(message, self._client)
+        except CONNECT_ERRORS as error:
             self._broke(str(error))
             return
         self._skipped_before = self.skipped_lines
-        self._connection = Connection(
-            self._around,
-            self,
-            self._host,
-            self._watcher,
-            self._client,
-            pid=message.pid,
-            fds=fds,
-            on_listed=self._listed,
-            on_broken=self._broke,
-            on_closed=self._fell,
-        )
-        self._connection.pause(paused=self._paused)
-        self._connection.start()
+        self._connection = connection
+        connection.pause(paused=self._paused)
+        connection.start()
 
     def refused(self, message: v1.SpawnRefused) -> None:
         """Its process could not be started."""
@@ -197,22 +99,36 @@ class StdioBackend:
         """Its process is gone."""
         if message.pid != self.pid:
             return
-        how = exit_text(message.status)
+        how = f"it {exit_text(message.status)}"
         expected = self.state is State.STOPPING
         if self._connection:
             self._connection.close()  # with the last replies it has written
         if self.state is State.ENDING:
-            self._note(f"{self._error}; it {how}")
-        elif not expected:
-            self._note(f"it {how}")
-        self._around.life.groups.discard(message.pid)
-        self.pid = None
+            self._note(f"{self._error}; {how}")
+        elif not expected and self.state is not State.LEAVING:
+            self._note(how)
+        self._left_by(message.pid)
         self._advance(Event.EXITED)
         self._lose("it was stopped" if expected else self._error or how)
-        if not expected:
+        if self.state is State.BACKING_OFF:
             self._try_later()
-        elif self.lists is None or not (self._plan.lazy or self._plan.idle_stop_seconds):
+        elif expected and (self.lists is None or not self._sleeps):
             self.want()  # it was stopped to meet another client
+
+    @property
+    def _sleeps(self) -> bool:
+        return self._plan.lazy or self._plan.idle_stop_seconds > 0
+
+    def _start_unasked(self) -> None:
+        """Start it though no call needs it, if its lists are unknown or it is to run always."""
+        if self.lists is None or not self._plan.lazy:
+            self.want()
+
+    def _left_by(self, pid: int) -> None:
+        """A process is not this worker's any more."""
+        self._around.life.groups.discard(pid)
+        self.pid = None
+        self._said = b""
 
     def _note(self, error: str) -> None:
         """Remember what is wrong, until it is ready again, and for `status` longer than that."""
@@ -229,22 +145,30 @@ class StdioBackend:
     def _spawn(self) -> None:
         plan = self._plan
         if self._learn_by is None:
-            self._learn_by = self._loop.now + plan.start_timeout_seconds
-            self._loop.at(self._learn_by, lambda: self._watcher.changed(self))
+            self._learn_soon()
         elif self._back_off.failures:
             self.restarts += 1
         try:
             program = resolve(plan.argv[0], plan.env, plan.cwd)
             self._token = self._around.next_token()
             argv = [program, *plan.argv[1:]]
-            self._around.send(v1.Spawn(self._token, self.name, argv, plan.env, plan.cwd))
+            size = bytes_for(self._around.policy.frame_bytes_max)
+            self._around.send(v1.Spawn(self._token, self.name, argv, plan.env, plan.cwd, size))
         except (CommandError, FrameTooLarge) as error:
             self._note(str(error))
             self._log_down()
             self._back_off.failures += 1
             self._advance(Event.GIVEN_UP)
             return
-        self._timer = self._loop.after(plan.start_timeout_seconds, self._start_timed_out)
+        self._limit_start()
+
+    def _limit_start(self) -> None:
+        seconds = self._plan.start_timeout_seconds
+        self._timer = self._loop.after(seconds, self._start_timed_out)
+
+    def _learn_soon(self) -> None:
+        self._learn_by = self._loop.now + self._plan.start_timeout_seconds
+        self._loop.at(self._learn_by, lambda: self._watcher.changed(self))
 
     def _start_timed_out(self) -> None:
         seconds = f"{self._plan.start_timeout_seconds:g} s (start_timeout_seconds)"
@@ -262,15 +186,17 @@ class StdioBackend:
             self._watcher.learned(self)
         if self.state is State.READY:
             return
+        self._connected()
+        self._around.log.info("backend is ready", backend=self.name, tools=len(lists.tools))
+        self._bring_up_to_date(connection)
+
+    def _connected(self) -> None:
+        """It takes calls from now on."""
         self._error = None
         self._advance(Event.CONNECTED)
-        self._around.log.info("backend is ready", backend=self.name, tools=len(lists.tools))
         self._back_off.ready(self._loop.now)
         if self._plan.idle_stop_seconds:
             self._timer = self._loop.after(self._plan.idle_stop_seconds, self._stop_if_idle)
-        if self._level is not None:
-            connection.apply(connection.session.set_level(self._level))
-        connection.apply(connection.session.subscribe(self._uris))
 
     def _stop_if_idle(self) -> None:
         connection = self._connection
@@ -318,6 +244,8 @@ class StdioBackend:
         if self._connection:
             read, unread = self._connection.take_lost()
             self._host.lost(self, read, reason)
+            for call in unread:
+                self._around.ledger.mark(call, _RECEIVED)
             self._host.unread(self, unread, reason)
 
     def _try_later(self) -> None:

@@ -41,10 +41,13 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """The worker around a backend. `keep_stderr` gets whole lines, redacted."""
+    """The worker around a backend. `send` and `when_written` are the pipe's; `keep_stderr` gets
+    whole lines, redacted.
+    """
 
     loop: Loop
     send: Callable[..., None]
+    when_written: Callable[[Callable[[int], None], int], None]
     descriptors: Descriptors
     life: Life
     log: Log

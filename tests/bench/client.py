@@ -55,6 +55,8 @@ class Client:
                     stdout=subprocess.PIPE,
                     stderr=log,
                     env=env,
+                    # `python -m` prefers the code it finds in the working directory.
+                    cwd=stderr.parent,
                     bufsize=0,
                     start_new_session=True,
                 )
@@ -140,6 +142,30 @@ class Client:
             elapsed = time.perf_counter() - begin
         self._check(ids, answers)
         return elapsed
+
+    def steady(self, tool: str, go_on: Callable[[], bool]) -> list[tuple[float, float]]:
+        """Keep 64 calls in flight until `go_on()`, asked after each read, is False. Return when
+        each was sent and when it was answered, in the order of the answers.
+        """
+        answers: list[bytes] = []
+        arrived: list[float] = []
+        sent: dict[int, float] = {}
+        wanted = IN_FLIGHT
+        with deadline(LOAD_SECONDS_MAX, lambda: self.failed("too slow, or a call unanswered")):
+            while wanted or len(answers) < len(sent):
+                if wanted:
+                    ids, frames = self._small_calls(tool, wanted)
+                    sent |= dict.fromkeys(ids, time.perf_counter())
+                    self._send(b"".join(frames))
+                self._read()
+                lines = [line for line in self._lines if not is_notification(line)]
+                self._lines.clear()
+                answers += lines
+                arrived += [time.perf_counter()] * len(lines)
+                wanted = len(lines) if go_on() else 0
+        self._check(list(sent), answers)
+        numbers = [self._decode(line)["id"] for line in answers]
+        return [(sent[number], at) for number, at in zip(numbers, arrived, strict=True)]
 
     def big_echo(self, tool: str, size_bytes: int) -> float:
         """Have a text of `size_bytes` echoed; return the time."""

@@ -1,4 +1,6 @@
-"""A minimal MCP stdio server; each of its 97 tools (or as many as argv[1] says) echoes `text`.
+"""A minimal MCP stdio server; each of its 97 tools echoes `text`.
+
+`echo_backend [TOOLS [SECONDS]]`: with so many tools, and taking so long to start.
 
 It is what every contestant stands in front of, so it does as little as a server can: one poll
 loop, raw frames, payloads passed on as raw bytes. It must never be the bottleneck that is measured.
@@ -7,6 +9,7 @@ loop, raw frames, payloads passed on as raw bytes. It must never be the bottlene
 import os
 import select
 import sys
+import time
 from collections.abc import Iterator
 
 import msgspec
@@ -118,6 +121,7 @@ def answers(data: bytes, splitter: Splitter, tools: bytes) -> Iterator[bytes]:
 def main() -> None:
     """Serve fd 0 and fd 1 until the input ends."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else TOOL_COUNT
+    time.sleep(float(sys.argv[2]) if len(sys.argv) > 2 else 0.0)
     splitter, tools, backlog = Splitter(), tool_list(count), NOTHING
     os.set_blocking(0, False)
     os.set_blocking(1, False)

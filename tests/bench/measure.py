@@ -1,12 +1,12 @@
-"""One round of one contestant: start it, load it, weigh it, end it.
+"""One round of one contestant: start it, load it, weigh it, end it; section by section.
 
-What goes wrong is part of the result: the figures had so far are kept beside the failure.
+What goes wrong is part of the result: a section that fails says why, and the others go on.
 """
 
 import contextlib
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,48 +20,44 @@ MB = 1_000_000
 WARM_UP_CALLS = 300
 PIPELINED_TIMES = 4
 MEGABYTE_ECHOES = 5
-LIST_SECONDS_MAX = 60.0
-LIST_PAUSE_SECONDS = 0.02
+LIST_SECONDS_MAX = 20.0
+LIST_PAUSE_SECONDS = 0.005
 SETTLE_SECONDS = 2.0
 LEFT_BEHIND_SECONDS_MAX = 3.0
+SLOW_SECONDS = 0.5
+"""What a slow backend takes to start."""
 
 
 @dataclass
 class Round:
-    """Figures by the names of report.METRICS; `failure` says why some are missing."""
+    """Figures by the names of `metrics.METRICS`; `failures`: by section, why some are missing."""
 
     figures: dict[str, float] = field(default_factory=dict)
-    failure: str | None = None
+    failures: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Options:
-    """`calls` is how many are made one after another; `idle_seconds` 0 leaves that out."""
+    """`calls`: so many are made one after another; `idle_seconds` 0 leaves that out; `skip` names
+    sections.
+    """
 
     calls: int
-    idle_seconds: float
-    turn: int
+    idle_seconds: float = 0.0
+    turn: int = 0
+    skip: frozenset[str] = frozenset()
 
 
 def one_round(contestant: Contestant, folder: Path, options: Options) -> Round:
     """Measure a contestant once, from its start to its end."""
     result = Round()
-    figures = result.figures
-    try:
-        with _running(contestant, folder / "a") as client:
-            elapsed = _complete_list(client, contestant)
-            if contestant.starts:
-                figures["cold_list_ms"] = elapsed * 1e3
-            _load(client, contestant, options, figures)
-        if contestant.starts:
-            # The same folder again: Relay finds its cache there, the others know no difference.
-            with _running(contestant, folder / "a") as client:
-                figures["cached_list_ms"] = _complete_list(client, contestant) * 1e3
-            with _running(contestant, folder / "b") as client:
-                client.sequential(contestant.tool, 1)
-                figures["first_call_ms"] = client.age() * 1e3
-    except ContestantFailed as failure:
-        result.failure = str(failure)
+    for name, section in (WHOLE if contestant.whole else SMALL).items():
+        if name in options.skip:
+            continue
+        try:
+            section(contestant, folder, options, result.figures)
+        except ContestantFailed as failure:
+            result.failures[name] = str(failure)
     return result
 
 
@@ -70,28 +66,26 @@ def own_processes(pid: int) -> list[int]:
     return [pid, *(child for child in processes.tree(pid)[1:] if not _is_backend(child))]
 
 
-def _load(
-    client: Client, contestant: Contestant, options: Options, figures: dict[str, float]
+# ---- sections -----------------------------------------------------------------------------------
+
+
+def _small(
+    contestant: Contestant, folder: Path, options: Options, figures: dict[str, float]
 ) -> None:
-    """Memory, rest, small calls, large frames; fills `figures` as it goes."""
-    client.sequential(contestant.tool, WARM_UP_CALLS)
-    pids = processes.tree(client.process.pid)
-    own = own_processes(client.process.pid)
-    figures |= _memory(pids, own)
-    if options.idle_seconds:
-        figures["idle_per_s"] = _idle_wakeups(own, options.idle_seconds)
-    _small_calls(client, contestant, options, pids, figures)
-    figures["mb1_ms"] = 1e3 * statistics.median(
-        client.big_echo(contestant.tool, MB) for _ in range(MEGABYTE_ECHOES)
-    )
-    before = [processes.rss_bytes(pid) for pid in own]
-    for pid in own:
-        processes.reset_peak(pid)
-    figures["mb10_ms"] = client.big_echo(contestant.tool, 10 * MB) * 1e3
-    peaks = [processes.peak_rss_bytes(pid) for pid in own]
-    growth = [peak - rss for peak, rss in zip(peaks, before, strict=True) if peak is not None]
-    if growth:
-        figures["peak_x"] = max(growth) / (10 * MB)
+    """A first start with nothing cached; memory, rest, and small calls."""
+    with running(contestant, folder / "a") as client:
+        if contestant.whole:
+            figures["init_ms"] = client.age() * 1e3
+        elapsed = _complete_list(client, contestant)
+        if contestant.whole:
+            figures["cold_list_ms"] = elapsed * 1e3
+        client.sequential(contestant.tool, WARM_UP_CALLS)
+        pids = processes.tree(client.process.pid)
+        own = own_processes(client.process.pid)
+        figures |= _memory(pids, own)
+        if options.idle_seconds:
+            figures["idle_per_s"] = _idle_wakeups(own, options.idle_seconds)
+        _small_calls(client, contestant, options, pids, figures)
 
 
 def _small_calls(
@@ -121,6 +115,63 @@ def _small_calls(
     figures["cpu64_us"] = (processes.cpu_seconds(pids) - before) / calls * 1e6
 
 
+def _large(
+    contestant: Contestant, folder: Path, options: Options, figures: dict[str, float]
+) -> None:
+    """Large arguments there, large results back."""
+    with running(contestant, folder / "a") as client:
+        client.sequential(contestant.tool, 1)
+        figures["mb1_ms"] = 1e3 * statistics.median(
+            client.big_echo(contestant.tool, MB) for _ in range(MEGABYTE_ECHOES)
+        )
+        own = own_processes(client.process.pid)
+        before = [processes.rss_bytes(pid) for pid in own]
+        for pid in own:
+            processes.reset_peak(pid)
+        figures["mb10_ms"] = client.big_echo(contestant.tool, 10 * MB) * 1e3
+        peaks = [processes.peak_rss_bytes(pid) for pid in own]
+        growth = [peak - rss for peak, rss in zip(peaks, before, strict=True) if peak is not None]
+        if growth:
+            figures["peak_x"] = max(growth) / (10 * MB)
+
+
+def _starts(
+    contestant: Contestant, folder: Path, options: Options, figures: dict[str, float]
+) -> None:
+    """Started again in the same folder: Relay finds its cache there, the others know no difference.
+    Then a first call with nothing cached.
+    """
+    with running(contestant, folder / "a") as client:
+        figures["cached_init_ms"] = client.age() * 1e3
+        figures["cached_list_ms"] = _complete_list(client, contestant) * 1e3
+    with running(contestant, folder / "b") as client:
+        client.sequential(contestant.tool, 1)
+        figures["first_call_ms"] = client.age() * 1e3
+
+
+def _slow_starts(
+    contestant: Contestant, folder: Path, options: Options, figures: dict[str, float]
+) -> None:
+    """The same with a backend that takes its time."""
+    for prefix in ("slow", "slow_cached"):
+        with running(contestant, folder / "slow", SLOW_SECONDS) as client:
+            figures[f"{prefix}_init_ms"] = client.age() * 1e3
+            figures[f"{prefix}_list_ms"] = _complete_list(client, contestant) * 1e3
+
+
+Section = Callable[[Contestant, Path, Options, dict[str, float]], None]
+
+SMALL: dict[str, Section] = {"small calls": _small}
+WHOLE: dict[str, Section] = SMALL | {
+    "large results": _large,
+    "starts": _starts,
+    "starts with a slow backend": _slow_starts,
+}
+
+
+# ---- parts of them ------------------------------------------------------------------------------
+
+
 def _idle_wakeups(pids: list[int], seconds: float) -> float:
     """Wake-ups per second while there is nothing to do."""
     time.sleep(SETTLE_SECONDS)
@@ -146,7 +197,7 @@ def _complete_list(client: Client, contestant: Contestant) -> float:
     while True:
         names = client.tools()
         elapsed = client.age()
-        if sum(name.startswith(prefix) for name in names) >= contestant.tools:
+        if sum(name.startswith(prefix) for name in names) >= contestant.tools * contestant.backends:
             return elapsed
         if elapsed > LIST_SECONDS_MAX:
             raise client.failed(f"only {len(names)} tools after {LIST_SECONDS_MAX} s")
@@ -155,16 +206,19 @@ def _complete_list(client: Client, contestant: Contestant) -> float:
 
 
 @contextlib.contextmanager
-def _running(contestant: Contestant, folder: Path) -> Iterator[Client]:
+def running(contestant: Contestant, folder: Path, delay_seconds: float = 0.0) -> Iterator[Client]:
     """A contestant after its handshake; afterwards nothing of it may be left."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    client = Client(contestant.command(folder), environment(folder), folder / "stderr")
+    command = contestant.command(folder, contestant.backend(delay_seconds))
+    client = Client(command, environment(folder), folder / "stderr")
     family: list[psutil.Process] = []
     try:
         client.handshake()
         family = processes.family(client.process.pid)
         yield client
         family = processes.family(client.process.pid)
+        if not contestant.ours:
+            return  # several peers run on, or leave something behind
         client.close()
         _, alive = psutil.wait_procs(family, LEFT_BEHIND_SECONDS_MAX)
         if alive:

@@ -5,13 +5,13 @@ What it could not do is said once, on stderr, with the path and what to do about
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.ends import all_ready
+from tests.faults.damage import DAMAGES
+from tests.faults.ends import all_ready, small_disk
 from tests.harness import Relay, RelayHome, fixture_backend, json_of, text_of, wait_until
 
 CONFIG = {"backends": {"fix": fixture_backend("--tools", "20")}}
@@ -27,15 +27,10 @@ def home() -> Iterator[RelayHome]:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KiB, mounted on a directory."""
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs Linux and root")
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        pytest.skip("this machine lets nobody mount a file system")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with small_disk(folder, kib=64):
+        yield folder
 
 
 def serves(relay: Relay) -> None:
@@ -181,56 +176,7 @@ def test_a_runtime_directory_whose_path_is_too_long(home: RelayHome) -> None:
         assert complaints(relay, "relayctl cannot reach this relay", "shorter directory")
 
 
-def halved(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def emptied(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def one_bit_off(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def garbage(path: Path) -> None:
-    path.write_bytes(os.urandom(100_000))
-
-
-def nothing_but_its_head(path: Path) -> None:
-    path.write_bytes(path.read_bytes().partition(b"\n")[0] + b"\n")
-
-
-def a_directory(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def a_dangling_link(path: Path) -> None:
-    path.unlink()
-    path.symlink_to("nowhere")
-
-
-def too_large(path: Path) -> None:
-    os.truncate(path, 1 << 30)
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        halved,
-        emptied,
-        one_bit_off,
-        garbage,
-        nothing_but_its_head,
-        a_directory,
-        a_dangling_link,
-        too_large,
-    ],
-    ids=lambda spoil: spoil.__name__,
-)
+@pytest.mark.parametrize("spoil", DAMAGES, ids=lambda spoil: spoil.__name__)
 def test_a_damaged_cache_counts_as_none(spoil: Callable[[Path], None], home: RelayHome) -> None:
     """The lists are learned anew: the same bytes as before the damage; the next start has a cache
     again wherever a file can be put in place of the damage.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.ends import all_ready, own_status
-from tests.harness import Relay, alive, fixture_backend, json_of, side_effects, text_of, wait_until
+from tests.harness import Relay, fixture_backend, json_of, side_effects, wait_until
 
 
 def kill_worker(relay: Relay, number: int = signal.SIGKILL) -> None:
@@ -44,8 +44,8 @@ def test_the_relay_recovers_and_the_client_sees_next_to_nothing(number: int) -> 
 
 
 def test_every_open_call_gets_exactly_one_answer(tmp_path: Path) -> None:
-    """32 calls that have begun to run on two backends: none is left open, none runs twice, and each
-    answer says that the outcome is unknown. (The client's rules catch a second answer.)
+    """32 calls that have begun to run on two backends: their backends live, so each is answered as
+    if nothing had happened, and none runs twice. (The client's rules catch a second answer.)
     """
     log = tmp_path / "log"
     config = {
@@ -57,17 +57,15 @@ def test_every_open_call_gets_exactly_one_answer(tmp_path: Path) -> None:
     with Relay(config) as relay:
         all_ready(relay)
         calls = [
-            relay.client.start_tool(f"{name}__counter", {"tag": f"{name}{n}", "seconds": 30})
+            relay.client.start_tool(f"{name}__counter", {"tag": f"{name}{n}", "seconds": 2})
             for n in range(16)
             for name in ("one", "two")
         ]
         wait_until(lambda: len(side_effects(log)) == 32, 10.0, "all calls to run")
         kill_worker(relay)
         for call in calls:
-            result = relay.client.response(call, 5.0).result
-            assert result["isError"]
-            assert "unknown" in text_of(result)
-        assert json_of(relay.client.call_tool("one__counter", {"tag": "after"}))["count"] == 1
+            assert json_of(relay.client.response(call).result)["count"] > 0
+        assert json_of(relay.client.call_tool("one__counter", {"tag": "after"}))["count"] == 17
         tags = [entry["tag"] for entry in side_effects(log)]
         assert len(tags) == len(set(tags)) == 33
 
@@ -105,22 +103,6 @@ def test_a_worker_killed_over_and_over_costs_answers_but_nothing_else(tmp_path: 
         assert {f"{n}.after" for n in range(4)} <= set(tags)
 
 
-def test_what_a_backend_asked_through_a_dead_worker_is_withdrawn() -> None:
-    """An elicitation is open when the worker dies: the client is told to forget it, and the call it
-    belongs to is answered.
-    """
-    with Relay({"backends": {"fix": fixture_backend()}}) as relay:
-        relay.client.initialize(capabilities={"elicitation": {}})
-        call = relay.client.start_tool("fix__elicit", {"message": "name?"})
-        asked = relay.client.wait_request("elicitation/create")
-        kill_worker(relay)
-        assert relay.client.response(call).result["isError"]
-        gone = relay.client.wait_notification("notifications/cancelled")
-        assert gone["requestId"] == asked.id
-        relay.client.answer(asked, {"action": "accept", "content": {"name": "too late"}})
-        assert json_of(relay.client.call_tool("fix__echo", {"n": 1})) == {"n": 1}
-
-
 def test_what_the_client_had_set_is_set_again() -> None:
     """Log level and subscriptions hold for the backends of the next worker too."""
     with Relay({"backends": {"fix": fixture_backend()}}) as relay:
@@ -135,16 +117,3 @@ def test_what_the_client_had_set_is_set_again() -> None:
             return bool(seen["level"] == "warning" and seen["subscriptions"] == ["fixture://text"])
 
         wait_until(restored, 10.0, "level and subscription at the new backend")
-
-
-def test_the_backends_of_a_dead_worker_do_not_live_on(tmp_path: Path) -> None:
-    """Nobody can speak with them any more: they end, and there is one of each again."""
-    log = tmp_path / "log"
-    with Relay({"backends": {"fix": fixture_backend("--log", str(log))}}) as relay:
-        all_ready(relay)
-        old = json_of(relay.client.call_tool("fix__pid"))["pid"]
-        kill_worker(relay)
-        new = json_of(relay.client.call_tool("fix__pid"))["pid"]
-        assert new != old
-        wait_until(lambda: not alive(old), 5.0, "the old backend's end")
-        assert alive(new)

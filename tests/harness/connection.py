@@ -5,7 +5,7 @@ answers, and nothing of MCP.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -112,6 +112,11 @@ class Connection:
         asked = self._record.asked[id_key(request_id)]
         self._wait(lambda: asked.answers, seconds, f"answer to {asked.method} id {request_id!r}")
         return asked.answers[0]
+
+    def wait_any(self, request_ids: Iterable[Any], seconds: float = ANSWER_SECONDS_MAX) -> None:
+        """Wait until one of these requests is answered."""
+        asked = [self._record.asked[id_key(request_id)] for request_id in request_ids]
+        self._wait(lambda: any(one.answers for one in asked), seconds, "any of several answers")
 
     def answered(self, request_id: Any) -> bool:
         """True if the answer is here already."""

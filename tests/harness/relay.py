@@ -41,6 +41,7 @@ class Relay:
 
     config: a mapping, text, bytes, or None for a start without any configuration file.
     home: shared by several relays, or by one after another; else made and removed here.
+    module: what is run; another one than the relay's own sets limits of it, and then runs it.
     """
 
     client: RawClient
@@ -53,12 +54,14 @@ class Relay:
         args: Sequence[str] = (),
         env: Mapping[str, str | None] | None = None,
         python: str = sys.executable,
+        module: str = "relay_supervisor",
     ) -> None:
         self._own_home = home is None
         self.home = home or RelayHome.make()
         self.mark = new_mark()
         self.args = list(args)
         self.python = python
+        self.module = module
         self.env = self.home.environment({MARK_VARIABLE: self.mark, **(env or {})})
         self._judged = True  # nothing runs yet
         self._has_config = config is not None or self.home.config_path.exists()
@@ -69,7 +72,7 @@ class Relay:
 
     def start(self) -> RawClient:
         """Start it and return its client; a second time after stop() too."""
-        argv = [self.python, "-m", "relay_supervisor"]
+        argv = [self.python, "-m", self.module]
         if self._has_config:
             argv += ["--config", str(self.home.config_path)]
         self.client = RawClient([*argv, *self.args], env=self.env, cwd=self.home.project)

@@ -44,7 +44,9 @@ class FakeSupervisor:
         *,
         versions: tuple[int, ...] = handshake.VERSIONS,
         generation: int = 3,
+        hello: bytes = b"",
     ) -> None:
+        """*hello* is a first frame to be sent instead of today's."""
         self.state_dir = state_dir
         self.inbox: list[tuple[Any, bytes]] = []
         self.children: dict[int, subprocess.Popen[bytes]] = {}
@@ -58,7 +60,6 @@ class FakeSupervisor:
         self._in, from_worker = os.pipe()
         life_read, self.life = os.pipe()
         self._socket, theirs = socket.socketpair()
-        fds = (to_worker, self.out, self._in, from_worker, life_read, self.life, theirs.fileno())
         worker_ends = (to_worker, from_worker, theirs.fileno(), life_read)
         self.ledger_fd = _memory(LEDGER_BYTES)
         self.stderr_path = state_dir / f"worker-stderr-{generation}"
@@ -74,11 +75,11 @@ class FakeSupervisor:
                 pass_fds=(*worker_ends, self.ledger_fd),
                 start_new_session=True,
             )
-        del fds
         for fd in (to_worker, from_worker, life_read):
             os.close(fd)
         theirs.close()
-        self.send_raw(msgspec.msgpack.encode(Hello(versions, "test", generation, "nonce")), b"")
+        ours = msgspec.msgpack.encode(Hello(versions, "test", generation, "nonce"))
+        self.send_raw(hello or ours, b"")
 
     def __enter__(self) -> "FakeSupervisor":
         return self
@@ -246,6 +247,11 @@ class FakeSupervisor:
         if self.refuse is not None:
             self.send(v1.SpawnRefused(message.token, message.backend, self.refuse))
             return
+        pid = self.start(message)
+        self.send(v1.Spawned(message.token, message.backend, pid))
+
+    def start(self, message: v1.Spawn) -> int:
+        """Start a backend and pass its pipe ends on; returns its pid."""
         child = subprocess.Popen(
             message.argv,
             env=message.env,
@@ -264,8 +270,12 @@ class FakeSupervisor:
         # As the supervisor does, keep the ends: a worker that goes takes no backend with it.
         self.children[child.pid] = child
         self.spawned.append((message.backend, child.pid))
-        self.send(v1.Spawned(message.token, message.backend, child.pid))
         threading.Thread(target=self._reap, args=(message.backend, child), daemon=True).start()
+        return child.pid
+
+    def exited(self, backend: str, pid: int, status: int) -> None:
+        """A backend has ended: tell the worker."""
+        self.send(v1.Exited(backend, pid, status))
 
     def _reap(self, backend: str, child: subprocess.Popen[bytes]) -> None:
         status = child.wait()
@@ -280,7 +290,7 @@ class FakeSupervisor:
                 raise TimeoutError(f"nothing came; so far {self.inbox}\n{self.log()}")
             if self._wake_read in ready:
                 os.read(self._wake_read, 1)
-                self.send(v1.Exited(*self._exits.get()))
+                self.exited(*self._exits.get())
             if self._in in ready:
                 data = os.read(self._in, 1 << 20)
                 if not data:

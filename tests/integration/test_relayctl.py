@@ -159,7 +159,7 @@ def test_colours_on_a_terminal_unless_no_color_is_set(home: RelayHome) -> None:
                 stdout=terminal,
             )
             os.close(terminal)
-            text = read_until(master, b"configuration")
+            text = read_until(master, b"problems")
             assert process.wait(SECONDS_MAX) == 4
         os.close(master)
         assert (b"\x1b[32m" in text) is coloured

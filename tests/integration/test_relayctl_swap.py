@@ -80,9 +80,10 @@ def test_a_changed_configuration_is_taken_up(relay: Relay) -> None:
     assert result["outcome"] == "committed" and not result["tools"]["lost"]
     assert {name.split("__")[0] for name in result["tools"]["added"]} == {"more"}
     assert tools(relay) > before
-    assert len(backups(relay)) == 1 and result["backup"].endswith(backups(relay)[0])
+    assert len(backups(relay)) == 2, "what was in force, and what is in the file now"
+    assert result["backup"].endswith(backups(relay)[0])
     swap(relay)
-    assert len(backups(relay)) == 1
+    assert len(backups(relay)) == 2
 
 
 def test_what_is_said_ends_with_what_serves(relay: Relay) -> None:
@@ -121,7 +122,10 @@ def test_a_release_is_swapped_to_and_becomes_current(relay: Relay) -> None:
         assert active(fresh)["build"].startswith("9.9.9+")
     assert not swap(relay, "installed")["result"]["serving"]["build"].startswith("9.9.9+")
     listed = json.loads(relay.relayctl("releases", "--json").stdout)
-    assert (listed["current"], listed["releases"][0]["uses"]) == ("", ["previous"])
+    assert (listed["current"], listed["releases"][0]["uses"]) == (
+        "",
+        ["previous", "remembered"],
+    )
 
 
 def test_a_broken_release_is_refused_and_does_not_become_current(relay: Relay) -> None:
@@ -224,7 +228,7 @@ def test_history_and_report_tell_what_happened(relay: Relay) -> None:
     ("end", "said"),
     [
         (Relay.stop, "swap failed after"),
-        (Relay.kill, "Which version serves now is not known; before it was: "),
+        (Relay.kill, "It has ended, so nothing serves there any more"),
     ],
 )
 def test_a_relay_that_ends_in_the_middle_ends_the_wait(

@@ -262,7 +262,7 @@ def test_a_worker_that_is_killed(
         {
             "a": fixture_backend("--log", str(log)),
             "safe": fixture_backend("--log", str(log), trust_hints=True),
-            "slow": fixture_backend("--start-delay", "1.5"),
+            "slow": fixture_backend("--start-delay", "1"),
         }
     )
     with versions.relay(*mix, config, home) as relay:
@@ -270,7 +270,7 @@ def test_a_worker_that_is_killed(
         client.initialize()
         before = worker(relay)
         once = client.start_tool("a__counter", {"tag": "once", "seconds": 30})
-        again = client.start_tool("safe__read_counter", {"tag": "again", "seconds": 1.5})
+        again = client.start_tool("safe__read_counter", {"tag": "again", "seconds": 1.0})
         unseen = client.start_tool("slow__echo", {"tag": "unseen"})
         wait_until(lambda: len(side_effects(log)) == 2, SECONDS_MAX, "both to run")
         os.kill(before["pid"], signal.SIGKILL)

@@ -25,56 +25,58 @@ PINS = (
     ),
     Mutant(
         "a cancellation goes to whoever serves",
-        "calls.py",
-        "            self._out.worker(call.generation, v1.Cancel(call.number), params)",
-        """            active = self._workers.state.active or 0
-            self._out.worker(active, v1.Cancel(call.number), params)""",
+        "errands.py",
+        "        self._begin(message, params, call.backend, call.generation, call.pid)\n",
+        """        active = self._shared.workers.state.active or 0
+        self._begin(message, params, call.backend, active, call.pid)
+""",
     ),
     Mutant(
         "a cancellation is not passed on",
         "calls.py",
         """        if call is not None:
-            self._out.worker(call.generation, v1.Cancel(call.number), params)
+            self._errands.cancel(call, params)
 """,
         """        del call, params
 """,
     ),
     Mutant(
-        "a call over its limit is cancelled at whoever serves",
+        "a call over its limit is not cancelled",
         "calls.py",
-        "                self._out.worker(call.generation, v1.Cancel(call.number), reason)",
-        """                active = self._workers.state.active or 0
-                self._out.worker(active, v1.Cancel(call.number), reason)""",
+        "                self._errands.cancel(call, reason)\n",
+        "                del reason\n",
     ),
     Mutant(
         "an answer to a question goes to whoever serves",
-        "asks.py",
-        "            self._out.worker(ask.generation, answer, message.members)",
-        "            self._out.worker(max(ask.generation, 2), answer, message.members)",
+        "errands.py",
+        "        self._begin(message, members, ask.backend, ask.generation, ask.pid)\n",
+        """        active = self._shared.workers.state.active or 0
+        self._begin(message, members, ask.backend, active, ask.pid)
+""",
     ),
     Mutant(
         "news of resources come from every worker",
         "reports.py",
-        '        if active or message.method == "notifications/message":\n',
-        "        if active or message.method:\n",
+        "        if (active or said) and self._custody",
+        "        if (active or message.method) and self._custody",
     ),
     Mutant(
         "a worker that was given up is heard as before",
         "relay.py",
-        "            if generation.state is Life.FAILED or self.ending.pace",
-        "            if generation.state is Life.RETIRED or self.ending.pace",
+        "            if generation.state is Life.FAILED or ending:\n",
+        "            if generation.state is Life.RETIRED or ending:\n",
     ),
     Mutant(
         "workers begin new things during the end",
         "relay.py",
-        "            if generation.state is Life.FAILED or self.ending.pace is not None:\n",
+        "            if generation.state is Life.FAILED or ending:\n",
         "            if generation.state is Life.FAILED:\n",
     ),
     Mutant(
         "the last answers of a worker that was given up are lost",
         "relay.py",
-        "                if isinstance(message, v1.Reply):\n",
-        "                if isinstance(message, v1.Pong):\n",
+        "LAST_WORDS if lasting else v1.Reply):\n",
+        "LAST_WORDS if lasting else v1.Pong):\n",
     ),
 )
 
@@ -93,7 +95,7 @@ ANSWERS = (
     Mutant(
         "an answered call stays in the table",
         "requests.py",
-        "        self._state.calls.pop(request.call, None)\n",
+        "        state.calls.pop(request.call, None)\n",
         "",
     ),
     Mutant(
@@ -125,9 +127,8 @@ ANSWERS = (
     ),
     Mutant(
         "what was held at a crash is not given on while somebody serves",
-        "calls.py",
-        """        if self._workers.state.active is not None:
-            self.release(now)
+        "estate.py",
+        """        self._release(now)
         return losses
 """,
         """        return losses
@@ -138,50 +139,50 @@ ANSWERS = (
 DEATHS = (
     Mutant(
         "a written call is sent again",
-        "calls.py",
-        "stages.get(call.number, 0) <= Stage.RECEIVED",
-        "stages.get(call.number, 0) <= Stage.WRITTEN",
+        "estate.py",
+        "    if stage <= Stage.RECEIVED:\n",
+        "    if stage <= Stage.WRITTEN:\n",
     ),
     Mutant(
         "a call in the middle of its write is sent again",
-        "calls.py",
-        "stages.get(call.number, 0) <= Stage.RECEIVED",
-        "stages.get(call.number, 0) <= Stage.WRITING",
+        "estate.py",
+        "    if stage <= Stage.RECEIVED:\n",
+        "    if stage <= Stage.WRITING:\n",
     ),
     Mutant(
         "a worker without a ledger has touched nothing",
-        "calls.py",
-        "untouched = stages is not None and stages.get(call.number, 0) <= Stage.RECEIVED",
-        "untouched = (stages or {}).get(call.number, 0) <= Stage.RECEIVED",
+        "estate.py",
+        """    if stages is None:
+        return Fate.UNSURE
+    stage = stages.get(""",
+        """    stage = (stages or {}).get(""",
     ),
     Mutant(
         "what may be repeated is repeated again and again",
-        "calls.py",
-        "            if untouched or (self._repeatable(request) and request.attempts == 1):",
-        "            if untouched or self._repeatable(request):",
+        "estate.py",
+        "        elif untouched or (self._repeatable(request) and request.attempts == 1):",
+        "        elif untouched or self._repeatable(request):",
     ),
     Mutant(
         "whatever the tool, it may be repeated",
-        "calls.py",
-        "            return request.name in self._registry.repeatable",
+        "estate.py",
+        "            return request.name in self._shared.registry.repeatable",
         "            return bool(request.name)",
     ),
     Mutant(
         "an untouched call is said to have an unknown outcome",
-        "calls.py",
-        "            if untouched or (self._repeatable(request) and request.attempts == 1):",
-        "            if self._repeatable(request) and request.attempts == 1:",
+        "estate.py",
+        "        elif untouched or (self._repeatable(request) and request.attempts == 1):",
+        "        elif self._repeatable(request) and request.attempts == 1:",
     ),
     Mutant(
         "calls are given away before the death is proven",
         "relay.py",
         """        if generation.pid is None:
-            self._settle(number, {}, reason, now)
-""",
-        """        self.calls.settle(number, {}, now)
+            self._settle(number, events""",
+        """        self.estate.settle(number, {}, {}, {}, now)
         if generation.pid is None:
-            self._settle(number, {}, reason, now)
-""",
+            self._settle(number, events""",
     ),
     Mutant(
         "a worker that is given up is left running",
@@ -194,14 +195,14 @@ DEATHS = (
     Mutant(
         "the calls of a dead worker are forgotten",
         "relay.py",
-        "            losses = self.calls.settle(number, stages, now)",
-        """            losses = dict[str, int]()""",
+        "losses = self.estate.settle(number, event.stages, event.records, going_on, now)",
+        "losses = dict[str, int]()",
     ),
     Mutant(
         "a call that kills its workers is given on for ever",
-        "calls.py",
-        "            if untouched and request.attempts >= ATTEMPTS_MAX:",
-        "            if untouched and request.attempts >= ATTEMPTS_MAX * 1000:",
+        "estate.py",
+        "        if untouched and request.attempts >= ATTEMPTS_MAX:",
+        "        if untouched and request.attempts >= ATTEMPTS_MAX * 1000:",
     ),
 )
 

@@ -12,7 +12,7 @@ DRAINS = (
     Mutant(
         "the hard limit does not cancel at the backend",
         "drains.py",
-        '            self._shared.out.worker(number, v1.Cancel(call.number), b"")\n',
+        '            self._errands.cancel(call, b"")\n',
         "",
     ),
     Mutant(
@@ -73,7 +73,7 @@ HEARTBEATS = (
     Mutant(
         "who does not read blames others",
         "heartbeat.py",
-        "            if generation.state not in ASKED or self._unread:\n",
+        "            if generation.state not in ASKED or self._state.unread:\n",
         "            if generation.state not in ASKED:\n",
     ),
     Mutant(
@@ -97,8 +97,8 @@ RECOVERY = (
     Mutant(
         "a worker is started again from the file as it is",
         "recovery.py",
-        "        return self._shared.workers.spawn(self.state.source or self.state.committed, now)",
-        """        source = self.state.source or self.state.committed
+        "        return self._shared.workers.spawn(self.good, now)",
+        """        source = self.good
         return self._shared.workers.spawn(Source(source.python, source.release), now)""",
     ),
     Mutant(

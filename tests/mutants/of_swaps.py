@@ -56,7 +56,7 @@ BEFORE = (
     Mutant(
         "lost health is no reason",
         "gate.py",
-        "    sick = [name for name in sick if _state(new, name) not in HEALTHY]",
+        "    sick = [name for name in sick if _state(new, name) not in (*HEALTHY, AWAITED)]",
         "    sick = [name for name in sick if _state(new, name) in HEALTHY[1:0]]",
     ),
     Mutant(
@@ -89,7 +89,7 @@ BEFORE = (
     Mutant(
         "refusals are forgotten",
         "refusals.py",
-        "        self._reasons[build, config_digest] = reason\n",
+        "        self._known[:] = [*others, Refused(*pair, reason)][-REFUSED_MAX:]\n",
         "",
     ),
     Mutant(
@@ -165,27 +165,27 @@ CUT_OVER = (
 PROBATION = (
     Mutant(
         "it is committed at the cut-over",
-        "swaps.py",
-        '        shared.timers.set("probation", now + limits.probation_seconds)\n',
-        '        shared.timers.set("probation", now)\n',
+        "probation.py",
+        '        self._shared.timers.set("probation", now + limits.probation_seconds)\n',
+        '        self._shared.timers.set("probation", now)\n',
     ),
     Mutant(
         "it is never committed by time",
         "relay.py",
-        '            "probation": lambda _, now: self.swaps.commit(now),\n',
+        '            "probation": lambda _, now: self.swaps.trial.over(now),\n',
         '            "probation": lambda _, now: None,\n',
     ),
     Mutant(
         "it is never committed by calls",
-        "swaps.py",
+        "probation.py",
         """        elif swap.answered >= self._shared.state.limits.probation_calls:
-            self.commit(now)
+            self.over(now)
 """,
         "",
     ),
     Mutant(
         "calls of any worker end a probation",
-        "swaps.py",
+        "probation.py",
         """        if swap is None or swap.new != generation:
             return
         swap.answered""",
@@ -195,66 +195,123 @@ PROBATION = (
     ),
     Mutant(
         "the commit is not remembered",
-        "swaps.py",
-        "        self._recovery.committed(generation)\n        self._end",
-        "        self._end",
+        "probation.py",
+        "        self._recovery.committed(generation)\n        swap.problems",
+        "        swap.problems",
     ),
     Mutant(
         "the last good one is written before it has proved itself",
-        "swaps.py",
-        "        limits = shared.state.limits\n        if limits.probation_seconds",
+        "probation.py",
+        "        limits = self._shared.state.limits\n        if limits.probation_seconds",
         """        self._recovery.committed(generation)
-        limits = shared.state.limits
+        limits = self._shared.state.limits
         if limits.probation_seconds""",
     ),
     Mutant(
         "who stood by stands by for ever",
-        "swaps.py",
+        "probation.py",
         """        if old is not None:
             self._drains.begin(old, now)
 
-    def _standing_by""",
+    def go_on""",
         """        del old
 
-    def _standing_by""",
+    def go_on""",
     ),
     Mutant(
         "the death of the one on probation takes nothing back",
         "swaps.py",
-        "            self.roll_back(reason, now)\n        if self.warming",
-        """            self._end(self.probation, Outcome.FAILED, reason, now)
+        "            self.trial.roll_back(reason, now)\n        if self.warming",
+        """            self.trial.end(Outcome.FAILED, reason, now)
         if self.warming""",
     ),
     Mutant(
         "relay errors are no reason to go back",
-        "swaps.py",
+        "probation.py",
         "        swap.relay_errors += outcome == v1.OUTCOME_RELAY_ERROR\n",
         "        del outcome\n",
     ),
     Mutant(
         "failed checks are no reason to go back",
+        "probation.py",
+        "        if failed := [result for result in results if not result.ok]:",
+        "        if failed := [result for result in results if result.ok is None]:",
+    ),
+    Mutant(
+        "it is kept before its checks are done",
+        "probation.py",
+        "        elif not swap.checking:\n",
+        "        else:\n",
+    ),
+    Mutant(
+        "checks of one promoted in need are no reason",
+        "probation.py",
+        " or message.token not in (0, swap.number):",
+        " or message.token != swap.number:",
+    ),
+    Mutant(
+        "few failures are none",
+        "probation.py",
+        """        swap.proved = True
+        if self._fails(swap):
+            self._take_back_failing(swap, now)
+        elif not""",
+        """        swap.proved = True
+        if not""",
+    ),
+    Mutant(
+        "what is gone back to is refused",
+        "probation.py",
+        " and blame and failed.pair != before:",
+        " and blame:",
+    ),
+    Mutant(
+        "a refusal nobody could write down is forgotten",
+        "refusals.py",
+        "        while self._unsaved and active is not None:\n",
+        "        while self._unsaved and (active is not None or self._unsaved.clear()):\n",
+    ),
+    Mutant(
+        "a second rollback undoes the first",
         "swaps.py",
-        "        if failed := [result for result in message.results if not result.ok]:",
-        "        if failed := [result for result in message.results if result.ok is None]:",
+        '        if self.warming is not None and self.warming.op == "rollback":\n',
+        '        if self.warming is not None and self.warming.op == "flight":\n',
+    ),
+    Mutant(
+        "a broken file is taken where nobody judges",
+        "swaps.py",
+        "        if offer.broken and not swap.force:\n",
+        "        if offer.broken and swap.force:\n",
+    ),
+    Mutant(
+        "going back leaves the next one coming",
+        "swaps.py",
+        """            self._abandon_candidate(reason, now, Outcome.ROLLED_BACK)
+            if back is None:
+                return None
+""",
+        """            if back is None:
+                return self._abandon_candidate(reason, now, Outcome.ROLLED_BACK)
+""",
     ),
     Mutant(
         "what is gone back to is not served",
-        "swaps.py",
+        "probation.py",
         "            self._serve(old, now)\n",
         "",
     ),
     Mutant(
         "who is taken back is left as it is",
-        "swaps.py",
-        "            if failed is not None and failed.state not in GONE and not kill:\n"
+        "probation.py",
+        "            if failed is not None and failed.state not in GONE:\n"
         "                self._drains.begin(failed, now)\n",
         "",
     ),
     Mutant(
         "a deadline outlives its probation",
-        "swaps.py",
-        '            self._shared.timers.clear("probation")\n',
-        "            pass\n",
+        "probation.py",
+        '        for deadline in ("probation", "checks"):\n',
+        '        for deadline in ("checks",):\n',
     ),
     Mutant(
         "nobody is told that the relay ends",

@@ -6,6 +6,7 @@ An action looks at the world and does one thing, or nothing where there is nothi
 from collections.abc import Callable
 
 from tests.sim import client_actions as client
+from tests.sim import custody_actions as custody
 from tests.sim import swap_actions as swaps
 from tests.sim import worker_actions as workers
 from tests.sim.rising import come_up, run_checks
@@ -39,6 +40,9 @@ WEIGHTS: dict[Action, float] = {
     client.answer_question: 2,
     swaps.swap: 1.2,
     swaps.rollback: 0.25,
+    swaps.replace_supervisor: 0.5,
+    swaps.answer_check: 3,
+    swaps.answer_check_late: 0.1,
     swaps.edit_configuration: 0.3,
     swaps.control: 0.3,
     swaps.stop_reading: 0.2,
@@ -65,6 +69,18 @@ WEIGHTS: dict[Action, float] = {
     workers.stop_worker: 0.15,
     workers.wake_worker: 0.1,
     workers.newer_message: 0.3,
+    custody.take_in: 14,
+    custody.write: 10,
+    custody.read: 8,
+    custody.serve: 7,
+    custody.talk: 3,
+    custody.start: 2,
+    custody.stop_server: 0.2,
+    custody.say_something: 0.5,
+    custody.killed_while_writing: 0.2,
+    custody.server_dies: 0.2,
+    custody.ask_too_much: 0.3,
+    custody.lie: 0.03,
     moment: 3,
     while_passes: 1.5,
     oversleep: 0.1,
@@ -78,6 +94,13 @@ KINDS: tuple[dict[Action, float], ...] = (
     {swaps.swap: 6, workers.reply: 0.3, come_up: 2, workers.die: 0.3, while_passes: 0.3},
     # One death after another, at every stage of a call.
     {workers.active_dies: 6, workers.carry: 2, come_up: 2},
+    # The same, with workers that are killed amid a write.
+    {custody.killed_while_writing: 12, come_up: 2, client.call: 2},
+    # One hand-over after another, amid all that can be under way.
+    {swaps.swap: 8, swaps.rollback: 4, come_up: 3, client.call: 2, custody.talk: 2},
+    {swaps.swap: 6, custody.killed_while_writing: 5, workers.active_dies: 3, come_up: 3},
+    # The same, with workers that are slow to look at what they are told.
+    {swaps.swap: 6, swaps.rollback: 10, custody.take_in: 0.15, client.cancel: 2, come_up: 3},
     # Workers that hang, and a loop that is late.
     {workers.stop_worker: 6, workers.wake_worker: 2, while_passes: 3, oversleep: 5},
 )
@@ -88,6 +111,9 @@ NEVER_OFF: tuple[Action, ...] = (
     client.call,
     come_up,
     workers.reply,
+    custody.take_in,
+    custody.write,
+    custody.read,
     moment,
     while_passes,
 )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from relay_supervisor.core import effects
 from relay_supervisor.core.gate import PENDING
+from relay_supervisor.core.generation import GONE
 from relay_supervisor.core.heartbeat import MISSES_MAX
 from relay_supervisor.core.swap_record import Swap
-from tests.sim.model import must
+from tests.sim.model import Worker, must
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -47,13 +48,19 @@ class Book:
             self._dead.add(key)
 
     def _may_end(self, fields: dict[str, Any]) -> None:
+        if fields["kind"] == "supervisor":
+            must(fields["outcome"] in {"committed", "failed"}, "{}", fields)
+            return
         served = any(name == "active" for name, _ in fields["phases"])
         if fields["outcome"] == "committed":
             self._may_commit(fields)
         elif fields["outcome"] == "rolled_back" and served:
             active = self._world.relay.shared.workers.state.active
             standby = self._world.watch.standby
-            must(active == standby, "{}: {} serves, not {}", fields, active, standby)
+            # Who is gone back to may be over its own time in the same moment.
+            dead = self._world.relay.shared.workers.state.generations.get(standby or 0)
+            gone = dead is None or dead.state in GONE
+            must(gone or active == standby, "{}: {} serves, not {}", fields, active, standby)
         elif fields["outcome"] == "failed" and not served:
             swap = self._world.relay.swaps.last
             assert swap is not None
@@ -66,12 +73,26 @@ class Book:
         number = fields["to"]["generation"]
         limits = world.core.limits
         served = world.awake - world.watch.served.get(number, world.awake) + EARLY_SECONDS
-        answered, _ = world.watch.answered.get(number, (0, 0))
+        answered, errors = world.watch.answered.get(number, (0, 0))
         proved = served >= limits.probation_seconds or answered >= limits.probation_calls
         must(proved, "{} after {} s and {} calls", fields, served, answered)
+        swap = world.relay.swaps.last
+        must(swap is not None and not swap.checking, "{} before its checks are done", fields)
+        watched = limits.probation_seconds > 0 and limits.probation_calls > 0
+        failing = watched and errors * 2 > answered
+        must(not failing, "{} with {} of {} calls failed in the relay", fields, errors, answered)
+        self._has_all(world.workers[number])
         committed = world.relay.recovery.state.committed
         generation = world.relay.shared.workers.state.generations[number]
         must(committed == generation.source, "{} is committed, not {}", committed, generation)
+
+    def _has_all(self, worker: Worker) -> None:
+        """Nobody else has a backend any more that is its own."""
+        specs = worker.setup.specs if worker.setup is not None and worker.setup.adopts else {}
+        for server in self._world.servers.values():
+            if server.alive and not server.closed and specs.get(server.name) == server.spec:
+                has = server.given_to == {worker.generation}
+                must(has, "{} commits, and {} have {}", worker, server.given_to, server.pid)
 
     def _may_be_refused(self, swap: Swap) -> None:
         """What the gate says is so, and nobody said that it does not matter."""

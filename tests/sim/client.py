@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from relay_supervisor.core import events
 from relay_supervisor.core.mcp import LISTS, Kind
 from relay_supervisor.core.registry import EMPTY
-from tests.sim.model import Asked, Key, Violation, must
+from tests.sim.model import Asked, Key, Sent, Violation, must
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -47,6 +47,7 @@ class Client:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.open: dict[Key, Asked] = {}
+        self._unknown: list[Sent] = []
         self.nulls = 0
         """Errors without an id that are due."""
         self.batch_nulls: dict[int, int] = {}
@@ -229,14 +230,28 @@ class Client:
         """An outcome may be called unknown only where it is."""
         if "outcome is unknown" in answer:
             attempts = self._world.attempts.get(asked.marker, [])
-            must(attempts and attempts[-1].doubt, "nothing is unknown of {}: {}", asked, attempts)
-
+            must(attempts, "nothing is unknown of {}, which was never sent", asked)
+            self._unknown.append(attempts[-1])
         for limit in ("drain_max_seconds", "call_timeout_seconds"):
-            if limit in answer:
+            if limit in answer and not asked.batch:  # whose answer may be of long ago
                 sent = self._world.attempts[asked.marker][-1]
                 worker = self._world.workers[sent.generation]
                 told = sent.number not in worker.calls or not worker.open
+                if sent.generation in self._world.keepers:
+                    messages = [errand.message for errand in self._world.core.errands.values()]
+                    told = (
+                        any(getattr(m, "call", 0) == sent.number for m in messages)
+                        or not worker.open
+                    )
                 must(told, "{} is over its limit, and not cancelled at {}", sent, worker)
+
+    def check_unknown(self) -> None:
+        """What was answered as unknown in this event is: by a death, or with its backend."""
+        for sent in self._unknown:
+            servers = [s for s in self._world.servers.values() if sent.number in s.ran]
+            over = any(server.closed or not server.alive for server in servers)
+            must(sent.doubt or over, "nothing is unknown of {}", sent)
+        self._unknown.clear()
 
     def _page(self, kind: Kind) -> bytes:
         return self._world.relay.shared.registry.pages.get(kind, EMPTY)

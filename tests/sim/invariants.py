@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from relay_supervisor.core.generation import COMING, Life
 from relay_supervisor.core.processes import Rung
-from relay_supervisor.core.state import Phase
-from tests.sim import swap_invariants
+from relay_supervisor.core.state import Hold, Phase
+from tests.sim import custody_invariants, swap_invariants
 from tests.sim.model import must
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def check(world: "World") -> None:
         nothing_waits_without_a_deadline(world)
         nothing_waits_for_too_long(world)
         swap_invariants.check(world)
+        if world.relay.ending.pace is None:
+            custody_invariants.check(world)
 
 
 def requests_are_those_of_the_client(world: "World") -> None:
@@ -65,6 +67,9 @@ def calls_and_requests_belong_together(world: "World") -> None:
         # At the end they are answered all at once, when it is reached.
         ending = world.relay.ending.pace is not None
         holds = generation is not None and generation.state in HOLDS_CALLS
+        if not call.generation:
+            free = [c.pid for c in state.charges.values() if c.hold is Hold.FREE]
+            holds = call.pid > 0 and call.pid in free
         must(holds or ending, "{} is with generation {}", call, generation)
     for request in state.requests.values():
         if request.phase is Phase.CALLING:

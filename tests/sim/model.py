@@ -50,6 +50,8 @@ class Sent:
     """What the worker's ledger says of it, 0: it has not been taken from the pipe."""
     doubt: bool = False
     """The worker is dead, and a backend may have seen it."""
+    returned: bool = False
+    """The worker has given it back; no backend has seen it."""
 
 
 @dataclasses.dataclass(slots=True)

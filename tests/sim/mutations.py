@@ -7,9 +7,10 @@ import pytest
 
 from relay_supervisor.core import effects, events, mcp
 from relay_supervisor.core.asks import Asks
-from relay_supervisor.core.calls import Calls, Losses
+from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.client import Client
 from relay_supervisor.core.ending import Ending
+from relay_supervisor.core.estate import Estate, Losses
 from relay_supervisor.core.processes import Processes
 from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.relay import Relay
@@ -109,7 +110,7 @@ def sends_calls_to_the_dead(patch: pytest.MonkeyPatch) -> None:
 
 
 def forgets_the_calls_of_a_dead_worker(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Calls, "settle", lambda *args: Losses())
+    patch.setattr(Estate, "settle", lambda *args: Losses())
 
 
 def repeats_calls_with_a_new_worker(patch: pytest.MonkeyPatch) -> None:

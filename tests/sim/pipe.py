@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # What the core may say to a worker that is gone; the adapter skips it.
 TO_THE_GONE = (v1.Spawned, v1.SpawnRefused, v1.Exited, v1.Retire, v1.Cancel, v1.Refuse)
 
+# What lies in the inbox of a worker that keeps backends until it gets to it.
+LATER = (v1.Call, v1.Cancel, v1.ClientAnswer, v1.Spawned, v1.SpawnRefused, v1.Exited, v1.Freeze)
+
 
 class Pipe:
     """Takes in what is sent to workers."""
@@ -39,6 +42,8 @@ class Pipe:
             v1.RunChecks: self._run_checks,
             v1.Ping: self._ping,
             v1.Retire: self._retire,
+            v1.Await: self._await,
+            v1.Adopt: self._grant,
         }
 
     def deliver(self, effect: effects.SendToWorker) -> None:
@@ -47,7 +52,8 @@ class Pipe:
         if not worker.open:
             # At the end nobody takes note any more of a worker that is gone; but no call is new.
             ending = self._world.relay.ending.pace is not None and not isinstance(message, v1.Call)
-            skipped = isinstance(message, TO_THE_GONE) or ending
+            errand = isinstance(message, v1.ClientAnswer) and message.errand > 0
+            skipped = isinstance(message, TO_THE_GONE) or ending or errand
             must(skipped, "{} to a generation that is gone", message)
         if isinstance(message, v1.Refuse):
             self._world.watch.refused.add((message.build, message.config_digest))
@@ -56,7 +62,14 @@ class Pipe:
 
     def _take(self, worker: Worker, message: v1.Message | handshake.Hello, payload: bytes) -> None:
         take = self._messages.get(type(message))
-        if take is not None:
+        keeper = self._world.keepers.get(worker.generation)
+        if keeper is not None and isinstance(message, LATER):
+            keeper.inbox.append((message, payload))
+            if isinstance(message, v1.Call):
+                self._take_call(worker, message, payload)
+            elif isinstance(message, v1.Spawned | v1.SpawnRefused):
+                self._spawned(worker, message, payload)
+        elif take is not None:
             take(worker, message, payload)
         else:
             must(worker.phase == "configured", "{} while {}", message, worker.phase)
@@ -73,7 +86,7 @@ class Pipe:
         worker.setup = self._world.disk.setup(worker.python, config)
 
     def _lists(self, worker: Worker, message: v1.KnownLists, payload: bytes) -> None:
-        if worker.setup and worker.setup.prints.get(message.backend) == message.spec_hash:
+        if worker.setup and worker.setup.specs.get(message.backend) == message.spec_hash:
             worker.learned.add(message.backend)
 
     def _session(self, worker: Worker, message: v1.Session, payload: bytes) -> None:
@@ -97,6 +110,28 @@ class Pipe:
     def _spawned(self, worker: Worker, message: v1.Spawned | v1.SpawnRefused, _: bytes) -> None:
         must(message.token in worker.spawns, "{} was not asked for", message)
         worker.spawns.discard(message.token)
+
+    def _await(self, worker: Worker, message: v1.Await, payload: bytes) -> None:
+        must(not worker.introduced, "{} after Session", message)
+        for name in message.backends:
+            self._world.keepers[worker.generation].grips[name].phase = "awaited"
+
+    def _grant(self, worker: Worker, message: v1.Adopt, payload: bytes) -> None:
+        must(not message.pid and not message.calls, "{} without descriptors", message)
+        self._world.keepers[worker.generation].inbox.append((message, payload))
+
+    def give(self, effect: effects.GiveBackend) -> None:
+        """A backend's descriptors and what goes with them reach a worker."""
+        worker, message = self._world.workers[effect.generation], effect.message
+        must(worker.open, "{} to {}, which is gone", message, worker)
+        server = self._world.servers[message.pid]
+        must(not server.given_to, "{} while {} have it", message, server.given_to)
+        must(server.pid in self._world.pipes, "{} without pipes", message)
+        specs = worker.setup.specs if worker.setup is not None else {}
+        must(specs.get(server.name) == server.spec, "{} is not what {} wants", message, worker)
+        server.given_to.add(worker.generation)
+        server.tended = False
+        self._world.keepers[worker.generation].inbox.append((message, bytes(effect.payload)))
 
     def _run_checks(self, worker: Worker, message: v1.RunChecks, payload: bytes) -> None:
         worker.checks = message.token
@@ -134,18 +169,29 @@ class Pipe:
         must(message.method == asked.method, "{} is for {}", message, asked)
         must(message.era == (v1.MODERN if asked.modern else v1.LEGACY), "{}: era", message)
         self._may_be_sent(message, marker, asked.method in REPEATABLE or asked.name == SAFE_TOOL)
-        sent = Sent(message.call, marker, worker.generation)
-        world.sent[message.call] = worker.calls[message.call] = sent
+        sent = world.sent[message.call] = Sent(message.call, marker, worker.generation)
+        if worker.generation not in world.keepers:
+            worker.calls[message.call] = sent
         world.attempts.setdefault(marker, []).append(sent)
 
     def _may_be_sent(self, message: v1.Call, marker: int, repeatable: bool) -> None:
         """Nobody else may have it, or have done it, but what may be done twice."""
-        attempts = self._world.attempts.get(marker, [])
+        world = self._world
+        if repeatable:
+            world.repeatable.add(marker)
+        attempts = [sent for sent in world.attempts.get(marker, []) if not sent.returned]
         must(message.attempt == len(attempts) + 1, "{} is attempt {}", message, len(attempts) + 1)
-        alive = {child.generation for child in self._world.children.values() if not child.backend}
-        holders = [sent for sent in attempts if sent.generation in alive]
+        alive = {child.generation for child in world.children.values() if not child.backend}
+        holders = [sent for sent in attempts if self._holds(alive, sent)]
         must(not holders, "{}: {} may still carry it out", message, holders)
         doubts = sum(sent.doubt for sent in attempts)
         must(
             doubts <= repeatable, "{} may have run {} times already: {}", message, doubts, attempts
         )
+
+    def _holds(self, alive: set[int], sent: Sent) -> bool:
+        """Whether somebody may still carry out an attempt."""
+        keepers = self._world.keepers
+        if sent.generation not in keepers:
+            return sent.generation in alive
+        return any(keepers[generation].has(sent.number) for generation in alive & keepers.keys())

@@ -10,6 +10,7 @@ from tests.sim.model import must
 if TYPE_CHECKING:
     from tests.sim.world import World
 
+OPERATIONS = {"swap", "rollback", "reexec"}
 OUTCOMES = {"committed", "rolled_back", "failed", "probation"}
 
 
@@ -22,10 +23,11 @@ class Relayctl:
         self.waiting: dict[int, dict[str, Any]] = {}
         """What was asked on each connection that is not answered yet."""
 
-    def ask(self, op: str, **args: Any) -> None:
-        """Ask for something that is answered in its time."""
+    def ask(self, op: str, **args: Any) -> bool:
+        """Ask for something that is answered in its time; return whether there is no answer yet."""
         line = control_v1.encode(control_v1.Request(op, args=args))
         self._happen(line, {"op": op, **args})
+        return self._connection in self.waiting
 
     def ask_now(self, line: bytes) -> None:
         """Ask for something that is answered at once."""
@@ -45,10 +47,10 @@ class Relayctl:
         reply = control_v1.decode_reply(effect.line)
         must(reply.done == effect.done, f"{effect} is and is not the last")
         if not reply.done:
-            must(asked["op"] in {"swap", "rollback"}, f"progress of {asked}")
+            must(asked["op"] in OPERATIONS, f"progress of {asked}")
             return
         del self.waiting[effect.connection]
-        if reply.error is None and asked["op"] in {"swap", "rollback"}:
+        if reply.error is None and asked["op"] in OPERATIONS:
             outcome = json.loads(bytes(reply.result))["outcome"]
             must(outcome in OUTCOMES, f"{asked} ended as {outcome}")
             early = outcome == "probation"

@@ -1,6 +1,8 @@
 """How a worker comes up in a simulated world: step by step, mostly as it should."""
 
 from relay_supervisor.wire import cache, v1
+from tests.sim.inbox import listen
+from tests.sim.keeper import Grip, Keeper
 from tests.sim.model import Worker, must
 from tests.sim.world import World
 
@@ -64,7 +66,10 @@ def configure(world: World, worker: Worker) -> None:
         ready_seconds_max=dice.pick((2.0, 10.0, 60.0)),
     )
     worker.phase = "configured"
-    message = v1.Configured(setup.infos(), limits, config_digest=setup.digest)
+    message = v1.Configured(setup.infos(), limits, config_digest=setup.digest, adopts=setup.adopts)
+    if setup.adopts:
+        keeper = world.keepers[worker.generation] = Keeper(world, worker)
+        keeper.grips = {name: Grip(name) for name, _ in setup.versions}
     world.frame(worker, message, b"Use it.")
 
 
@@ -72,6 +77,8 @@ def start_backends(world: World, worker: Worker) -> bool:
     """One backend gets further; False where all have come as far as they will."""
     setup = worker.setup
     assert setup is not None
+    if (keeper := world.keepers.get(worker.generation)) is not None:
+        return any(get_on(keeper, grip) for grip in keeper.grips.values())
     for name, _ in setup.versions:
         state = worker.states.get(name)
         if state is None:
@@ -83,11 +90,34 @@ def start_backends(world: World, worker: Worker) -> bool:
             word = world.dice.pick(fate)
             if word == "ready":
                 worker.learned.add(name)
-                lists = v1.LearnedLists(name, setup.prints[name])
+                lists = v1.LearnedLists(name, setup.specs[name])
                 world.frame(worker, lists, b"lists")
             report(world, worker, name, word)
             return True
     return False
+
+
+def get_on(keeper: Keeper, grip: Grip) -> bool:
+    """A backend that is kept gets further; False where it has come as far as it will."""
+    setup = keeper.worker.setup
+    assert setup is not None
+    if grip.phase == "awaited" and keeper.worker.states.get(grip.name) != "awaited":
+        keeper.report(grip, "awaited")
+    elif grip.phase == "idle" and setup.flaw == "sick backend" and grip.name == "files":
+        grip.phase = "failed"
+        keeper.report(grip, "failed")
+        keeper.go_on(grip.name)
+    elif grip.phase == "idle":
+        keeper.spawn(grip)
+    elif grip.phase == "spawning":
+        return listen(keeper)
+    elif grip.phase == "new" and grip.stdin is not None and not grip.stdin.step():
+        if grip.server is None or not grip.server.alive:
+            return listen(keeper)
+        keeper.join(grip)
+    else:
+        return grip.phase == "new"
+    return True
 
 
 def report(world: World, worker: Worker, name: str, word: str) -> None:
@@ -100,7 +130,8 @@ def catalogue(world: World, worker: Worker) -> None:
     """Say what there is by now; it is settled when nothing is on its way."""
     setup = worker.setup
     assert setup is not None
-    over = [n for n, _ in setup.versions if n in worker.learned or worker.states.get(n) == "failed"]
+    far = ("failed", "awaited")
+    over = [n for n, _ in setup.versions if n in worker.learned or worker.states.get(n) in far]
     settled = len(over) == len(setup.versions)
     worker.settled = worker.settled or settled
     body = setup.body(worker.learned)

@@ -1,10 +1,16 @@
 """Runs a world from its seed to its end. `SimulationFailed` tells the seed and the last events."""
 
+from collections import Counter
+
 from relay_supervisor.core import events
 from relay_supervisor.core.generation import Life
-from relay_supervisor.core.state import Phase
+from relay_supervisor.core.state import Hold, Phase
+from relay_supervisor.errors import ProtocolError
+from relay_supervisor.wire import v1
+from tests.sim import custody_invariants
 from tests.sim.actions import KINDS, NEVER_OFF, WEIGHTS
 from tests.sim.client_actions import initialize, initialized
+from tests.sim.custody_actions import do_everything
 from tests.sim.model import must
 from tests.sim.rising import come_up, run_checks, speakers
 from tests.sim.swap_actions import stop_reading
@@ -19,15 +25,27 @@ class SimulationFailed(AssertionError):
     """What went wrong in which world."""
 
     def __init__(self, world: World, error: Exception) -> None:
-        last = "\n".join(f"  {now:12.3f} {str(event)[:300]}" for now, event in world.trace)
+        last = "\n".join(f"  {now:12.3f} {_words(event)[:300]}" for now, event in world.trace)
         super().__init__(
             f"{type(error).__name__}: {error}\n\nThe last events of seed {world.seed}:\n{last}\n\n"
             f"Again: python -m tests.sim --seed {world.seed}"
         )
 
 
-def simulate(seed: int) -> int:
-    """Let the world of this seed happen; returns the number of its steps.
+def _words(event: object) -> str:
+    """An event to be read; of a frame what it says, if it says anything."""
+    if isinstance(event, events.WorkerFrame):
+        try:
+            message = v1.decode_to_supervisor(event.header)
+        except ProtocolError:
+            return str(event)
+        return f"from {event.generation}: {message} {event.payload!r}"
+    return str(event)
+
+
+def simulate(seed: int, seen: Counter[str] | None = None) -> int:
+    """Let the world of this seed happen; returns the number of its steps, and adds to *seen* what
+    has happened in it.
 
     Raises:
         SimulationFailed: a rule was broken, or the core raised.
@@ -41,6 +59,8 @@ def simulate(seed: int) -> int:
         finish(world)
     except Exception as error:
         raise SimulationFailed(world, error) from error
+    if seen is not None:
+        seen.update(world.seen)
     return steps
 
 
@@ -74,11 +94,18 @@ def come_to_rest(world: World) -> None:
         for _ in range(4):
             come_up(world)
             run_checks(world)
+        do_everything(world)
+        world.upgrade.answer()
         while any(worker.calls for worker in speakers(world)):
             reply(world)
         world.client.answer_questions()
         if at_rest(world):
-            return
+            do_everything(world)  # what was told last, and what came of it
+            world.client.answer_questions()
+            do_everything(world)
+            if at_rest(world):
+                custody_invariants.at_rest(world)
+                return
         world.pass_time(0.5)
     must(False, f"never at rest: {world.client.open}, {world.relayctl.waiting}")
 
@@ -91,6 +118,9 @@ def at_rest(world: World) -> bool:
         phases <= {Phase.LISTENING}
         and not world.relayctl.waiting
         and [generation.state for generation in generations] == [Life.ACTIVE]
+        and not any(charge.hold is Hold.FREE for charge in world.core.charges.values())
+        and not world.relay.custody.moving
+        and not any(name.startswith("closed#") for name in world.relay.shared.timers.at)
     )
 
 

@@ -31,6 +31,8 @@ class Setup:
     build: str
     flaw: str
     versions: tuple[tuple[str, int], ...]
+    adopts: bool
+    """Its workers take backends over from one another."""
 
     @property
     def config(self) -> bytes:
@@ -46,11 +48,18 @@ class Setup:
         """The fingerprint of each backend."""
         return {name: str(version) for name, version in self.versions}
 
+    @property
+    def specs(self) -> dict[str, str]:
+        """How the process of each backend is started: not every change is one of that."""
+        return {name: str(version // 2) for name, version in self.versions}
+
     def infos(self) -> list[v1.BackendInfo]:
         """The backends as a worker reports them; one has a limit for its calls."""
-        limits = {"slow": 5.0}
-        prints = self.prints.items()
-        return [v1.BackendInfo(name, "stdio", limits.get(name), print_) for name, print_ in prints]
+        limits, specs = {"slow": 5.0}, self.specs if self.adopts else {}
+        return [
+            v1.BackendInfo(name, "stdio", limits.get(name), print_, specs.get(name, ""))
+            for name, print_ in self.prints.items()
+        ]
 
     def tools(self, learned: set[str]) -> list[str]:
         """The tools of the backends that are learned."""
@@ -79,13 +88,16 @@ class Disk:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._flaws = {python: rng.choice(FLAWS) for python in RELEASES} | {"/python": ""}
+        flaws = FLAWS if rng.random() < 0.7 else ("",)
+        self._flaws = {python: rng.choice(flaws) for python in RELEASES} | {"/python": ""}
+        old = rng.choice((0.0, 0.0, 0.0, 0.0, 0.5, 1.0))
+        self._adopts = {python: rng.random() >= old for python in RELEASES}
         self.versions: tuple[tuple[str, int], ...] = (("files", 0), ("slow", 0))
 
     def setup(self, python: str, config: bytes | None) -> Setup:
         """What a worker of this interpreter is, with a snapshot or with the file as it is."""
         versions = self.versions if config is None else ast.literal_eval(config.decode())
-        return Setup(python[1:], self._flaws[python], versions)
+        return Setup(python[1:], self._flaws[python], versions, self._adopts[python])
 
     def edit(self) -> None:
         """Somebody changes the configuration: another version, one backend less or more."""

@@ -22,16 +22,32 @@ def swap(world: World) -> None:
         refused.add(pair)
         args["refused"] = json.dumps([{"build": pair[0], "config_digest": pair[1]}])
     busy = world.relay.swaps.warming is not None or world.relay.ending.pace is not None
+    busy = busy or world.relay.reexec.open
     if not busy:
         world.watch.refused |= refused
-    before = len(world.relayctl.waiting)
-    world.relayctl.ask("swap", **args)
-    must(not busy or len(world.relayctl.waiting) == before, "two swaps are under way")
+    waits = world.relayctl.ask("swap", **args)
+    must(not (busy and waits), "two swaps are under way")
 
 
 def rollback(world: World) -> None:
     """relayctl wants the version before."""
     world.relayctl.ask("rollback", **({"no_wait": True} if world.dice.chance(0.2) else {}))
+
+
+def replace_supervisor(world: World) -> None:
+    """relayctl wants other code for the supervisor; during a swap it is refused."""
+    busy = world.relay.swaps.open or world.relay.reexec.open or world.relay.ending.pace is not None
+    args = {"python": "/r9", "release": "r9"} if world.dice.chance(0.5) else {}
+    waits = world.relayctl.ask("reexec", **args)
+    must(not (busy and waits), "the code is replaced during a swap")
+
+
+def answer_check(world: World) -> None:
+    world.upgrade.answer()
+
+
+def answer_check_late(world: World) -> None:
+    world.upgrade.answer_late()
 
 
 def edit_configuration(world: World) -> None:

@@ -3,16 +3,20 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from relay_supervisor.core.custody import ADOPT_SECONDS_MAX, FREEZE_SECONDS_MAX
 from relay_supervisor.core.drains import DRAINERS_MAX
 from relay_supervisor.core.generation import COMING, GONE, Generation, Life
-from relay_supervisor.core.processes import Rung
-from relay_supervisor.core.swaps import RELAY_ERRORS_MAX
+from relay_supervisor.core.probation import RELAY_ERRORS_MAX
+from relay_supervisor.core.processes import WAIT_SECONDS, Pace, Rung
 from tests.sim.model import must
 
 if TYPE_CHECKING:
     from tests.sim.world import World
 
 LATE_SECONDS = 1.0
+PATIENCE = sum(WAIT_SECONDS[Pace.PATIENT].values())
+MOVE_SECONDS_MAX = FREEZE_SECONDS_MAX + ADOPT_SECONDS_MAX + PATIENCE
+"""How long it may take until all backends have changed hands, the end of one included."""
 
 
 def check(world: "World") -> None:
@@ -66,8 +70,9 @@ def who_is_let_go_is_on_the_way_out(world: "World", generations: list[Generation
                 leaving or generation.state not in GONE, "nobody ends the process of {}", generation
             )
     lives = {generation.number: generation.state for generation in generations}
+    owned = {charge.pid for charge in world.core.charges.values()}
     for process in by_pid.values():
-        kept = process.rung is Rung.RUNNING
+        kept = process.rung is Rung.RUNNING and process.pid not in owned
         let_go = lives.get(process.generation) in (None, *GONE)
         must(not (kept and let_go), "nobody ends {}", process)
     workers = [p for p in by_pid.values() if not p.backend]
@@ -91,19 +96,25 @@ def swaps_and_generations_belong_together(world: "World", generations: list[Gene
     if (probation := swaps.probation) is not None:
         must(probation.outcome is None, "{} is over and not forgotten", probation)
         must(lives.get(probation.new or 0) is Life.ACTIVE, "{}: {}", probation, lives)
-        must("probation" in timers, "a probation without a deadline")
+        moving = probation.kept and world.relay.custody.moving
+        checking = probation.checking or moving
+        must(probation.checking == ("checks" in timers), "checks and their deadline: {}", probation)
+        must(checking or "probation" in timers, "a probation without a deadline")
         must(standing_by in ([], [probation.old]), "{} stand by for {}", standing_by, probation)
         limits, watch = world.core.limits, world.watch
         answered, errors = watch.answered.get(probation.new or 0, (0, 0))
-        must(answered < limits.probation_calls, "{} has answered {} calls", probation, answered)
+        enough = answered >= limits.probation_calls
+        must(checking or not enough, "{} has answered {} calls", probation, answered)
         bad = errors >= RELAY_ERRORS_MAX and errors * 2 > answered
         must(not bad, "{}: {} of {} calls have failed in the relay", probation, errors, answered)
-        limit = limits.probation_seconds + LATE_SECONDS
+        limit = limits.probation_seconds + limits.ready_seconds_max * checking + LATE_SECONDS
+        limit += MOVE_SECONDS_MAX * probation.kept
         served = world.awake - world.watch.served.get(probation.new or 0, world.awake)
         must(served <= limit, "{} has served {} s", probation, served)
     else:
         must(not standing_by, "{} stand by, and nobody is on probation", standing_by)
         must("probation" not in timers, "a deadline for no probation")
+        must("checks" not in timers, "a deadline for no checks")
 
 
 def drains_end_in_time(world: "World") -> None:
@@ -114,12 +125,14 @@ def drains_end_in_time(world: "World") -> None:
     must(draining == open_ones, "{} drain, known are {}", draining, open_ones)
     timers = world.relay.shared.timers.at
     for number in draining:
-        must(f"drain_max#{number}" in timers, "{} drains without a deadline", number)
         calls = any(call.generation == number for call in world.core.calls.values())
         asks = any(ask.generation == number for ask in world.core.asks.values())
-        must(calls or asks, "{} drains with nothing under way", number)
+        leaving = world.relay.custody.leaving(number)
+        must(calls or asks or leaving, "{} drains with nothing under way", number)
+        limited = f"drain_max#{number}" in timers or leaving
+        must(limited or not (calls or asks), "{} drains without a deadline", number)
         drained = world.awake - world.watch.drains.setdefault(number, world.awake)
-        limit = world.watch.drain_seconds_max + LATE_SECONDS
+        limit = world.watch.drain_seconds_max + LATE_SECONDS + MOVE_SECONDS_MAX * leaving
         must(drained <= limit, "{} has drained for {} s", number, drained)
 
 

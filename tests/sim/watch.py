@@ -6,12 +6,13 @@
 from typing import TYPE_CHECKING, Any
 
 from relay_supervisor.core import events
-from relay_supervisor.core.gate import HEALTHY
+from relay_supervisor.core.gate import AWAITED, HEALTHY
 from relay_supervisor.core.generation import GONE, Generation, Life
 from relay_supervisor.core.swap_record import Swap
 from relay_supervisor.wire import v1
 from tests.sim.book import Book
 from tests.sim.model import Worker, must
+from tests.sim.server import Said, Server
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -121,7 +122,7 @@ class Watch:
         old, new = self.prints(before.generation), self.prints(worker.generation)
         same = [name for name, print_ in new.items() if old.get(name) == print_]
         well = [name for name in same if before.states.get(name) in HEALTHY]
-        return [name for name in well if worker.states.get(name) not in HEALTHY]
+        return [name for name in well if worker.states.get(name) not in (*HEALTHY, AWAITED)]
 
     def prints(self, generation: int) -> dict[str, str]:
         """The fingerprints of a generation's backends, as far as it has come."""
@@ -135,8 +136,11 @@ class Watch:
     ) -> None:
         """Tools are gone: somebody must have wanted that, or it must be for good."""
         before = self.active
-        must(active is not None, "{} are lost with nobody serving", lost)
-        assert active is not None
+        if active is None:
+            # Whoever was gone back to was over its own time in the same moment.
+            late = isinstance(event, events.DeadlinePassed)
+            must(late, "{} are lost with nobody serving", lost)
+            return
         worker = self._world.workers[active.number]
         if active is before:
             frame = isinstance(event, events.WorkerFrame) and event.generation == active.number
@@ -161,6 +165,27 @@ class Watch:
         """Nobody could be heard for a while."""
         for worker in self._world.workers.values():
             worker.missed = 0
+
+    def hears(self, worker: Worker, server: Server, said: Said, *, news: bool) -> bool | None:
+        """Whether anybody is to notice what a worker passes on of a backend's; None: who knows."""
+        core = self._world.core
+        generation = self._world.relay.shared.workers.state.generations.get(worker.generation)
+        gone = generation is None or generation.state is Life.RETIRED
+        if gone or said.what == "withdrawn" or self._world.relay.ending.pace is not None:
+            return None
+        if said.what == "news":
+            return news and core.peer.era == v1.LEGACY and core.peer.greeted
+        if said.what == "question":
+            over = self._cut_off(worker.generation)  # then nobody waits for the answer
+            return None if over else news and server.alive
+        call = core.calls.get(said.call)
+        if call is None or call.generation != worker.generation:
+            return False
+        return news and bool(core.requests[call.request].token)
+
+    def _cut_off(self, generation: int) -> bool:
+        drain = self._world.relay.drains.open.get(generation)
+        return drain is not None and drain.cut_off
 
     def answer(self, generation: int, *, failed: bool) -> None:
         """A call was answered by a worker, and somebody waited for it."""

@@ -22,6 +22,12 @@ def some_worker(world: World) -> Worker | None:
     return world.dice.pick(workers) if workers else None
 
 
+def some_plain_worker(world: World) -> Worker | None:
+    """One of those that do not keep backends: what the others do is in `custody_actions`."""
+    workers = [w for w in configured_workers(world) if w.generation not in world.keepers]
+    return world.dice.pick(workers) if workers else None
+
+
 # ---- calls --------------------------------------------------------------------------------------
 
 
@@ -105,7 +111,7 @@ def meddle(world: World) -> None:
 
 
 def progress(world: World) -> None:
-    worker = some_worker(world)
+    worker = some_plain_worker(world)
     if worker is None:
         return
     if not worker.calls or world.dice.chance(0.3):
@@ -118,7 +124,7 @@ def progress(world: World) -> None:
 
 def routed(world: World) -> None:
     """Say whose call it is; for one that is answered, nobody may notice."""
-    if (worker := some_worker(world)) is not None:
+    if (worker := some_plain_worker(world)) is not None:
         number = world.dice.pick([*worker.calls, *worker.answered[-5:], 10**9])
         message = v1.Routed(number, world.dice.pick(("files", "slow", "unheard of")))
         unheard(world, worker, message, b"")
@@ -138,17 +144,17 @@ def late_frame(world: World) -> None:
     worker = world.dice.pick(gone)
     held = world.core.calls
     number = world.dice.pick([*(n for n in worker.answered if n not in held), 10**9])
-    message, payload = world.dice.pick(
-        (
-            (v1.Reply(number, v1.OUTCOME_RESULT), b'"result":{}}'),
-            (v1.Catalogue("late", settled=True), cache.encode_body(cache.Body())),
-            (v1.StatusRequest(1), b""),
-            (v1.BackendRequest("files", b"1", 1, "roots/list"), b""),
-            (v1.Configured([], v1.Limits()), b""),
-            (v1.Ready(worker.generation, worker.nonce), b""),
-            (v1.Progress(number), b'{"progress":1}'),
-        )
-    )
+    messages: list[tuple[v1.Message, bytes]] = [
+        (v1.Reply(number, v1.OUTCOME_RESULT), b'"result":{}}'),
+        (v1.Catalogue("late", settled=True), cache.encode_body(cache.Body())),
+        (v1.StatusRequest(1), b""),
+        (v1.Configured([], v1.Limits()), b""),
+        (v1.Ready(worker.generation, worker.nonce), b""),
+        (v1.Progress(number), b'{"progress":1}'),
+    ]
+    if worker.generation not in world.keepers:
+        messages.append((v1.BackendRequest("files", b"1", 1, "roots/list"), b""))
+    message, payload = world.dice.pick(messages)
     unheard(world, worker, message, payload)
 
 
@@ -156,12 +162,12 @@ def late_frame(world: World) -> None:
 
 
 def report(world: World) -> None:
-    if (worker := some_worker(world)) is None:
+    if (worker := some_worker(world)) is None or worker.setup is None:
         return
     uri = b'{"uri":"file:///a"}'
     message, payload = world.dice.pick(
         (
-            (v1.LearnedLists("files", "h"), b"lists"),
+            (v1.LearnedLists("files", worker.setup.specs["files"]), b"lists"),
             (v1.Notification("files", "notifications/message"), b'{"level":"info","data":1}'),
             (v1.Notification("files", "notifications/resources/updated"), uri),
             (v1.StatusRequest(7), b""),
@@ -173,7 +179,7 @@ def report(world: World) -> None:
 
 def backend_changes(world: World) -> None:
     """A backend falls, or gets well again."""
-    if (worker := some_worker(world)) is not None and worker.states:
+    if (worker := some_plain_worker(world)) is not None and worker.states:
         name = world.dice.pick(worker.states)
         report_state(world, worker, name, world.dice.pick(("ready", "backing_off", "failed")))
 
@@ -192,18 +198,18 @@ def drop_a_tool(world: World) -> None:
 
 def question(world: World) -> None:
     """A backend asks the client."""
-    if (worker := some_worker(world)) is None:
+    if (worker := some_plain_worker(world)) is None:
         return
     worker.tokens += 1
     backend_id = b'"g%d-%d"' % (worker.generation, worker.tokens)
-    pid = world.dice.pick([*world.children])
+    pid = world.dice.pick([pid for pid in world.children if pid not in world.servers])
     worker.asks[backend_id] = pid
     method = world.dice.pick(QUESTIONS)
     world.frame(worker, v1.BackendRequest("files", backend_id, pid, method), b'{"message":"?"}')
 
 
 def withdraw(world: World) -> None:
-    worker = some_worker(world)
+    worker = some_plain_worker(world)
     if worker is None or not worker.asks:
         return
     backend_id = world.dice.pick(worker.asks)
@@ -225,7 +231,7 @@ def newer_message(world: World) -> None:
 
 
 def spawn(world: World) -> None:
-    if (worker := some_worker(world)) is None or len(world.children) > 20:
+    if (worker := some_plain_worker(world)) is None or len(world.children) > 20:
         return
     worker.tokens += 1
     worker.spawns.add(worker.tokens)
@@ -234,7 +240,7 @@ def spawn(world: World) -> None:
 
 
 def stop_backend(world: World) -> None:
-    if (worker := some_worker(world)) is not None:
+    if (worker := some_plain_worker(world)) is not None:
         child = world.dice.pick(world.children.values())
         world.frame(worker, v1.StopBackend(world.dice.pick(("files", "slow")), child.pid))
 

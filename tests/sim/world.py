@@ -10,17 +10,22 @@ from typing import Any
 
 import msgspec
 
-from relay_supervisor.core import effects, events
+from relay_supervisor.core import effects, events, memory
 from relay_supervisor.core.generation import Source
 from relay_supervisor.core.relay import Relay
 from relay_supervisor.core.state import State
 from relay_supervisor.wire import cache, handshake, v1
+from relay_supervisor.wire.mailbox import Record
 from tests.sim import invariants
 from tests.sim.client import Client
+from tests.sim.deathbed import Deathbed
+from tests.sim.keeper import Keeper
 from tests.sim.model import Child, Dice, Sent, Violation, Worker, must
 from tests.sim.pipe import Pipe
 from tests.sim.relayctl import Relayctl
+from tests.sim.server import Server
 from tests.sim.setup import Disk, Setup
+from tests.sim.upgrade import Upgrade
 from tests.sim.watch import Watch
 from tests.unit.relay_supervisor.core.driver import IDENTITY
 
@@ -44,6 +49,11 @@ class AnyVariant(dict[str, bytes]):
         return self._data
 
 
+def cache_path(configuration: bytes, variant: str) -> str:
+    """Where the cache file would be."""
+    return variant
+
+
 class World:
     """Everything there is, from one seed."""
 
@@ -51,11 +61,16 @@ class World:
         self.seed = seed
         self.dice = Dice(seed)
         self.disk = Disk(self.dice.rng)
+        self.seen: collections.Counter[str] = collections.Counter()
+        """What has happened that does not happen in every world."""
         first = self.disk.setup("/python", None)
         config = first.config if self.dice.chance(0.7) else None
         snapshots = AnyVariant(first) if self.dice.chance(0.5) else {}
         source = Source("/python", "", config)
-        self.relay = Relay(IDENTITY, snapshots, lambda _, v: v, seed + 1, source)
+        self.relay = Relay(memory.begin(IDENTITY, snapshots, seed + 1, source), cache_path)
+        self._snapshots = snapshots
+        self.reexec_often = self.dice.pick((0.0, 0.0, 0.02, 0.3))
+        """How often the code is replaced between two events, with nobody having asked for it."""
         self.now = 1000.0
         self.awake = 0.0
         self.ended: float | None = None
@@ -68,24 +83,44 @@ class World:
         self.relayctl = Relayctl(self)
         self.watch = Watch(self)
         self.pipe = Pipe(self)
+        self.upgrade = Upgrade(self)
         self.workers: dict[int, Worker] = {}
         self.children: dict[int, Child] = {}
+        self.keepers: dict[int, Keeper] = {}
+        """Of the workers that take backends over, by generation."""
+        self.servers: dict[int, Server] = {}
+        """Their backends' processes, the dead ones too, by pid."""
+        self.pipes: set[int] = set()
+        """Processes of backends whose pipes the supervisor still has."""
+        self.ran: collections.Counter[int] = collections.Counter()
+        """How often each call was carried out, by its marker."""
+        self.repeatable: set[int] = set()
+        """Markers of calls that may be carried out twice."""
         self.sent: dict[int, Sent] = {}
         self.attempts: dict[int, list[Sent]] = {}
         """Calls by the marker of their request, oldest first."""
         self.trace: collections.deque[tuple[float, object]] = collections.deque(maxlen=TRACE_LINES)
         self._pid = 5000
         self.queue: collections.deque[events.AnyEvent] = collections.deque()
-        self._carry_out: dict[type, Callable[[Any], None]] = {
+        self._carry_out = self._effect_table()
+
+    def _effect_table(self) -> dict[type, Callable[[Any], None]]:
+        return {
             effects.SendToClient: lambda e: self.client.read(b"".join(map(bytes, e.buffers))),
             effects.SendToWorker: self.pipe.deliver,
             effects.SpawnWorker: self._spawn_worker,
             effects.ClosePipe: self._close_pipe,
             effects.SpawnBackend: self._spawn_backend,
-            effects.CloseStdin: lambda e: self.wish(e.pid, 0.6, 0.4),
+            effects.GiveBackend: self.pipe.give,
+            effects.TendStderr: self._tend_stderr,
+            effects.ReleasePipes: self._release_pipes,
+            effects.CloseStdin: self._close_stdin,
             effects.Signal: self._signal,
             effects.ReplyToControl: self.relayctl.read,
             effects.Journal: self.watch.book.journal,
+            effects.CheckSupervisor: self.upgrade.check,
+            effects.StopCheck: self.upgrade.stop_check,
+            effects.ReplaceSupervisor: self.upgrade.replace,
             effects.LimitLines: lambda e: must(e.line_bytes_max > 0, "no line is let through"),
             effects.Log: self.watch.book.log,
             effects.Exit: self._exit,
@@ -105,6 +140,8 @@ class World:
         while self.queue:
             current = self.queue[0]
             self.trace.append((self.now, current))
+            if self.dice.chance(self.reexec_often):
+                self.reexec()
             self.watch.before()
             wanted = self.relay.handle(current, self.now)
             first = wanted if first is None else first
@@ -112,8 +149,18 @@ class World:
                 self._carry_out[type(effect)](effect)
             self.watch.after(current)
             self.queue.popleft()
+            if not self.queue:
+                self.upgrade.at_the_end_of_a_turn()
         invariants.check(self)
+        self.client.check_unknown()
         return first or []
+
+    def reexec(self, build: str = IDENTITY.build) -> None:
+        """Replace the code: the state is written, and a core made of it that knows nothing else."""
+        written = self.relay.export()
+        self.relay = Relay.resume(written, build, IDENTITY.python, cache_path)
+        # The same for every client, which nobody can write down.
+        self.relay.shared.memory.session.snapshots = self._snapshots
 
     def frame(self, worker: Worker, message: v1.Message, payload: bytes = b"") -> None:
         """A worker sends a message; one of a newer release may have more in it."""
@@ -185,15 +232,31 @@ class World:
 
     # ---- children ---------------------------------------------------------------------------
 
-    def die(self, child: Child, status: int) -> None:
+    def die(self, child: Child, status: int) -> object:
         """A child is dead and reaped, and of a worker the ledger is read."""
         del self.children[child.pid]
-        ledger: dict[int, int] | None = None
-        if not child.backend:
-            worker = self.workers[child.generation]
-            ledger = worker.ledger() if self.dice.chance(0.9) else None
-            worker.falls(ledger)
-        self.happen(events.ProcessExited(child.pid, status, ledger))
+        if child.backend:
+            if (server := self.servers.get(child.pid)) is not None:
+                server.alive = False
+                self._note_death(server)
+            return self.happen(events.ProcessExited(child.pid, status))
+        worker, keeper = self.workers[child.generation], self.keepers.get(child.generation)
+        known = self.dice.chance(0.9)
+        if keeper is not None:
+            return Deathbed(self, keeper, known=known).die(child.pid, status)
+        ledger = worker.ledger() if known else None
+        worker.falls(ledger)
+        return self.happen(events.ProcessExited(child.pid, status, ledger, "", self.records()))
+
+    def _note_death(self, server: Server) -> None:
+        for charge in self.core.charges.values():
+            if charge.pid == server.pid:
+                self.seen[f"a backend dies while it is {charge.hold.value}"] += 1
+
+    def records(self) -> dict[int, Record]:
+        """What the mailboxes say, also those of backends whose worker lives."""
+        found = {pid: s.record() for pid, s in self.servers.items() if pid in self.pipes}
+        return {pid: record for pid, record in found.items() if record is not None}
 
     def _new_pid(self) -> int:
         self._pid += 1
@@ -222,7 +285,37 @@ class World:
             return
         pid = self._new_pid()
         self.children[pid] = Child(pid, number, wanted.backend)
+        self.pipes.add(pid)
+        if (keeper := self.keepers.get(number)) is not None:
+            self._start_server(keeper, pid, wanted.backend)
         self.queue.append(events.BackendSpawned(number, wanted.token, wanted.backend, pid))
+
+    def _start_server(self, keeper: Keeper, pid: int, name: str) -> None:
+        setup = keeper.worker.setup
+        assert setup is not None
+        spec = setup.specs[name]
+        twins = [s for s in self.servers.values() if s.alive and (s.name, s.spec) == (name, spec)]
+        must(not twins, f"{name} is started for {keeper.worker}, and runs as {twins}")
+        self.servers[pid] = Server(pid, name, spec, self._note_run)
+        self.servers[pid].given_to.add(keeper.worker.generation)
+
+    def _note_run(self, marker: int) -> None:
+        self.ran[marker] += 1
+        limit = 1 + (marker in self.repeatable)
+        must(self.ran[marker] <= limit, f"{marker} ran {self.ran[marker]} times")
+
+    def _tend_stderr(self, effect: effects.TendStderr) -> None:
+        self.servers[effect.pid].tended = True
+
+    def _release_pipes(self, effect: effects.ReleasePipes) -> None:
+        must(effect.pid not in self.children, f"the pipes of {effect.pid} are closed, and it lives")
+        must(effect.pid in self.pipes, f"the pipes of {effect.pid} are closed twice")
+        self.pipes.discard(effect.pid)
+
+    def _close_stdin(self, effect: effects.CloseStdin) -> None:
+        if (server := self.servers.get(effect.pid)) is not None:
+            server.closed = True
+        self.wish(effect.pid, 0.6, 0.4)
 
     def _close_pipe(self, effect: effects.ClosePipe) -> None:
         worker = self.workers[effect.generation]

@@ -1,11 +1,14 @@
-"""`make storm`: figures of a quiet run, and of the same load while the worker is replaced.
+"""`make storm`: figures of a quiet run, and of the same load while the relay is disturbed.
 
-Modes: `swap` (as fast as swaps are accepted, at most every 0.3 s) and `kill` (SIGKILL of the active
-worker at random times). Prints calls, swaps or kills, added latency and the longest gap without an
-answer, and fails if a call was lost, answered wrongly, run twice, or if anything grew.
+Modes: `swap` (as fast as swaps are accepted, at most every 0.3 s), `kill` (SIGKILL of the active
+worker at random times), `reexec` (other code for the supervisor, every 0.3 s) and `mixed` (all of
+them by turns). Prints calls, how often it was done, added latency and the longest gap without an
+answer, and fails if a call was lost, answered wrongly or run twice, if more than one for each kill
+and backend had an unknown outcome, or if anything grew.
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -19,20 +22,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from tests.harness import Relay, fixture_backend, open_fds, resident_bytes, wait_until
+from tests.faults.succession import reexec
+from tests.harness import Relay, fixture_backend, resident_bytes
+from tests.storm.holdings import GROWTH_BYTES_MAX, grown, measure, renew, settle, told_of
 from tests.storm.load import Load, Tally
 
 BACKENDS: Final = ("one", "two", "three")
-MODES: Final = ("swap", "kill")
-SWAP_SECONDS_MIN: Final = 0.3
+MODES: Final = ("swap", "kill", "reexec", "mixed")
+PAUSE_SECONDS_MIN: Final = 0.3
 KILL_SECONDS_MAX: Final = 1.5
-GROWTH_BYTES_MAX: Final = 16 << 20
-SETTLE_SECONDS: Final = 30.0
-
-
-def status(relay: Relay) -> dict[str, Any]:
-    """This relay's status, asked for as relayctl does."""
-    return relay.status()
 
 
 class Disturbance:
@@ -87,6 +85,36 @@ def killer(relay: Relay) -> Callable[[], bool]:
     return once
 
 
+def replacer(relay: Relay) -> Callable[[], bool]:
+    """Replaces the supervisor's code, and tells whether it was."""
+
+    def once() -> bool:
+        done = reexec(relay)
+        if done["outcome"] != "committed":
+            raise ValueError(str(done))
+        return True
+
+    return once
+
+
+def mixer(relay: Relay) -> Callable[[], bool]:
+    """Does now the one, now the other. Each may be in the way of another, which is then refused."""
+    kinds = (swapper(relay), killer(relay), replacer(relay))
+    turns = itertools.cycle(kinds)
+
+    def once() -> bool:
+        try:
+            return next(turns)()
+        except ValueError:
+            return False
+
+    return once
+
+
+DISTURBANCES: Final = {"swap": swapper, "kill": killer, "reexec": replacer, "mixed": mixer}
+KILLING: Final = ("kill", "mixed")
+
+
 @contextmanager
 def relay_under_test(scratch: Path) -> Iterator[Relay]:
     """A relay with three backends that keep a log of side effects."""
@@ -104,34 +132,37 @@ def run(mode: str, seconds: float, seed: int) -> dict[str, Any]:
         scratch = Path(name)
         with relay_under_test(scratch) as relay:
             before = json.dumps(relay.client.request("tools/list", {}))
+            first = measure(relay, Load(relay.client, list(BACKENDS), seed + 2))
             quiet = Load(relay.client, list(BACKENDS), seed)
             quiet.run(time.monotonic() + seconds / 4)
-            memory, fds = resident_bytes(relay.pid), open_fds(relay.pid)
+            memory = resident_bytes(relay.pid)
             storm = Load(relay.client, list(BACKENDS), seed + 1)
-            once = swapper(relay) if mode == "swap" else killer(relay)
             chance = random.Random(seed)
-            longest = SWAP_SECONDS_MIN if mode == "swap" else KILL_SECONDS_MAX
-            pause = lambda: chance.uniform(SWAP_SECONDS_MIN, longest)  # noqa: E731
-            with Disturbance(once, pause) as disturbance:
+            longest = KILL_SECONDS_MAX if mode in KILLING else PAUSE_SECONDS_MIN
+            pause = lambda: chance.uniform(PAUSE_SECONDS_MIN, longest)  # noqa: E731
+            with Disturbance(DISTURBANCES[mode](relay), pause) as disturbance:
                 storm.run(time.monotonic() + seconds)
-            wait_until(
-                lambda: len(status(relay)["workers"]) == 1, SETTLE_SECONDS, "one worker is left"
-            )
+            settle(relay)
             faults = [*quiet.tally.wrong, *storm.tally.wrong]
+            if not disturbance.done:
+                faults.append("nothing has disturbed it")
             faults += [f"ran twice or never: {tag}" for tag in storm.twice(scratch / "effects")]
             faults += [f"refused: {text[-300:]}" for text in disturbance.refused]
             if json.dumps(relay.client.request("tools/list", {})) != before:
                 faults.append("tools/list has changed")
             if told := relay.client.notifications("notifications/tools/list_changed"):
                 faults.append(f"{len(told)} list_changed")
-            if mode == "swap" and storm.tally.unknown:
-                faults.append(f"{storm.tally.unknown} unknown outcomes without a crash")
-            grown = resident_bytes(relay.pid) - memory
-            if grown > GROWTH_BYTES_MAX:
-                faults.append(f"the supervisor grew by {grown >> 20} MiB")
-            if (left := open_fds(relay.pid)) > fds + 3 * 3:
-                faults.append(f"descriptors: {fds} before, {left} after")
-            return figures(mode, quiet.tally, storm.tally, disturbance.done) | {"faults": faults}
+            unknown = len(BACKENDS) * disturbance.done if mode in KILLING else 0
+            if storm.tally.unknown > unknown:
+                faults.append(f"{storm.tally.unknown} unknown outcomes, and {unknown} may be")
+            growth = resident_bytes(relay.pid) - memory
+            if growth > GROWTH_BYTES_MAX:
+                faults.append(f"the supervisor grew by {growth >> 20} MiB")
+            renew(relay)
+            last = measure(relay, Load(relay.client, list(BACKENDS), seed + 2), first)
+            faults += grown(first, last)
+            shown = figures(mode, quiet.tally, storm.tally, disturbance.done)
+            return shown | told_of(first, last) | {"faults": faults}
 
 
 def figures(mode: str, quiet: Tally, storm: Tally, times: int) -> dict[str, Any]:

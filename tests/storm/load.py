@@ -51,13 +51,19 @@ class Load:
         self._tags = 0
         self._open: dict[Any, tuple[Callable[[Frame], None], float]] = {}
 
-    def run(self, until: float, each: Callable[[], object] = lambda: None) -> None:
+    def run(self, until: float) -> None:
         """Go on until a time of the monotonic clock, then wait for what is open."""
-        while time.monotonic() < until or self._open:
-            while len(self._open) < IN_FLIGHT and time.monotonic() < until:
+        self._run(lambda: time.monotonic() < until)
+
+    def make(self, calls: int) -> None:
+        """Make so many calls, the same ones with the same seed, and wait for them."""
+        self._run(lambda: self.tally.calls < calls)
+
+    def _run(self, more: Callable[[], bool]) -> None:
+        while more() or self._open:
+            while len(self._open) < IN_FLIGHT and more():
                 self._random.choice((self._echo, self._big, self._count, self._wait))()
             self._settle()
-            each()
 
     def _echo(self) -> None:
         size = self._random.choices(SIZES, SIZE_WEIGHTS)[0]
@@ -107,11 +113,13 @@ class Load:
         self._open[request] = (judge, begun)
 
     def _settle(self) -> None:
-        """Take in all answers that are there, or wait for the oldest."""
-        ready = [request for request in self._open if self.client.answered(request)]
-        for request in ready or list(self._open)[:1]:
+        """Take in all answers that are there, of which there is one at least."""
+        if not self._open:
+            return
+        self.client.wait_any(self._open, ANSWER_SECONDS)
+        for request in [request for request in self._open if self.client.answered(request)]:
             judge, _ = self._open.pop(request)
-            judge(self.client.response(request, ANSWER_SECONDS))
+            judge(self.client.response(request))
 
     def twice(self, log: Path) -> list[str]:
         """Return the tags that ran more than once, and those answered that never ran."""

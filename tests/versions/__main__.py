@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tests.versions import archive, golden
+from tests.versions import archive, golden, record
 
 
 def main(commit: str) -> None:
@@ -12,6 +12,9 @@ def main(commit: str) -> None:
     version = archive.version_of(packed)
     keep(archive.FOLDER / f"{version}{archive.SUFFIX}", packed)
     keep(golden.RELEASED / f"{version}.txt", golden.gather(commit).encode())
+    transcript = archive.FOLDER / f"{version}.jsonl"
+    if not transcript.exists():  # no two are the same
+        keep(transcript, record.record(version).encode())
 
 
 def keep(path: Path, content: bytes) -> None:

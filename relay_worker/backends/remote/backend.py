@@ -155,15 +155,21 @@ class RemoteBackend:
             "wait for it already; the call was not sent."
         )
 
-    def cancel(self, call: int, params: bytes) -> None:
-        """Withdraw a call that was sent."""
+    def cancel(self, call: int, params: bytes, errand: int = 0) -> bool:
+        """Withdraw a call that was sent; a worker's death withdraws it as well, so the *errand* is
+        void at once.
+        """
         if self._connection:
             self._connection.cancel(call, params)
+        return False
 
-    def answer(self, pid: int, raw_id: bytes, members: bytes) -> None:
-        """Pass on the client's answer, if the connection is still the one it was asked on."""
+    def answer(self, pid: int, raw_id: bytes, members: bytes, errand: int = 0) -> bool:
+        """Pass on the client's answer, if the connection is still the one it was asked on; no other
+        worker could, so the *errand* is void at once.
+        """
         if self._connection and pid == self._connection.pid:
             self._connection.write(frames.response(raw_id, members))
+        return False
 
     def notify(self, method: str, params: bytes, capability: str | None = None) -> None:
         """Send a notification, if READY and, where given, if it saw the client's *capability*."""

@@ -160,7 +160,7 @@ class Connection:
                     self.write(frame)
                 case Progressed(call, params):
                     if call in self.calls:
-                        self._host.progressed(self._backend, call, params)
+                        self._host.progressed(self._backend, call, params, 0)
                 case Listed(lists):
                     self._listed(lists)
                 case Problem(text):

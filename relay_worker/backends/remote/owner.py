@@ -26,11 +26,13 @@ class Owner(Protocol):
 
 
 def pass_on(host: Host, backend: Backend, pid: int, effect: Effect) -> None:
-    """Tell *host* what a backend says to the client, known as *pid*."""
+    """Tell *host* what a backend says to the client, known as *pid*. Its place in a stream is not
+    known: what one worker has heard another does not hear again.
+    """
     match effect:
         case Notified(method, params):
-            host.notified(backend, method, params)
+            host.notified(backend, method, params, 0)
         case Asked(raw_id, method, params):
-            host.asked(backend, pid, raw_id, method, params)
+            host.asked(backend, pid, raw_id, method, params, 0)
         case Withdrew(raw_id, params):
             host.withdrew(backend, pid, raw_id, params)

@@ -42,6 +42,7 @@ class FakeBackend:
         self.learning = False
         self.after_want: State | None = State.SPAWNING
         self.refusal: str | None = None
+        self.takes_errands = True
         self.told: list[Any] = []
 
     @property
@@ -61,11 +62,13 @@ class FakeBackend:
             self.told.append((call, method, json.loads(params)))
         return self.refusal
 
-    def cancel(self, call: int, params: bytes) -> None:
+    def cancel(self, call: int, params: bytes, errand: int = 0) -> bool:
         self.told.append(("cancel", call, json.loads(params)))
+        return self.takes_errands
 
-    def answer(self, pid: int, raw_id: bytes, members: bytes) -> None:
+    def answer(self, pid: int, raw_id: bytes, members: bytes, errand: int = 0) -> bool:
         self.told.append(("answer", pid, raw_id, members))
+        return self.takes_errands
 
     def notify(self, method: str, params: bytes, capability: str | None = None) -> None:
         self.told.append(("notify", method, params, capability))

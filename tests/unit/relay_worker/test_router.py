@@ -297,16 +297,16 @@ def test_a_bug_of_ours_is_an_error_of_the_call(stage: Stage) -> None:
 def test_messages_beside_calls_are_passed_on(stage: Stage) -> None:
     router, one = stage.router, stage.one
     stage.tool(7)
-    router.progressed(one, 7, b"{}")
-    router.progressed(one, 8, b"{}")
-    router.asked(one, 5, b'"q"', "roots/list", b"")
+    router.progressed(one, 7, b"{}", 10)
+    router.progressed(one, 8, b"{}", 11)
+    router.asked(one, 5, b'"q"', "roots/list", b"", 12)
     router.withdrew(one, 5, b'"q"', b"{}")
-    router.notified(one, "notifications/message", b"{}")
+    router.notified(one, "notifications/message", b"{}", 13)
     assert stage.sent == [
-        (v1.Progress(7), b"{}"),
-        (v1.BackendRequest("one", b'"q"', 5, "roots/list"), b""),
+        (v1.Progress(7, 1, 10), b"{}"),
+        (v1.BackendRequest("one", b'"q"', 5, "roots/list", 12), b""),
         (v1.BackendCancel("one", b'"q"', 5), b"{}"),
-        (v1.Notification("one", "notifications/message"), b"{}"),
+        (v1.Notification("one", "notifications/message", 1, 13), b"{}"),
     ]
     one.told.clear()
     router.answer(v1.ClientAnswer("one", b'"q"', 5), b'"result":{}}')

@@ -5,8 +5,19 @@ import resource
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+import msgspec
 
 READ_SECONDS_MAX = 10.0
+
+
+T = TypeVar("T")
+
+
+def written_down(state: T, kind: type[T]) -> T:
+    """What another process image reads of this."""
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=kind)
 
 
 def open_fds() -> set[int]:

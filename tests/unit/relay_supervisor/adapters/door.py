@@ -5,9 +5,10 @@ import os
 import socket
 from pathlib import Path
 
-from relay_supervisor.adapters.control_socket import ControlSocket
+from relay_supervisor.adapters.control_socket import ControlSocket, ControlState
 from relay_supervisor.adapters.loop import Loop
 from relay_supervisor.wire.control_v1 import Reply, Request, decode_reply, encode
+from tests.unit.relay_supervisor.adapters.descriptors import written_down
 
 STATUS = encode(Request("status"))
 ANSWER = encode(Reply(done=True))
@@ -23,17 +24,35 @@ class Door:
         self.uid: int | None = os.getuid()
         self.requests: list[tuple[int, bytes]] = []
         self.logged: list[str] = []
-        self.socket = ControlSocket(
+        self._directory, self._instance = str(directory), instance
+        self.socket = self._made()
+        self.peers = contextlib.ExitStack()
+
+    def _made(self, left: ControlState | None = None) -> ControlSocket:
+        return ControlSocket(
             self.loop,
-            str(directory),
-            instance,
+            self._directory,
+            self._instance,
             os.getuid(),
             on_request=lambda number, line: self.requests.append((number, line)),
             log=self.logged.append,
             clock=lambda: self.now,
             peer_uid=lambda peer: self.uid,
+            left=left,
         )
-        self.peers = contextlib.ExitStack()
+
+    def reexec(self) -> None:
+        """Write the adapter down, and make another one of that."""
+        left = self.socket.export()
+        if left is None or not isinstance(self.socket._listener, socket.socket):
+            return  # closed, or a test has put something in its place
+        for ours in (self.socket._listener, *(c.socket for c in self.socket._connections.values())):
+            ours.detach()  # at a real one nothing is closed behind it
+        self.loop._poller.close()
+        self.loop = Loop()
+        on_request = self.socket._on_request  # a test may have put its own there
+        self.socket = self._made(written_down(left, ControlState))
+        self.socket._on_request = on_request
 
     def connect(self, *, turn: bool = True) -> socket.socket:
         peer = self.peers.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))

@@ -40,7 +40,7 @@ class Started:
     """A backend, and what became of it."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> None:
-        self.pid, self.pipes = children.spawn_backend(argv, env, cwd)
+        self.pid, self.pipes = children.spawn_backend(argv, env, cwd, 0)
 
     def ends(self) -> int:
         """Wait until it is dead, reap it and return its status."""
@@ -247,7 +247,7 @@ def test_a_worker_is_this_python_with_its_descriptors_and_nothing_of_the_project
     read, write = os.pipe()
     extra, kept = os.pipe()
     ledger, _ = memory = os.pipe()
-    pid = children.spawn_worker(str(python), (extra, kept), ledger, write)
+    pid = children.spawn_worker(str(python), (extra, kept), ledger, write, own=True)
     assert not os.get_inheritable(ledger), "ours alone again"
     for fd in (write, extra, kept, *memory):
         os.close(fd)
@@ -269,7 +269,7 @@ from relay_supervisor.adapters import children
 
 assert children.adopt_orphans()
 script = "exec 3<&0; sh -c 'setsid cat <&3 & cat <&3 &'; echo up; exec cat"
-pid, pipes = children.spawn_backend(["sh", "-c", script], os.environ, "/")
+pid, pipes = children.spawn_backend(["sh", "-c", script], os.environ, "/", 0)
 assert select.select([pipes.stdout], [], [], 10)[0]
 adopted = [n for n in children.children() if n != pid]
 assert pid in children.children() and len(adopted) == 2, adopted
@@ -287,3 +287,9 @@ print(os.read(pipes.stdout, 100), os.read(pipes.stdout, 100), os.read(pipes.stde
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.decode().splitlines() == ["[] []", "b'up\\n' b'' b''"]
+
+
+def test_a_worker_of_a_release_that_was_removed_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    missing = str(tmp_path / "bin" / "python")
+    with pytest.raises(SpawnFailed, match="its release was removed"):
+        children.spawn_worker(missing, (), 0, 2, own=True)

@@ -39,7 +39,7 @@ def test_a_pipe_that_cannot_be_made_loses_none(spare: int) -> None:
 def test_a_backend_that_cannot_be_started_loses_none(spare: int) -> None:
     before = open_fds()
     with few_descriptors(spare), pytest.raises(SpawnFailed):
-        children.spawn_backend(["true"], {}, "/")
+        children.spawn_backend(["true"], {}, "/", mailbox_bytes=4096)
     assert open_fds() == before
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from relay_supervisor.adapters import logbook
-from relay_supervisor.adapters.logbook import KEPT_BYTES_MAX, LEVELS, Logbook
-from tests.unit.relay_supervisor.adapters.descriptors import read_now
+from relay_supervisor.adapters.logbook import KEPT_BYTES_MAX, LEVELS, Logbook, LogbookState
+from tests.unit.relay_supervisor.adapters.descriptors import read_now, written_down
 
 REPOSITORY = Path(__file__).parents[4]
 
@@ -148,3 +148,22 @@ def test_a_file_gets_every_line(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as file:
         assert run_with_stderr(file.fileno()) == 0
     assert (tmp_path / "log").read_bytes().count(b"\n") == 10_000
+
+
+def test_another_one_goes_on_with_its_lines_and_counts(stderr: int) -> None:
+    first = Logbook("info", "text")
+    first.write("info", "one")
+    first.dropped, first.file_dropped = 3, 4
+    left = written_down(first.export(), LogbookState)
+    second = Logbook("info", "text", left)
+    second.write("info", "two")
+    assert read_now(stderr).count(b"\n") == 2, "to the same descriptor"
+    lines, dropped = second.take_for_file()
+    assert lines.count(b"\n") == 2 and (second.dropped, dropped) == (3, 4)
+
+
+def test_the_limit_counts_what_was_kept_before(stderr: int) -> None:
+    left = LogbookState(Logbook("info", "text").export().fd, [bytes(KEPT_BYTES_MAX - 10)], 0, 0)
+    second = Logbook("info", "text", left)
+    second.write("info", "two")
+    assert second.take_for_file()[1] == 1

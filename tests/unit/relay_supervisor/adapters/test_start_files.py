@@ -7,6 +7,7 @@ from relay_supervisor.adapters.start_files import (
     CONFIG_BYTES_MAX,
     SNAPSHOTS_MAX,
     read_config,
+    read_current_release,
     read_snapshots,
 )
 from tests.unit.relay_supervisor.adapters.descriptors import open_fds
@@ -69,3 +70,16 @@ def test_what_a_crash_left_half_written_does_not_take_the_place_of_a_cache(tmp_p
     (tmp_path / "b.v1.cache").write_bytes(b"good")
     (tmp_path / ".b.v1.cache.4711.tmp").write_bytes(b"half")  # as the worker names them
     assert read_snapshots(str(tmp_path), "b") == {"v1": b"good"}
+
+
+def test_the_current_release_counts_if_it_is_there_whole(tmp_path: Path) -> None:
+    assert read_current_release(str(tmp_path)) == ("", "")
+    current, release = tmp_path / "current", tmp_path / "one"
+    current.write_text("one\n")
+    assert read_current_release(str(tmp_path)) == ("", "one")
+    release.mkdir()
+    assert read_current_release(str(tmp_path)) == ("", "one"), "it was never finished"
+    (release / "release.json").write_text("{}")
+    assert read_current_release(str(tmp_path)) == (str(release / "bin" / "python"), "one")
+    current.write_text("../one\n")
+    assert read_current_release(str(tmp_path))[0] == "", "it may not be anywhere else"

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from relay_supervisor.adapters.loop import Loop
-from relay_supervisor.adapters.worker_pipe import WorkerPipe
+from relay_supervisor.adapters.worker_pipe import PipeState, WorkerPipe
 from relay_supervisor.core.events import AnyEvent, WorkerFrame, WorkerPipeClosed, WorkerPipeFailed
 from relay_supervisor.wire.framing import PREFIX, FrameReader, prefix
 from tests.unit.relay_supervisor.adapters.descriptors import (
     open_fds,
     read_now,
     read_to_end,
+    written_down,
 )
 
 
@@ -31,6 +32,16 @@ class Worker:
         self.stderr = os.dup(self.pipe.stdout)
         self.pipe.started()
         self._frames = FrameReader()
+
+    def reexec(self) -> None:
+        """Write the adapter down, and make another one of that."""
+        left = written_down(self.pipe.export(), PipeState)
+        if self.pipe._socket is not None:
+            self.pipe._socket.detach()  # at a real one nothing is closed behind it
+        self.loop._poller.close()
+        self.loop = Loop()
+        self.pipe = WorkerPipe(3, self.loop, self.events.append, self.complaints.append, left)
+        self.pipe.flush()
 
     def says(self, *frames: tuple[bytes, bytes]) -> list[AnyEvent]:
         """The worker sends frames; returns what has happened then."""
@@ -173,6 +184,30 @@ def test_what_the_worker_prints_is_passed_on_also_after_its_pipe_is_closed(
     assert worker.complaints == [b"first\n", b"Traceback\n"]
 
 
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        (
+            b"2026-11-23T21:01:07.956Z info    worker 2: backend is ready backend=fix tools=40",
+            "why",
+        ),
+        (b"2026-11-23T21:01:07.956Z warning worker 2: odd", "why"),
+        (b'{"time":"2026","level":"info","generation":2,"message":"backend is ready"}', "why"),
+        (b"", "why"),
+        (b"2026-11-23T21:01:07.956Z error   worker 2: no", "2026-11-23T21:01:07.956Z error   w"),
+        (b'{"time":"2026","level":"error","generation":2,"message":"no"}', '{"time":"2026","lev'),
+        (b"there is no info worker here", "there is no info worker here"),
+        (b"ImportError", "ImportError"),
+    ],
+)
+def test_the_last_words_are_no_ordinary_line_of_the_log(
+    worker: Worker, last: bytes, words: str
+) -> None:
+    os.write(worker.stderr, b"why\n" + last + b"\n")
+    worker.turn()
+    assert worker.pipe.last_words().startswith(words)
+
+
 def test_a_dead_worker_is_found_by_its_silence_and_not_by_writing(worker: Worker) -> None:
     worker.dies()
     worker.pipe.send(b"to nobody", b"x" * 3_000_000)
@@ -202,6 +237,15 @@ def test_the_worker_sees_the_end_of_its_input_and_of_its_life_line(worker: Worke
     worker.pipe.send(b"ignored", b"")
     worker.pipe.pause(paused=False)
     assert worker.turn() == []
+
+
+def test_a_worker_that_is_given_up_is_not_told_that_we_are_dead(worker: Worker) -> None:
+    """It would kill the backends of the others, too."""
+    worker.pipe.hang_up()
+    assert read_to_end(worker.read) == b""
+    os.set_blocking(worker.life, False)
+    with pytest.raises(BlockingIOError):
+        os.read(worker.life, 1)
 
 
 def test_no_end_is_inherited_by_a_child_that_is_not_given_it(worker: Worker) -> None:

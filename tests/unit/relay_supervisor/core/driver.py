@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from relay_supervisor.core import effects, events
+from relay_supervisor.core import effects, events, memory
 from relay_supervisor.core.generation import Source
 from relay_supervisor.core.relay import Relay
+from relay_supervisor.core.state import State
 from relay_supervisor.core.workers import Identity
 from relay_supervisor.wire import cache, control_v1, handshake, v1
 from relay_supervisor.wire.ledger import Stage
@@ -74,6 +75,11 @@ def call(key: object, name: str = "files__read", **params: Any) -> dict[str, Any
     return request(key, "tools/call", name=name, arguments={}, **params)
 
 
+def cache_path(configuration: bytes, variant: str) -> str:
+    """Where the worker is to keep the cache file."""
+    return f"/state/cache/{variant}"
+
+
 class Driver:
     """A relay of which the test plays the rest of the world."""
 
@@ -86,8 +92,7 @@ class Driver:
         seed: int = 1,
     ) -> None:
         known = {} if snapshots is None else snapshots
-        self.relay = Relay(identity, known, lambda _, v: f"/state/cache/{v}", seed, source)
-        self.state = self.relay.shared.state
+        self.relay = Relay(memory.begin(identity, known, seed, source), cache_path)
         self.now = START
         self.wanted: list[effects.AnyEffect] = []
         self._pid = 5000
@@ -95,11 +100,25 @@ class Driver:
         """Of the workers, by generation."""
         self.answers_pings = True
 
+    @property
+    def state(self) -> State:
+        """What the core knows of client, calls and backends."""
+        return self.relay.shared.state
+
     # ---- events -----------------------------------------------------------------------------
 
     def do(self, event: events.AnyEvent) -> None:
         """Let something happen now."""
         self.wanted += self.relay.handle(event, self.now)
+
+    def reexec(self, build: str = "") -> None:
+        """Replace the code: the state is written and read back, and a core made anew of it."""
+        identity = self.relay.shared.workers.identity
+        snapshots = self.relay.shared.memory.session.snapshots
+        build = build or identity.build
+        self.relay = Relay.resume(self.relay.export(), build, identity.python, cache_path)
+        if type(snapshots) is not dict:  # one for every client, which nobody can write down
+            self.relay.shared.memory.session.snapshots = snapshots
 
     def line(self, message: object) -> None:
         """The client writes a line: bytes as they are, anything else as JSON."""

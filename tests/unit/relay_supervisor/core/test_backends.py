@@ -78,6 +78,7 @@ def test_only_the_active_workers_word_on_a_configured_backend_counts(relay: Driv
     assert (files.last_error, files.skipped_lines) == ("once", 3)
     assert set(relay.state.backends) == {"files", "slow"}
     relay.do(events.WorkerPipeFailed(1, "gone"))
+    files = relay.state.backends["files"]
     assert (files.state, files.pid) == ("lost", None)
 
 

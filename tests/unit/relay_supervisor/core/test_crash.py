@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from relay_supervisor.core import effects, events
-from relay_supervisor.core.calls import ATTEMPTS_MAX
+from relay_supervisor.core.estate import ATTEMPTS_MAX
 from relay_supervisor.core.recovery import STEADY_SECONDS
 from relay_supervisor.core.state import Phase
 from relay_supervisor.wire import cache, v1
@@ -253,6 +253,14 @@ def test_the_journal_says_how_a_worker_died_and_what_became_of_its_calls(relay: 
     assert (entry.fields["generation"], entry.fields["how"]) == (1, "it was ended by signal 9")
     losses: Any = entry.fields["calls"]
     assert (losses.resent, losses.unknown, losses.given_up) == (2, 1, 0)
+
+
+def test_of_a_worker_that_was_given_up_it_says_why_and_not_by_which_signal(relay: Driver) -> None:
+    relay.do(events.WorkerPipeFailed(1, "a frame of 9 GiB"))
+    relay.take(effects.Journal)
+    relay.die(1, status=-15)
+    (entry,) = relay.take(effects.Journal)
+    assert entry.fields["how"] == "a frame of 9 GiB"
 
 
 def test_a_worker_that_ends_as_it_was_told_has_not_died(relay: Driver) -> None:

@@ -186,4 +186,4 @@ def test_the_journal_has_how_long_it_took_and_how_many_were_cancelled() -> None:
     relay = draining("a")
     relay.wait(20.0)
     (entry,) = [e.fields for e in relay.take(effects.Journal) if e.event == "drained"]
-    assert entry == {"generation": 1, "seconds": 20.0, "cancelled": 1}
+    assert entry == {"generation": 1, "seconds": 20.0, "calls": 1, "cancelled": 1, "handed_over": 0}

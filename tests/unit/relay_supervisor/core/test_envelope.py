@@ -8,16 +8,20 @@ from msgspec import Raw
 
 from relay_supervisor.core import envelope, mcp
 from relay_supervisor.core.envelope import EnvelopeError
-from relay_supervisor.wire import v1
 from tests.unit.relay_supervisor.core.driver import MODERN_META
 
 VERSION = "io.modelcontextprotocol/protocolVersion"
 CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 
 
-def read(params: object) -> envelope.Envelope:
+def read(params: object) -> tuple[envelope.Route, envelope.Meta]:
     """Read the envelope of these params."""
     return envelope.read(Raw(json.dumps(params).encode()))
+
+
+def initialize_params(params: object) -> bytes:
+    """The params of an `initialize` made from the `_meta` of these."""
+    return envelope.initialize_params(read(params)[1])
 
 
 def refused(params: object) -> EnvelopeError:
@@ -29,14 +33,14 @@ def refused(params: object) -> EnvelopeError:
 
 @pytest.mark.parametrize("raw", [b"", b"null", b"{}", b'{"_meta":{}}', b'{"_meta":null}'])
 def test_without_an_envelope_a_request_is_of_the_legacy_era(raw: bytes) -> None:
-    got = envelope.read(Raw(raw))
-    assert (got.era, got.token, got.meta) == (v1.LEGACY, b"", {})
+    _, meta = envelope.read(Raw(raw))
+    assert (bytes(meta.version), bytes(meta.token)) == (b"", b"")
 
 
 def test_with_version_and_capabilities_it_is_modern() -> None:
-    got = read({"name": "x", "_meta": MODERN_META})
-    assert got.era == v1.MODERN
-    assert mcp.string(got.params["name"]) == "x"
+    route, meta = read({"name": "x", "_meta": MODERN_META})
+    assert mcp.string(meta.version) == "2026-07-28"
+    assert mcp.string(route.name) == "x"
 
 
 @pytest.mark.parametrize("params", [[], 1, "x", True, {"_meta": []}, {"_meta": 1}])
@@ -46,7 +50,7 @@ def test_params_and_meta_that_are_no_objects_are_refused(params: object) -> None
 
 @pytest.mark.parametrize(("token", "raw"), [("t", b'"t"'), ("7", b'"7"'), (7, b"7"), (0, b"0")])
 def test_a_progress_token_keeps_its_type(token: object, raw: bytes) -> None:
-    assert read({"_meta": {"progressToken": token}}).token == raw
+    assert bytes(read({"_meta": {"progressToken": token}})[1].token) == raw
 
 
 @pytest.mark.parametrize("token", [1.5, True, [], {}])
@@ -76,7 +80,7 @@ def test_capabilities_must_be_there() -> None:
 
 
 def test_a_modern_client_gets_initialize_params_made_from_its_envelope() -> None:
-    got = json.loads(envelope.initialize_params(read({"_meta": MODERN_META})))
+    got = json.loads(initialize_params({"_meta": MODERN_META}))
     assert got == {
         "protocolVersion": "2026-07-28",
         "capabilities": {},
@@ -86,6 +90,6 @@ def test_a_modern_client_gets_initialize_params_made_from_its_envelope() -> None
 
 def test_a_client_that_does_not_say_who_it_is_is_unknown() -> None:
     meta = {VERSION: "2026-07-28", CAPABILITIES: {"x": {}}}
-    got = json.loads(envelope.initialize_params(read({"_meta": meta})))
+    got = json.loads(initialize_params({"_meta": meta}))
     assert got["clientInfo"]["name"] == "unknown"
     assert got["capabilities"] == {"x": {}}

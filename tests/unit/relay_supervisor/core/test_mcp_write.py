@@ -9,7 +9,7 @@ from msgspec import Raw
 from relay_supervisor.core import mcp
 
 
-def joined(buffers: tuple[mcp.Buffer, ...]) -> bytes:
+def joined(buffers: tuple[bytes, ...]) -> bytes:
     """The line that these buffers are."""
     return b"".join(bytes(buffer) for buffer in buffers)
 

@@ -6,7 +6,7 @@ import pytest
 
 from relay_supervisor.core import effects
 from relay_supervisor.core.outbox import Outbox
-from relay_supervisor.core.processes import Pace, Processes, Rung
+from relay_supervisor.core.processes import WAIT_SECONDS, Pace, Processes, Rung
 from relay_supervisor.core.timers import Timers
 
 PID = 70
@@ -67,8 +67,8 @@ def test_each_pace_takes_every_rung_in_order_and_in_its_time(
 
 def test_the_end_is_in_time_for_a_client_that_kills() -> None:
     """All gone within 2 s of a closed stdin, and 0.4 s of a signal."""
-    assert sum(Pace.HURRIED.value) < 2.0
-    assert sum(Pace.URGENT.value) < 0.4
+    assert sum(WAIT_SECONDS[Pace.HURRIED].values()) < 2.0
+    assert sum(WAIT_SECONDS[Pace.URGENT].values()) < 0.4
 
 
 @pytest.mark.parametrize("first", Pace)

@@ -243,6 +243,19 @@ def test_a_degraded_relay_probes_and_a_worker_that_stays_makes_it_well() -> None
     assert follow(relay) <= BACKOFF_SECONDS_FIRST, "all is as at the beginning"
 
 
+def test_a_worker_that_answers_so_many_calls_makes_a_degraded_relay_well() -> None:
+    relay = degraded()
+    follow(relay)
+    probe = DEATHS_MAX + 1
+    relay.hatch(probe)
+    relay.configure(probe)
+    for key in range(STEADY_CALLS):
+        assert condition(relay) is Condition.DEGRADED
+        relay.line(call(key))
+        relay.reply(relay.one(v1.Call).call, generation=probe)
+    assert condition(relay) is Condition.WELL
+
+
 def test_a_probe_that_dies_is_followed_by_the_next_and_no_sooner() -> None:
     relay = degraded()
     for number in range(DEATHS_MAX + 1, DEATHS_MAX + 6):

@@ -171,3 +171,12 @@ def test_raw_lists_are_kept_by_backend_the_last_one_counts() -> None:
         "a": cache.Lists("a", "h2", b"two"),
         "b": cache.Lists("b", "h3", b"three"),
     }
+
+
+def test_who_owns_an_item_is_told_where_it_is_known() -> None:
+    registry = Registry()
+    assert registry.owner(Kind.TOOLS, "files__read") == ""
+    registry.update(v1.Catalogue("d", settled=True), cache.encode_body(BODY))
+    assert registry.owner(Kind.TOOLS, "files__read") == "files"
+    assert registry.owner(Kind.PROMPTS, "files__read") == ""
+    assert registry.owner(None, "files__read") == ""

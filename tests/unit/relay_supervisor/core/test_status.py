@@ -1,5 +1,6 @@
 """`relayctl status` gets one instance of the documented JSON, whatever state the relay is in."""
 
+import base64
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ from relay_supervisor.core import effects, events
 from relay_supervisor.wire import cache, control_v1, v1
 from relay_worker.backends.base import State
 from tests.unit.relay_supervisor.core.driver import BODY, Driver, call
+from tests.unit.relay_supervisor.core.swap_driver import FAST, SwapDriver
 
 
 def ask(relay: Driver, line: bytes) -> control_v1.Reply:
@@ -82,6 +84,7 @@ HEALTH_BY_WORD = {
     "disabled": "ok",
     "idle": "ok",
     "starting": "starting",
+    "awaited": "starting",
     "ready": "ok",
     "stopping": "ok",
     "restarting": "degraded",
@@ -162,3 +165,27 @@ def test_latencies_are_of_the_last_answers_only() -> None:
     got = status(relay)["calls"]
     assert got["p99_ms"] == pytest.approx(2.0) and got["total"] == 1100
     assert len(relay.state.counts.latencies) == 1024
+
+
+def test_the_configuration_in_force_is_told_byte_for_byte() -> None:
+    relay = Driver()
+    relay.start()
+    relay.frame(v1.ConfigRead(), b"\xffbackends: {}\r\n")
+    reply = ask(relay, control_v1.encode(control_v1.Request("configuration")))
+    told = json.loads(bytes(reply.result))
+    assert told["path"] == "/etc/relay.yaml"
+    assert base64.b64decode(told["content"]) == b"backends: {}\n", "of the pair that is committed"
+
+
+def test_releases_that_may_be_started_again_are_kept() -> None:
+    relay = SwapDriver()
+    relay.serve()
+    assert status(relay)["releases_kept"] == []
+    for number, name in ((2, "one"), (3, "two"), (4, "one")):
+        relay.swap(python=f"/{name}", release=name)
+        relay.candidate(number)
+        relay.wanted.clear()
+        assert name not in status(relay)["releases_kept"] or number == 4, "it is not committed yet"
+        relay.wait(FAST.probation_seconds)
+        relay.wanted.clear()
+    assert status(relay)["releases_kept"] == ["one", "two"]

@@ -100,17 +100,49 @@ def test_a_probation_that_ends_well_while_the_next_one_warms(relay: SwapDriver) 
     assert relay.active == 2
 
 
-@pytest.mark.parametrize("end", ["die", "rollback"])
-def test_a_probation_that_ends_badly_while_the_next_one_warms(relay: SwapDriver, end: str) -> None:
+def test_who_is_told_that_his_swap_was_superseded_is_told_who_serves_instead(
+    relay: SwapDriver,
+) -> None:
+    relay.swap()
+    relay.candidate(2)
+    relay.swap(connection=8)
+    relay.candidate(3)
+    told = relay.final(7)
+    assert (told["outcome"], told["serving"]["generation"]) == ("failed", 3)
+
+
+def test_one_that_took_the_place_of_another_comes_from_the_one_it_goes_back_to(
+    relay: SwapDriver,
+) -> None:
+    relay.swap()
+    relay.candidate(2)
+    relay.swap(connection=8)
+    relay.candidate(3)
+    relay.die(3)
+    told = relay.final(8)
+    assert told["from"]["generation"] == told["serving"]["generation"] == 1
+
+
+def test_a_rollback_gives_up_all_that_is_under_way(relay: SwapDriver) -> None:
+    """Whoever wants to go back does not want the next one a moment later."""
+    relay.swap()
+    relay.candidate(2)
+    relay.swap(connection=8)
+    relay.warm(3)
+    relay.control("rollback", 9)
+    assert (relay.active, relay.life(2), relay.life(3)) == (1, Life.RETIRED, Life.FAILED)
+    for connection in (7, 8, 9):
+        assert relay.final(connection)["outcome"] == "rolled_back"
+    assert relay.relay.swaps.open is False
+
+
+def test_a_probation_that_ends_badly_while_the_next_one_warms(relay: SwapDriver) -> None:
     """The next one then replaces the one that was gone back to."""
     relay.swap()
     relay.candidate(2)
     relay.swap()
     relay.warm(3)
-    if end == "die":
-        relay.die(2)
-    else:
-        relay.control("rollback", 9)
+    relay.die(2)
     assert relay.active == 1
     relay.ready(3)
     assert (relay.active, relay.life(1)) == (3, Life.STANDBY)
@@ -193,7 +225,7 @@ def test_there_are_never_more_drainers_however_the_probation_before_ends(
     assert sum(state == "draining" for state in lives(relay).values()) <= DRAINERS_MAX
     for generation in (1, 2, 3):
         relay.reply(generation, generation=generation)
-    if not spawned:
+    if not spawned and end != "rollback":
         (late,) = relay.take(effects.SpawnWorker)
         relay.candidate(late.generation, limits=AT_ONCE)
     assert relay.relay.swaps.warming is None

@@ -45,7 +45,7 @@ def test_every_phase_is_told_when_it_comes_and_the_outcome_at_the_commit(relay: 
     after(relay.healthy(2))
     after(relay.catalogue(generation=2))
     after(relay.ready(2))
-    assert told == [["spawning"], [], ["handshaking"], ["warming"], [], [], ["ready", "active"]]
+    assert told == [["spawning"], ["handshaking"], ["warming"], [], [], [], ["ready", "active"]]
     relay.wait(FAST.probation_seconds)
     last = relay.told()
     assert phases(last) == ["committed"]
@@ -55,6 +55,7 @@ def test_every_phase_is_told_when_it_comes_and_the_outcome_at_the_commit(relay: 
     assert result["from"]["generation"] == 1
     assert result["tools"] == {"kept": 2, "added": [], "lost": []}
     assert (result["seconds"], result["reason"]) == (FAST.probation_seconds, "")
+    assert result["ending"] is False
     assert [name for name, _ in result["phases"]] == [
         *("spawning", "handshaking", "warming", "ready", "active", "committed")
     ]
@@ -122,10 +123,14 @@ def test_calls_under_way_and_checks_are_in_the_result(relay: SwapDriver) -> None
     relay.warm(2)
     relay.frame(v1.Checked(0, [v1.CheckResult("t", True, 0.25, "")]), b"", 2)
     relay.ready(2)
-    relay.answered_calls(FAST.probation_calls)
+    relay.frame(v1.Checked(relay.one(v1.RunChecks).token, []), b"", 2)
+    relay.reply(1, generation=1)
+    relay.answered_calls(1, v1.OUTCOME_RELAY_ERROR)
+    relay.answered_calls(FAST.probation_calls - 1)
     (result,) = results(relay.told())
     assert result["calls_at_cut_over"] == 1
-    assert result["calls"] == {"at_cut_over": 1, "answered": FAST.probation_calls}
+    calls = {"at_cut_over": 1, "handed_over": 0, "finished_by_old": 1, "relay_errors": 1}
+    assert result["calls"] == {**calls, "answered": FAST.probation_calls}
     assert result["checks"] == [
         {"tool": "t", "ok": True, "seconds": 0.25, "detail": "", "when": "ready"}
     ]
@@ -150,6 +155,7 @@ def test_the_end_of_the_relay_is_told_to_whoever_waits(
     relay.do(events.StopRequested(15) if how == "signal" else events.ClientGone())
     (result,) = results(relay.told(8))
     assert (result["outcome"], result["reason"]) == ("failed", "the relay ends")
+    assert result["ending"], "who serves now does not for long"
 
 
 @pytest.mark.parametrize("reached", ["spawning", "handshaking", "warming", "ready", "probation"])
@@ -194,10 +200,13 @@ def test_what_a_candidate_says_during_the_end_changes_nothing(relay: SwapDriver)
 
 def test_a_swap_under_way_is_in_the_status(relay: SwapDriver) -> None:
     relay.swap()
+    relay.control("status", 5)
+    assert relay.final(5)["last_swap"] is None, "it has come to nothing yet"
     relay.candidate(2, build="9.9")
+    relay.wait(2.5)
     relay.control("status", 5)
     status = relay.final(5)
-    assert status["last_swap"]["outcome"] == "probation"
+    assert (status["last_swap"]["outcome"], status["last_swap"]["seconds"]) == ("probation", 2.5)
     assert (status["last_swap"]["from"], status["last_swap"]["to"]) == ("9.8", "9.9")
     assert [w["state"] for w in status["workers"]] == ["standby", "active"]
     relay.wait(FAST.probation_seconds)
@@ -234,7 +243,7 @@ def test_the_journal_has_every_phase_and_the_whole_record_at_the_end(relay: Swap
     assert (ended["outcome"], ended["backup"]) == ("committed", "relay.yaml.1")
     assert set(ended) == {
         *("swap", "outcome", "reason", "from", "to", "seconds", "phases", "tools", "calls"),
-        *("checks", "backup"),
+        *("checks", "problems", "op", "force", "refused", "backup", "kind"),
     }
 
 

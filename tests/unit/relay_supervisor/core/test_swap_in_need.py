@@ -1,5 +1,7 @@
 """Swaps while nobody serves: the active worker died, or the version before is wanted back."""
 
+from typing import Any
+
 import pytest
 
 from relay_supervisor.core import effects, events
@@ -159,6 +161,43 @@ def test_a_refused_candidate_with_nobody_serving_leaves_the_one_being_started(
     assert relay.active == 2
 
 
+def with_a_broken_file(relay: SwapDriver, **args: Any) -> None:
+    """A candidate that can use nothing of the file."""
+    relay.swap(**args)
+    relay.hatch(2)
+    message = v1.Configured([], FAST, problems=["relay.yaml:1:1: no YAML"], broken=True)
+    relay.frame(message, b"", 2)
+
+
+def test_a_broken_configuration_is_not_taken_in_need_either(relay: SwapDriver) -> None:
+    """The committed pair is started again, which takes its file from memory."""
+    with_a_broken_file(relay)
+    relay.die(1)
+    assert relay.ended(Outcome.FAILED, "relay.yaml:1:1") and relay.life(2) is Life.FAILED
+    relay.revive(3)
+    assert relay.active == 3 and relay.frames(v1.Configure)[-1][2] == SOURCE.config
+
+
+def test_nor_with_nobody_serving_when_it_comes(relay: SwapDriver) -> None:
+    relay.die(1)
+    with_a_broken_file(relay)
+    assert relay.ended(Outcome.FAILED, "relay.yaml:1:1")
+    relay.revive(3)
+
+
+def test_nor_with_no_client_to_miss_anything() -> None:
+    relay = SwapDriver()
+    relay.start()
+    with_a_broken_file(relay)
+    assert relay.active == 1 and relay.ended(Outcome.FAILED, "relay.yaml:1:1")
+
+
+def test_but_by_force_it_is(relay: SwapDriver) -> None:
+    with_a_broken_file(relay, force=True)
+    relay.die(1)
+    assert relay.active == 2
+
+
 # ---- rollback by hand
 
 
@@ -174,6 +213,21 @@ def test_rollback_goes_back_to_the_version_before_also_long_after(relay: SwapDri
     assert relay.active == 3, "what was good before needs no gate"
     ((_, _, payload),) = relay.frames(v1.Configure)
     assert payload == SOURCE.config
+
+
+@pytest.mark.parametrize("no_wait", [False, True])
+def test_a_second_rollback_joins_the_first(relay: SwapDriver, no_wait: bool) -> None:
+    """To undo it would leave both believing that it is done."""
+    relay.swap(python="/new")
+    relay.candidate(2)
+    relay.wait(FAST.probation_seconds)
+    relay.control("rollback", 8)
+    relay.control("rollback", 9, no_wait=no_wait)
+    relay.candidate(3)
+    assert relay.active == 3 and relay.relay.swaps.probation is not None
+    relay.wait(FAST.probation_seconds)
+    assert relay.final(8)["outcome"] == "committed"
+    assert relay.final(9)["outcome"] == ("probation" if no_wait else "committed")
 
 
 def test_rollback_of_a_candidate_ends_the_swap(relay: SwapDriver) -> None:

@@ -7,7 +7,8 @@ import pytest
 from relay_supervisor.core import effects, events
 from relay_supervisor.core.generation import Life
 from relay_supervisor.core.heartbeat import INTERVAL_SECONDS, MISSES_MAX
-from relay_supervisor.core.swaps import RELAY_ERRORS_MAX, Outcome
+from relay_supervisor.core.probation import RELAY_ERRORS_MAX
+from relay_supervisor.core.swaps import Outcome
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.ledger import Stage
 from tests.unit.relay_supervisor.core.driver import SOURCE

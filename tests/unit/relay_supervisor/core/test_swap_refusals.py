@@ -68,6 +68,43 @@ def test_a_candidate_that_never_served_is_not_refused_next_time() -> None:
     assert relay.active == 3
 
 
+def test_it_is_refused_too_if_nobody_was_left_to_go_back_to() -> None:
+    """Nobody is there to write it down at once: the next worker does."""
+    relay = on_probation()
+    relay.die(1)
+    relay.die(2)
+    assert relay.to_worker(v1.Refuse) == []
+    relay.revive(3)
+    (refuse,) = [m for g, m in relay.to_worker(v1.Refuse) if g == 3]
+    assert (refuse.build, refuse.config_digest) == ("2.0", "two") and relay.last.refused
+    relay.swap(python="/new")
+    relay.hatch(4, build="2.0")
+    relay.configure(4, limits=FAST, digest="two")
+    assert relay.ended(Outcome.FAILED, "failed before") and relay.active == 3
+
+
+def test_what_is_gone_back_to_is_never_refused() -> None:
+    """The same code and configuration once more, and it fails: it is all there is."""
+    relay = SwapDriver()
+    relay.serve()
+    relay.swap()
+    relay.candidate(2)
+    relay.die(2)
+    assert relay.to_worker(v1.Refuse) == [] and not relay.last.refused
+    relay.swap()
+    relay.candidate(3)
+    relay.die(1)
+    relay.die(3)
+    relay.revive(4)
+    assert relay.to_worker(v1.Refuse) == [] and not relay.last.refused
+
+
+def test_going_back_by_hand_refuses_nothing() -> None:
+    relay = on_probation()
+    relay.control("rollback")
+    assert relay.to_worker(v1.Refuse) == [] and not relay.last.refused
+
+
 @pytest.mark.parametrize("end", ["ready", "in need"])
 def test_a_pair_that_fails_while_it_is_prepared_again_is_refused_too(end: str) -> None:
     relay = on_probation()

@@ -110,7 +110,18 @@ class FakeRelay:
         if request.op == "status":
             return [line(self.status, done=True)]
         script = self._scripts.get(request.op, [refusal("unknown_op", "this relay cannot do that")])
-        return script(request) if callable(script) else script
+        replies = script(request) if callable(script) else script
+        self._serve(replies)
+        return replies
+
+    def _serve(self, replies: Sequence[Reply]) -> None:
+        """What a swap ends with serves from now on."""
+        result = msgspec.json.decode(bytes(replies[-1].result)) if replies else None
+        serving = result.get("serving") if isinstance(result, dict) else None
+        if isinstance(serving, dict) and serving and isinstance(self.status, dict):
+            worker = {**serving, "state": "active", "pid": 1}
+            worker["release"] = serving["release"] or serving["build"]
+            self.status = {**self.status, "workers": [worker]}
 
     def hold(self) -> None:
         """Stand still, called from a script, until `resume`."""

@@ -35,10 +35,13 @@ def swap(number: int = 3, outcome: str = "committed", **changes: Any) -> list[st
         "seconds": 11.4,
         "phases": phases,
         "tools": {"kept": 2, "added": ["new"], "lost": []},
-        "calls": {"at_cut_over": 4, "answered": 3, "cancelled": 1, "unknown": 0, "resent": 0},
+        "calls": {"at_cut_over": 4, "finished_by_old": 1, "answered": 3, "relay_errors": 0},
         "checks": [],
         "backup": "",
         "problems": [],
+        "op": "swap",
+        "force": False,
+        "refused": False,
         **changes,
     }
     lines = [

@@ -53,6 +53,47 @@ def test_what_is_as_in_the_newest_backup_is_not_backed_up_again(
     assert backups.make(config) == backups.of(config)[-1]
 
 
+def test_what_is_in_force_is_what_is_gone_back_to(backups: Backups, config: Path) -> None:
+    config.write_text("edited")
+    made = backups.make(config, b"in force")
+    assert made is not None and made.read_text() == "in force"
+    assert contents(backups, config) == ["in force", "edited"]
+    backups.restore(config)
+    assert config.read_text() == "in force"
+    backups.restore(config)
+    assert config.read_text() == "edited"
+
+
+def test_it_is_backed_up_once_however_often_the_edited_file_is_refused(
+    backups: Backups, config: Path
+) -> None:
+    for text in ("first", "second", "second", "second"):
+        config.write_text(text)
+        backups.make(config, b"in force")
+    assert contents(backups, config) == ["in force", "first", "in force", "second"]
+
+
+def test_what_is_in_force_and_in_the_file_is_backed_up_once(backups: Backups, config: Path) -> None:
+    backups.make(config, config.read_bytes())
+    assert contents(backups, config) == ["one\n"]
+
+
+def test_what_is_in_force_is_kept_even_if_the_file_is_gone(backups: Backups, config: Path) -> None:
+    config.unlink()
+    assert backups.make(config, b"") is None
+    assert backups.make(config, b"in force") is not None
+    backups.restore(config)
+    assert config.read_text() == "in force"
+
+
+def test_what_was_backed_up_comes_back_with_its_directory(backups: Backups, config: Path) -> None:
+    backups.make(config)
+    config.unlink()
+    config.parent.rmdir()
+    backups.restore(config)
+    assert config.read_text() == "one\n"
+
+
 def test_no_file_no_backup(backups: Backups, config: Path) -> None:
     config.unlink()
     assert backups.make(config) is None

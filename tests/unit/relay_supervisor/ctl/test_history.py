@@ -24,22 +24,29 @@ def test_every_event_is_a_line_the_last_one_last(state: Path) -> None:
         event("started", "10:00:00.123456", build="0.1.0+aaaa"),
         *swap(3),
         *swap(4, "rolled_back", reason="why"),
+        *swap(5, op="rollback"),
         event("worker_died", "10:05:00", generation=2, how="signal 9", calls={"lost": 1}),
         event("degraded", "10:06:00", condition="last good"),
         event("recovered", "10:07:00"),
-        event("drained", "10:08:00", generation=1, seconds=3.5, cancelled=0),
+        event("degraded", "10:07:30", condition="degraded"),
+        event("drained", "10:08:00", generation=1, seconds=3.5, calls=2, cancelled=1),
+        event("drained", "10:08:00", generation=2, seconds=0.0, calls=0, cancelled=0),
     )
     result = run()
     assert result.stderr == ""
+    done = "worker of generation 1 was done"
     versions = "0.1.0+aaaa (generation 1) to 0.2.0+bbbb (release two, generation 2)"
     assert result.stdout.splitlines() == [
         "2026-11-23 10:00:00  a1b2c3d4  started: build 0.1.0+aaaa",
         f"2026-11-23 10:03:39  a1b2c3d4  swap a1b2c3d4-3 committed after 11.4 s: {versions}",
         f"2026-11-23 10:04:39  a1b2c3d4  swap a1b2c3d4-4 rolled back after 11.4 s: {versions}: why",
-        "2026-11-23 10:05:00  a1b2c3d4  worker of generation 2 died (signal 9); its calls: lost 1",
-        "2026-11-23 10:06:00  a1b2c3d4  degraded: condition last good",
+        f"2026-11-23 10:05:39  a1b2c3d4  rollback a1b2c3d4-5 committed after 11.4 s: {versions}",
+        "2026-11-23 10:05:00  a1b2c3d4  worker of generation 2 ended (signal 9); its calls: lost 1",
+        "2026-11-23 10:06:00  a1b2c3d4  crash loop: the last good version is started",
         "2026-11-23 10:07:00  a1b2c3d4  recovered",
-        "2026-11-23 10:08:00  a1b2c3d4  drained: generation 1, seconds 3.5, cancelled 0",
+        "2026-11-23 10:07:30  a1b2c3d4  degraded: no worker stays up; one is tried now and then",
+        f"2026-11-23 10:08:00  a1b2c3d4  {done} after 3.50 s with 2 calls, 1 cancelled",
+        "2026-11-23 10:08:00  a1b2c3d4  worker of generation 2 was done after 0.00 s",
     ]
 
 
@@ -79,11 +86,13 @@ def test_known_events_of_an_unknown_shape_do_no_harm(state: Path) -> None:
         event("swap_ended", "10:00:00", swap="b-7", outcome="vanished", to="0.2.0"),
         event("swap_phase", "10:00:00", swap=9),
         event("worker_died", "10:00:00", calls=[1], extra=True),
+        event("drained", "10:00:00", seconds="x", calls="y", cancelled=None),
+        event("degraded", "10:00:00", condition=["?"]),
     )
     lines = run().stdout.splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 7
     assert "swap b-7 vanished after 0.00 s: nothing to 0.2.0" in lines[2]
-    assert lines[4].endswith("worker of generation ? died (for no known reason); extra true")
+    assert lines[4].endswith("worker of generation ? ended (for no known reason); extra true")
 
 
 def test_a_rotated_journal_is_read_too_and_bytes_that_are_no_text_are_skipped(state: Path) -> None:
@@ -102,7 +111,8 @@ def test_the_last_events(state: Path, args: tuple[str, ...]) -> None:
     assert all(f"number{n}" in everything for n in range(30))
     shown = run(*args).stdout
     assert "number10" in shown and "number9" not in shown
-    assert "number29" not in run("-n", "0", *args).stdout
+    nothing = run("-n", "0", *args).stdout
+    assert "number29" not in nothing and "Nothing is recorded" not in nothing
 
 
 def test_nothing_yet(state: Path) -> None:

@@ -63,6 +63,13 @@ def test_there_are_none_yet(state: Path, runtime: Path) -> None:
     assert not state.exists()
 
 
+def test_a_current_release_that_is_gone_is_told(releases: Releases) -> None:
+    (releases.directory / "current").write_text("seven\n")
+    assert "seven is current and not there" in run("releases").stdout
+    releases.make_current("six")
+    assert "not there" not in run("releases").stdout
+
+
 def test_prune_keeps_the_newest(releases: Releases) -> None:
     result = run("release", "prune")
     assert result.exit_code == 0
@@ -93,16 +100,18 @@ def test_prune_never_removes_what_is_in_use(
         return found
 
     monkeypatch.setattr(psutil, "process_iter", processes)
-    with FakeRelay(runtime, "a", {**OK, "workers": [worker]}):
+    kept = ["three", "six", "gone"]
+    with FakeRelay(runtime, "a", {**OK, "workers": [worker], "releases_kept": kept}):
         uses = {
             one["name"]: one["uses"]
             for one in json.loads(run("releases", "--json").stdout)["releases"]
         }
         result = run("release", "prune", "--keep", "0")
     assert result.exit_code == 0
-    assert names(releases) == ["one", "two", "three", "four"]
+    assert names(releases) == ["one", "two", "three", "four", "six"]
     assert uses["one"] == ["previous"] and uses["two"] == ["current"]
     assert uses["three"] == uses["four"] == ["running"] and uses["five"] == []
+    assert uses["six"] == ["remembered"], "a relay may go back to it, or start it after a crash"
 
 
 def test_prune_removes_what_was_never_finished(releases: Releases) -> None:

@@ -18,13 +18,14 @@ GOLDEN = Path(__file__).parent / "rolled_back.md"
 pytestmark = pytest.mark.usefixtures("utc")
 
 CHECKS = [
-    {"tool": "files__list", "ok": True, "seconds": 0.02, "detail": "", "when": "before"},
+    {"tool": "lazy", "ok": True, "seconds": 0, "detail": "skipped: not yet", "when": "ready"},
+    {"tool": "files__list", "ok": True, "seconds": 0.02, "detail": "", "when": "ready"},
     {
         "tool": "a|b`c",
         "ok": False,
         "seconds": 5,
         "detail": "no answer\n# within 5 s",
-        "when": "after",
+        "when": "probation",
     },
 ]
 
@@ -50,13 +51,17 @@ def rolled_back(state: Path, **changes: Any) -> list[str]:
         "backup": str(state / "backups" / "x.yaml"),
         "problems": ["relay.yaml:3:1: *odd*"],
         "tools": {"kept": 2, "added": ["new_tool"], "lost": ["old"]},
+        "refused": True,
         "invented": {"later": True},
     }
     lines = swap(3, "rolled_back", **{**fields, **changes})
-    died = event("worker_died", "10:03:35", generation=2, how="signal 9", calls={"unknown": 1})
+    calls = {"resent": 2, "unknown": 1, "given_up": 0}
     other = event("worker_died", "10:03:35", "another1", generation=9)
-    drained = event("drained", "10:04:00", generation=1, seconds=3.5, cancelled=1)
-    return [*lines[:-1], died, other, lines[-1], drained]
+    earlier = event("worker_died", "10:03:35", generation=0, how="it exited with status 1")
+    drained = event("drained", "10:03:36", generation=0, seconds=3.5, cancelled=1)
+    died = event("worker_died", "10:03:39", generation=2, how="signal 9", calls=calls)
+    later = event("drained", "10:04:00", generation=1, seconds=9.5, cancelled=9)
+    return [*lines[:-1], other, earlier, drained, lines[-1], died, later]
 
 
 def test_a_rolled_back_swap_is_told_in_full(state: Path) -> None:
@@ -64,6 +69,53 @@ def test_a_rolled_back_swap_is_told_in_full(state: Path) -> None:
     write(state, *rolled_back(state))
     text = report().replace(str(state), "STATE")
     assert text == GOLDEN.read_text()
+
+
+def test_what_became_of_the_calls_of_a_worker_that_was_replaced(state: Path) -> None:
+    calls = {"seconds": 3.5, "calls": 2, "cancelled": 1}
+    later = event("worker_died", "12:00:00", generation=2, how="signal 9", calls={"unknown": 9})
+    write(state, *swap(3), event("drained", "10:04:00", generation=1, **calls), later)
+    assert section(report(), "Calls in flight").splitlines() == [
+        "- under way at the cut-over: 4",
+        "- finished by the old worker during the probation: 1",
+        "- answered by the new worker during the probation: 3",
+        "- of these failed in the relay: 0",
+        "- worker of generation 1 was done after 3.50 s with 2 calls, 1 cancelled",
+    ]
+    assert '"event": "drained"' in section(report(), "Journal")
+
+
+def test_a_swap_that_never_came_to_serve_says_so(state: Path) -> None:
+    fields = {"phases": [["spawning", 0.0], ["failed", 0.1]], "reason": "no module"}
+    died = event("worker_died", "10:04:00", generation=2, how="no module", calls={"resent": 0})
+    write(state, *swap(3, "failed", tools=None, **fields), died)
+    text = report()
+    assert section(text, "Tools").startswith("Not compared")
+    assert section(text, "Calls in flight").startswith("- The new worker never got a call.\n")
+    assert section(text, "Rollback") == "None."
+    write(state, *swap(3, "failed", tools={"kept": 1, "lost": ["a"]}, **fields))
+    assert section(report(), "Tools").startswith("This is what the new worker offered; it never")
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_going_back_by_hand_refuses_nothing(state: Path, *, served: bool) -> None:
+    changes: dict[str, Any] = {} if served else {"phases": [["warming", 0.0]]}
+    write(state, *swap(3, "rolled_back", reason="asked for", **changes))
+    text = section(report(), "Rollback")
+    assert ("The calls went back" in text) == served and "asked for" in text
+    assert "refused" not in text
+
+
+def test_a_rollback_long_after_is_called_so(state: Path) -> None:
+    write(state, *swap(3, op="rollback", force=True))
+    text = report()
+    assert text.startswith("# Rollback a1b2c3d4-3: committed\n")
+    assert "relayctl rollback" in section(text, "Rollback") and "Forced" not in text
+
+
+def test_force_is_told(state: Path) -> None:
+    write(state, *swap(3, force=True))
+    assert "- Forced: yes\n" in report()
 
 
 def test_by_default_it_is_the_last_one_and_the_beginning_of_an_id_is_enough(state: Path) -> None:
@@ -113,8 +165,8 @@ def test_two_swaps_of_one_relay_that_overlap(state: Path) -> None:
     first, second = swap(3, "failed", reason="superseded by swap 4"), swap(4)
     died = event("worker_died", "10:04:35", generation=3)
     write(state, *first[:-1], *second[:2], first[-1], died, *second[2:])
-    assert "worker died" not in section(report("a1b2c3d4-3"), "Problems")
-    assert "worker died: generation 3" in section(report("a1b2c3d4-4"), "Problems")
+    assert "generation 3" not in section(report("a1b2c3d4-3"), "Problems")
+    assert "worker of generation 3 ended" in section(report("a1b2c3d4-4"), "Problems")
 
 
 @pytest.mark.parametrize(

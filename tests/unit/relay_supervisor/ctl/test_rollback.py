@@ -54,6 +54,19 @@ def test_going_back_is_a_success_however_it_ends(runtime: Path, state: Path, out
     assert request.args == {"no_wait": False}
 
 
+def test_one_that_was_itself_taken_back_has_not_gone_back(runtime: Path, state: Path) -> None:
+    """The version before was started anew, and failed: the one that was to be left serves."""
+    releases = Releases(state)
+    write_release(releases, Release(name="one"))
+    taken_back = swapped(
+        "rolled_back", op="rollback", reason="it crashed", serving=version(1, "0.1.0+aaaa", "one")
+    )
+    with relay(runtime, "a", taken_back):
+        result = run()
+    assert result.exit_code == 1 and releases.current() == ""
+    assert "rollback rolled back after 1.50 s: it crashed" in result.stdout
+
+
 @pytest.mark.parametrize("answer", [NOTHING, swapped("failed", reason="it does not start")])
 def test_a_relay_that_cannot_go_back_ends_it(runtime: Path, state: Path, answer: Any) -> None:
     with relay(runtime, "a", answer), relay(runtime, "b") as second:
@@ -117,5 +130,8 @@ def test_fresh_relays_start_what_all_have_gone_back_to(runtime: Path, state: Pat
         assert run("--instance", "a").exit_code == 0
         assert releases.current() == "two"
         result = run()
-    assert result.stdout.endswith("New relays start one from now on.\n")
+    *_, last = result.stdout.splitlines()
+    assert last.startswith(
+        "New relays start one from now on. Now serving: a: 0.1.0+aaaa (release one"
+    )
     assert (releases.current(), releases.previous()) == ("one", "two")

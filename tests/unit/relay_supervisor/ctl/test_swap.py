@@ -1,5 +1,6 @@
 """`relayctl swap` through its command line, on fake relays: what is asked, said and left behind."""
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from relay_supervisor.ctl import client, conversation
+from relay_supervisor.ctl import changing, client, conversation
+from relay_supervisor.ctl.backups import Backups
 from relay_supervisor.ctl.main import relayctl
+from relay_supervisor.ctl.relays import NotReached
 from relay_supervisor.wire.control_v1 import Request
 from tests.unit.relay_supervisor.ctl.fake_relay import (
     PHASES,
@@ -109,10 +112,22 @@ def test_a_swap_that_fails_says_why_and_that_the_old_version_serves(
     with relay(runtime, "a", *PHASES, swapped(outcome, reason="it crashed")):
         result = run()
     assert result.exit_code == 1
+    tools = " 3 tools kept." if outcome == "rolled_back" else ""
     assert result.stdout.endswith(
-        f"swap {outcome.replace('_', ' ')} after 1.50 s: it crashed. 3 tools kept. "
+        f"swap {outcome.replace('_', ' ')} after 1.50 s: it crashed.{tools} "
         "Now serving: 0.1.0+aaaa (generation 1).\n"
     )
+
+
+def test_the_tools_of_one_that_failed_are_not_told_as_if_it_served(
+    runtime: Path, state: Path
+) -> None:
+    """And of very many only the first are named."""
+    tools = {"kept": 1, "added": [], "lost": [f"tool{number}" for number in range(10)]}
+    with relay(runtime, "a", *PHASES, swapped("failed", reason="why", tools=tools)):
+        result = run()
+    named = ", ".join(f"tool{number}" for number in range(8))
+    assert f"why. With it: 1 tool kept, 10 lost ({named}, and 2 more). Now " in result.stdout
 
 
 @pytest.mark.parametrize("code", ["busy", "refused", "bad_request", "ending", "unknown_op"])
@@ -152,9 +167,12 @@ def test_a_corrupt_list_of_refusals_is_none(runtime: Path, state: Path, content:
     assert args_of(fake)["refused"] == "[]"
 
 
-def test_the_largest_list_of_refusals_fits_into_a_request(runtime: Path, state: Path) -> None:
+@pytest.mark.parametrize("reason", ['"\\' * 400, "\0" * 400, "\U0001f600" * 400])
+def test_the_largest_list_of_refusals_fits_into_a_request(
+    runtime: Path, state: Path, reason: str
+) -> None:
     state.mkdir()
-    worst = {f"{'b' * 60}{n} {'d' * 16}": {"reason": '"\\' * 400} for n in range(200)}
+    worst = {f"{'b' * 60}{n} {'d' * 16}": {"reason": reason} for n in range(200)}
     (state / "refused.json").write_text(json.dumps(worst))
     with relay(runtime, "a") as fake:
         assert run().exit_code == 0
@@ -204,6 +222,30 @@ def test_an_answer_of_another_shape_is_a_failure(runtime: Path, state: Path) -> 
     assert result.exit_code == 1 and "has not the shape agreed on" in result.stdout
 
 
+def test_a_relay_that_ends_says_so_itself(runtime: Path, state: Path) -> None:
+    with relay(runtime, "a", swapped("failed", reason="the relay ends", ending=True)):
+        result = run()
+    assert result.exit_code == 1
+    assert result.stdout.endswith("It has ended, so nothing serves there any more.\n")
+
+
+def test_a_relay_that_is_being_killed_has_ended_a_moment_later(
+    runtime: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has hung up on us, and its socket is still there."""
+    still = iter((None, None))
+
+    def again(relay: object) -> None:
+        for one in still:
+            return one
+        raise NotReached("it has ended")
+
+    monkeypatch.setattr(changing, "again", again)
+    with relay(runtime, "a", refusal("lost", "it fell")):
+        result = run()
+    assert result.stdout.endswith("It has ended, so nothing serves there any more.\n")
+
+
 def test_a_relay_that_ends_meanwhile(runtime: Path, state: Path) -> None:
     def end(request: Request) -> list[Any]:
         ending.start()  # stops the relay's loop, which this runs on
@@ -215,9 +257,7 @@ def test_a_relay_that_ends_meanwhile(runtime: Path, state: Path) -> None:
     ending.join(5)
     assert result.exit_code == 1
     assert "relay a: it closed the connection without a final answer" in result.stdout
-    assert result.stdout.endswith(
-        "Which version serves now is not known; before it was: 0.1.0+aaaa (generation 1).\n"
-    )
+    assert result.stdout.endswith("It has ended, so nothing serves there any more.\n")
 
 
 def test_a_relay_that_falls_silent_is_asked_whether_it_lives(
@@ -229,6 +269,58 @@ def test_a_relay_that_falls_silent_is_asked_whether_it_lives(
     assert len(fake.asked("status")) > 3
     assert result.exit_code == 1
     assert "relay a: it gave no final answer within 0.2 s. Now serving: 0.1.0" in result.stdout
+
+
+def test_what_is_in_force_is_backed_up_before_what_is_in_the_file(
+    runtime: Path, config: Path
+) -> None:
+    """The file has been edited since the relay read it, and was never backed up before."""
+    told = line({"path": str(config), "content": base64.b64encode(b"before").decode()}, done=True)
+    status = {**OK, "id": "a", "config_path": str(config), "workers": [WORKER]}
+    with FakeRelay(runtime, "a", status, swap=[swapped()], configuration=[told]) as fake:
+        assert run().exit_code == 0
+    state = config.parent / "state"
+    assert Path(args_of(fake)["backup"]).read_bytes() == b"before"
+    Backups(state).restore(config)
+    assert config.read_bytes() == b"before"
+
+
+@pytest.mark.parametrize("answer", [{"content": 7}, {"content": "?"}, [], None, {}])
+def test_a_relay_that_does_not_tell_what_is_in_force_is_swapped_all_the_same(
+    runtime: Path, config: Path, answer: object
+) -> None:
+    status = {**OK, "id": "a", "config_path": str(config), "workers": [WORKER]}
+    script = [line(answer, done=True)]
+    with FakeRelay(runtime, "a", status, swap=[swapped()], configuration=script) as fake:
+        assert run().exit_code == 0
+    assert Path(args_of(fake)["backup"]).read_bytes() == config.read_bytes()
+
+
+def interrupted(*args: object, **kwargs: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("when", ["release", "swap"])
+def test_ctrl_c_says_what_goes_on_and_what_serves(
+    runtime: Path, state: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    if when == "release":
+        monkeypatch.setattr("relay_supervisor.ctl.target.resolve", interrupted)
+    else:
+        monkeypatch.setattr("relay_supervisor.ctl.swap.change_all", interrupted)
+    with relay(runtime, "a"):
+        result = run()
+    assert result.exit_code == 1
+    assert ("no swap was begun" in result.stderr) == (when == "release")
+    assert ("goes on in its relay" in result.stderr) == (when == "swap")
+    assert result.stderr.endswith("Now serving: 0.1.0+aaaa (generation 1).\n")
+
+
+def test_no_id_is_no_relay(runtime: Path, state: Path) -> None:
+    """Such as of a variable of a script that is not set."""
+    with relay(runtime, "a") as fake:
+        result = run("--instance", "")
+    assert result.exit_code == 2 and not fake.requests
 
 
 def test_a_failing_backup_is_a_reason_not_to_begin(runtime: Path, config: Path) -> None:

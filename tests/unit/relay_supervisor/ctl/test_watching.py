@@ -168,6 +168,14 @@ class TestCommand:
         backups = [Path(str(request.args["backup"])) for request in fake.asked("swap")]
         assert [path.read_text() for path in backups] == ["one", "onechanged"]
 
+    def test_a_relay_that_runs_a_release_is_told_to_take_up_no_code(
+        self, runtime: Path, code: Path, config: Path, clock: Clock
+    ) -> None:
+        worker = {"generation": 1, "state": "active", "release": "one", "build": "0.1.0+aaaa"}
+        with FakeRelay(runtime, "a", {**OK, "id": "a", "workers": [worker]}):
+            result = run()
+        assert "relay a runs release one, which never changes" in result.stdout
+
     @pytest.mark.parametrize(
         "answer", [swapped("failed", reason="SyntaxError"), refusal("refused", "SyntaxError")]
     )

@@ -17,6 +17,7 @@ from relay_supervisor.wire.framing import (
     PREFIX,
     FrameReader,
     LineReader,
+    WriteQueue,
     prefix,
 )
 
@@ -195,3 +196,31 @@ def test_many_small_messages_in_one_piece_are_not_put_together_at_all() -> None:
         assert len(FrameReader().feed(stream_of(FRAMES * 500))) == 2500
         assert len(LineReader(100).feed(b"line\n" * 5000)) == 5000
     assert copies.bytes == 0
+
+
+# ---- going on from another reader's rest
+
+
+@given(st.binary(max_size=60).map(lambda data: data.replace(b"\r", b"\n")), st.data())
+def test_a_reader_made_of_the_rest_of_another_finds_the_same_lines(
+    data: bytes, draw: st.DataObject
+) -> None:
+    cut = draw.draw(st.integers(0, len(data)))
+    limit = draw.draw(st.integers(1, 20))
+    one = LineReader(limit)
+    first = LineReader(limit)
+    found = first.feed(data[:cut])
+    second = LineReader(limit, first.rest, skipping=first.skipping)
+    assert one.feed(data[:cut]) + one.feed(data[cut:]) == found + second.feed(data[cut:])
+    assert one.oversized == first.oversized + second.oversized
+
+
+def test_a_frame_reader_and_a_queue_tell_what_is_left() -> None:
+    frame = prefix(b"head", 3) + b"headpay"
+    reader = FrameReader()
+    assert reader.feed(frame + frame[:9]) == [(b"head", b"pay")] and reader.rest == frame[:9]
+    second = FrameReader()
+    assert second.feed(reader.rest) == [] and second.feed(frame[9:]) == [(b"head", b"pay")]
+    queue = WriteQueue()
+    queue.append(b"one", memoryview(b"two"))
+    assert queue.rest == b"onetwo" and queue.size == 6

@@ -23,7 +23,7 @@ def name_of(sample: object) -> str:
 
 
 def golden(sample: Sample) -> bytes:
-    """The bytes that were released for this message."""
+    """The bytes of this message as we write it today."""
     return bytes.fromhex((GOLDEN / f"{name_of(sample)}.hex").read_text())
 
 
@@ -44,12 +44,12 @@ def decoder(sample: Sample) -> Callable[[bytes], Any]:
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=name_of)
-def test_today_we_write_the_bytes_that_were_released(sample: Sample) -> None:
+def test_we_write_the_bytes_of_today(sample: Sample) -> None:
     assert msgspec.msgpack.encode(sample) == golden(sample)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=name_of)
-def test_today_we_read_the_bytes_that_were_released(sample: Sample) -> None:
+def test_we_read_the_bytes_of_today(sample: Sample) -> None:
     assert decoder(sample)(golden(sample)) == sample
 
 

@@ -11,6 +11,7 @@ import pytest
 from tests.unit.relay_supervisor.wire.samples import TO_SUPERVISOR, TO_WORKER, Sample
 from tests.unit.relay_supervisor.wire.test_golden import decoder, name_of, widened
 from tests.versions import archive, golden
+from tests.versions.relied import goes_on_from
 
 SAMPLES = {name_of(sample): sample for sample in [*TO_WORKER, *TO_SUPERVISOR]}
 RELEASED = [
@@ -18,18 +19,6 @@ RELEASED = [
     for version in archive.RELEASED
     for name, header in golden.released(version).items()
 ]
-
-
-def goes_on_from(today: Any, released: Any) -> bool:
-    """Whether *today* is what was released, of the same types, with nothing but more at the end of
-    its arrays.
-    """
-    if isinstance(released, list):
-        pairs = zip(today, released, strict=False)
-        return len(today) >= len(released) and all(goes_on_from(*pair) for pair in pairs)
-    if isinstance(released, dict):
-        return all(key in today and goes_on_from(today[key], released[key]) for key in released)
-    return type(today) is type(released) and today == released
 
 
 def today_of(sample: Sample) -> Any:

@@ -15,8 +15,8 @@ from relay_supervisor.wire.framing import prefix
 from relay_worker import loop as loops
 from relay_worker.backends.base import Backend, State
 from relay_worker.backends.client import client_of
-from relay_worker.backends.descriptors import DescriptorError, Descriptors
-from relay_worker.backends.supervision import StdioBackend
+from relay_worker.backends.descriptors import DescriptorError, Descriptors, Ends
+from relay_worker.backends.handover import MovableBackend
 from relay_worker.backends.surroundings import Plan, Policy, Surroundings
 from relay_worker.life import Life
 from relay_worker.log import Log
@@ -31,9 +31,9 @@ class FakeDescriptors(Descriptors):
     """Descriptors by token, without a socket."""
 
     def __init__(self) -> None:
-        self.fds: dict[int, tuple[int, int, int]] = {}
+        self.fds: dict[int, Ends] = {}
 
-    def take(self, token: int) -> tuple[int, int, int]:
+    def take(self, token: int) -> Ends:
         if token not in self.fds:
             raise DescriptorError("none came")
         return self.fds.pop(token)
@@ -50,8 +50,8 @@ class Process:
         os.set_blocking(self.stdin, False)
         self._rest = b""
 
-    def worker_ends(self) -> tuple[int, int, int]:
-        return self.worker_stdin, self.worker_stdout, self.worker_stderr
+    def worker_ends(self) -> Ends:
+        return Ends(self.worker_stdin, self.worker_stdout, self.worker_stderr)
 
     def heard(self) -> list[dict[str, Any]]:
         """The messages that came since the last look."""
@@ -91,6 +91,8 @@ class Stage:
         self.errors: list[Exception] = []
         self.loop = Loop(lambda _where, error: self.errors.append(error))
         self.sent: list[v1.Message] = []
+        self.payloads: dict[type[v1.Message], bytes] = {}
+        """The last one of each kind of message."""
         self.descriptors = FakeDescriptors()
         self.processes: list[Process] = []
         self.told: list[tuple[Any, ...]] = []
@@ -101,6 +103,7 @@ class Stage:
         around = Surroundings(
             loop=self.loop,
             send=self.send,
+            when_written=lambda act, number: act(number),
             descriptors=self.descriptors,
             life=Life(life_read),
             log=Log(fd=os.open(os.devnull, os.O_WRONLY)),
@@ -111,7 +114,7 @@ class Stage:
         )
         self.around = around
         settings = {"argv": ("sh", "-c", "x"), "env": {"PATH": os.environ["PATH"]}, "cwd": "/"}
-        self.backend = StdioBackend(Plan(name="fix", **{**settings, **plan}), around, self, self)
+        self.backend = MovableBackend(Plan(name="fix", **{**settings, **plan}), around, self, self)
         if client:
             self.introduce()
 
@@ -119,10 +122,11 @@ class Stage:
         params = {"protocolVersion": "2025-11-25", "capabilities": capabilities}
         self.backend.introduce(client_of(LEGACY, json.dumps(params).encode()))
 
-    def send(self, message: v1.Message) -> None:
+    def send(self, message: v1.Message, payload: bytes = b"") -> None:
         """Take a message of the backend's, within the limits of the pipe."""
-        prefix(v1.encode(message), 0)
+        prefix(v1.encode(message), len(payload))
         self.sent.append(message)
+        self.payloads[type(message)] = payload
 
     # ---- the supervisor's part --------------------------------------------------------------
 
@@ -197,17 +201,28 @@ class Stage:
     def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
         self.told.append(("replied", call, text))
 
-    def progressed(self, backend: Backend, call: int, params: bytes) -> None:
+    def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
         self.told.append(("progressed", call, params))
 
-    def asked(self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes) -> None:
+    def asked(
+        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int
+    ) -> None:
         self.told.append(("asked", pid, raw_id, method, params))
 
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         self.told.append(("withdrew", pid, raw_id, params))
 
-    def notified(self, backend: Backend, method: str, params: bytes) -> None:
+    def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
         self.told.append(("notified", method, params))
+
+    def done(self, errand: int) -> None:
+        self.told.append(("done", errand))
+
+    def adopted(self, backend: Backend, calls: list[v1.Call]) -> None:
+        self.told.append(("adopted", [call.call for call in calls]))
+
+    def frozen(self, backend: Backend, calls: list[int]) -> None:
+        self.told.append(("frozen", calls))
 
     def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
         if calls:

@@ -32,11 +32,20 @@ def test_they_are_told_apart_by_token(ends: tuple[socket.socket, Descriptors]) -
     for token in (1, 2, 2**63):
         send(ours, token.to_bytes(8, "big"), 3)
     taken = [descriptors.take(token) for token in (2**63, 1, 2)]
-    fds = [fd for three in taken for fd in three]
+    fds = [fd for ends_taken in taken for fd in ends_taken.pipes]
     assert len(set(fds)) == 9
     assert not any(os.get_inheritable(fd) for fd in fds)
     for fd in fds:
         os.close(fd)
+
+
+def test_a_mailbox_comes_fourth(ends: tuple[socket.socket, Descriptors]) -> None:
+    before = len(os.listdir("/dev/fd"))
+    send(ends[0], bytes(8), 4)
+    taken = ends[1].take(0)
+    assert taken.mailbox is not None and taken.mailbox not in taken.pipes
+    taken.close()
+    assert len(os.listdir("/dev/fd")) == before
 
 
 def test_a_token_that_never_came_is_an_error(ends: tuple[socket.socket, Descriptors]) -> None:
@@ -45,7 +54,7 @@ def test_a_token_that_never_came_is_an_error(ends: tuple[socket.socket, Descript
 
 
 @pytest.mark.parametrize(
-    ("token", "count"), [(bytes(8), 2), (bytes(8), 4), (b"abc", 3), (bytes(8), 0)]
+    ("token", "count"), [(bytes(8), 2), (bytes(8), 5), (b"abc", 3), (bytes(8), 0)]
 )
 def test_what_is_not_whole_is_an_error_and_leaves_nothing_open(
     ends: tuple[socket.socket, Descriptors], token: bytes, count: int

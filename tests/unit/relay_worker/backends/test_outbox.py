@@ -1,4 +1,4 @@
-"""What waits for a backend goes out whole and in order; the ledger knows how far it has come."""
+"""What waits for a backend goes out whole and in order; ledger and mailbox know how far it is."""
 
 import os
 from collections.abc import Iterator
@@ -7,18 +7,23 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from relay_supervisor.wire.framing import JOIN_BYTES_MAX
+from relay_supervisor.wire.custody import Unsent
 from relay_supervisor.wire.ledger import LEDGER_BYTES, Ledger, Stage
+from relay_supervisor.wire.mailbox import PIPE_BUF, Fate, Record, Word, record
 from relay_worker.backends.outbox import Outbox
 from relay_worker.ledger import UNREAD
 
+LARGE = PIPE_BUF + 1
+
 
 class Ends:
-    """An outbox and the pipe it writes to."""
+    """An outbox with its part of the mailbox, and the pipe it writes to."""
 
     def __init__(self) -> None:
         self.ledger = Ledger(memoryview(bytearray(LEDGER_BYTES)))
-        self.outbox = Outbox(self.ledger)
+        self.words = memoryview(bytearray(len(Word) * 8)).cast("q")
+        self.done: list[int] = []
+        self.outbox = Outbox(self.ledger, self.words, self.done.append)
         self.stdin, self.fd = os.pipe()
         os.set_blocking(self.stdin, False)
         os.set_blocking(self.fd, False)
@@ -33,14 +38,28 @@ class Ends:
         except BlockingIOError:
             return b""
 
-    def fill(self) -> int:
-        """Leave no room in the pipe; return how much is in it."""
+    def fill(self, room: int = 0) -> int:
+        """Leave so much room in the pipe, a page or less of it; return how much is in it."""
         size = 0
         try:
             while True:
                 size += os.write(self.fd, b"x" * 4096)
         except BlockingIOError:
-            return size
+            pass
+        if room:
+            size -= len(self.read(4096))
+            size += os.write(self.fd, b"x" * (4096 - room))
+        return size
+
+    def record(self) -> Record | None:
+        return record(self.words.cast("B"))
+
+    def hand_over(self) -> "Outbox":
+        """Let another outbox go on."""
+        frames, sent, errands = self.outbox.unsent(), self.outbox.sent, self.outbox.errands
+        self.outbox = Outbox(self.ledger, self.words, self.done.append)
+        self.outbox.resume(frames, sent, errands)
+        return self.outbox
 
     def close(self) -> None:
         os.close(self.stdin)
@@ -58,99 +77,163 @@ def test_calls_are_written_when_their_frames_are(ends: Ends) -> None:
     ends.call(1, b"one\n")
     ends.outbox.append(0, b"notice\n")
     ends.call(2, b"t", b"wo", b"\n")
-    assert set(ends.ledger.read().values()) == {Stage.RECEIVED} and ends.outbox.size == 15
+    ends.call(3, b"y" * LARGE, b"\n")
+    assert set(ends.ledger.read().values()) == {Stage.RECEIVED} and ends.outbox.size == LARGE + 16
     ends.outbox.flush(ends.fd)
-    assert ends.ledger.read() == {1: Stage.WRITTEN, 2: Stage.WRITTEN} and not ends.outbox.size
-    assert ends.read() == b"one\nnotice\ntwo\n"
+    assert set(ends.ledger.read().values()) == {Stage.WRITTEN} and not ends.outbox.size
+    assert ends.read() == b"one\nnotice\ntwo\n" + b"y" * LARGE + b"\n"
+    assert ends.record() is None
 
 
-@pytest.mark.parametrize("frames", [1, 2])
-def test_where_the_backend_takes_nothing_all_stays_received(ends: Ends, frames: int) -> None:
+@pytest.mark.parametrize("size", [6, LARGE])
+def test_where_the_backend_takes_nothing_all_stays_received(ends: Ends, size: int) -> None:
     ends.fill()
-    for call in range(1, frames + 1):
-        ends.call(call, b"frame\n")
+    for call in (1, 2):
+        ends.call(call, b"y" * size)
     ends.outbox.flush(ends.fd)
     assert set(ends.ledger.read().values()) == {Stage.RECEIVED}
-    assert ends.outbox.size == frames * 6
+    assert ends.outbox.size == size * 2
+    assert ends.record() == Record(1, Fate.CUT, torn=False)
 
 
-@pytest.mark.parametrize("pieces", [1, 3])
-def test_only_the_call_that_is_in_the_pipe_in_part_is_in_doubt(ends: Ends, pieces: int) -> None:
-    size = ends.fill() // 3 * 2
-    ends.read()
-    frame = (b"y" * (size // pieces),) * pieces
-    for call in (1, 2, 3):
-        ends.call(call, *frame)
+def test_the_record_tells_how_far_a_large_frame_is(ends: Ends) -> None:
+    inside = ends.fill()
+    ends.read(8192)
+    frame = b"y" * 20_000
+    for call in (1, 2):
+        ends.call(call, frame)
     ends.outbox.flush(ends.fd)
-    assert ends.ledger.read() == {1: Stage.WRITTEN, 2: Stage.WRITING, 3: Stage.RECEIVED}
+    assert ends.outbox.sent == 8192 and ends.outbox.size == 40_000 - 8192
+    assert ends.record() == Record(1, Fate.CUT, torn=True)
+    assert set(ends.ledger.read().values()) == {Stage.RECEIVED}
+    assert len(ends.read()) == inside
     ends.outbox.flush(ends.fd)
-    assert ends.ledger.read() == {1: Stage.WRITTEN, 2: Stage.WRITING, 3: Stage.RECEIVED}
-    while ends.outbox.size:
-        ends.read()
-        ends.outbox.flush(ends.fd)
+    assert ends.read() == frame[8192:] + frame
     assert set(ends.ledger.read().values()) == {Stage.WRITTEN}
+
+
+def test_the_last_two_bytes_go_alone(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[bytes] = []
+    real = os.writev
+
+    def writev(fd: int, parts: list[memoryview]) -> int:
+        writes.append(b"".join(parts))
+        return real(fd, parts)
+
+    monkeypatch.setattr(os, "writev", writev)
+    ends.outbox.append(1, b"x" * LARGE, b"ab", b"}\n")
+    ends.outbox.append(2, b"y" * LARGE + b"cd")
+    ends.outbox.flush(ends.fd)
+    assert [one[-2:] for one in writes] == [b"ab", b"}\n", b"yy", b"cd"]
+    assert [len(one) for one in writes] == [LARGE + 2, 2, LARGE, 2]
+
+
+def test_errands_are_told_of_when_they_are_written(ends: Ends) -> None:
+    ends.fill()
+    ends.outbox.append(7, b"cancel\n", errand=True)
+    ends.outbox.append(8, b"answer\n", errand=True)
+    ends.outbox.flush(ends.fd)
+    assert ends.done == [] and ends.outbox.errands == {7, 8}
+    ends.read()
+    ends.hand_over().flush(ends.fd)
+    assert ends.done == [7, 8] and not ends.outbox.errands
 
 
 def test_what_is_cleared_is_forgotten(ends: Ends) -> None:
     ends.fill()
     ends.outbox.append(1, b"gone\n")
+    ends.outbox.append(9, b"gone too\n", errand=True)
     ends.outbox.flush(ends.fd)
-    ends.outbox.clear()
+    assert ends.outbox.clear() == [9] and ends.record() is None and not ends.outbox.size
     ends.read()
     ends.outbox.append(2, b"kept\n")
     ends.outbox.flush(ends.fd)
     assert ends.read() == b"kept\n" and not ends.outbox.size
 
 
-@pytest.mark.parametrize("frames", [1, 2])
-def test_a_backend_that_is_gone_is_an_error(ends: Ends, frames: int) -> None:
+@pytest.mark.parametrize("frame", [b"x", b"x" * LARGE])
+def test_a_backend_that_is_gone_is_an_error(ends: Ends, frame: bytes) -> None:
     gone, fd = os.pipe()
     os.close(gone)
-    for call in range(1, frames + 1):
-        ends.call(call, b"x")
+    ends.call(1, frame)
     with pytest.raises(BrokenPipeError):
         ends.outbox.flush(fd)
+    assert ends.record() == Record(1, Fate.CUT, torn=False), "nothing of it is there"
     os.close(fd)
 
 
-def test_many_small_frames_go_out_in_few_writes(
-    ends: Ends, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("size", [10, LARGE, 10_000])
+def test_a_frame_is_gone_on_with_at_any_byte(size: int) -> None:
+    """The pipe has room for less and less of it; each time another one takes over."""
+    frame = bytes(97 + index % 25 for index in range(size - 1)) + b"\n"
+    for room in [*range(1, 40), 4095]:
+        ends = Ends()
+        inside = ends.fill(room)
+        ends.call(1, frame)
+        ends.outbox.append(0, b"next\n")
+        ends.outbox.flush(ends.fd)
+        received = b""
+        while ends.hand_over().size:
+            ends.outbox.flush(ends.fd)
+            received += ends.read(5000)
+        assert (received + ends.read())[inside:] == frame + b"next\n"
+        assert ends.ledger.read() == {1: Stage.WRITTEN} and ends.record() is None
+        ends.close()
+
+
+def test_what_does_not_fit_the_mailbox_is_refused(ends: Ends) -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        ends.outbox.resume([Unsent(1, b"x" * LARGE)], 5, ())
+
+
+@pytest.mark.parametrize(
+    ("offset", "busy", "torn"), [(0, 0, False), (0, 1, True), (100, 0, True), (LARGE - 2, 1, True)]
+)
+def test_a_torn_line_is_ended_before_anything_else(
+    ends: Ends, offset: int, busy: int, torn: bool
 ) -> None:
-    writes = []
-    real_write = os.write
-    monkeypatch.setattr(os, "write", lambda fd, data: writes.append(data) or real_write(fd, data))
-    for call in range(1, 257):
-        ends.call(call, b"a frame\n")
+    """And as long as that newline is not written, the record says that it is due."""
+    for word, value in ((Word.LENGTH, LARGE), (Word.OFFSET, offset), (Word.BUSY, busy)):
+        ends.words[word] = value
+    inside = ends.fill()
+    ends.outbox.resume([], 0, ())
+    ends.outbox.append(2, b"next\n")
     ends.outbox.flush(ends.fd)
-    assert len(writes) == 1 and ends.read() == b"a frame\n" * 256
+    left = ends.record()
+    assert left is not None and (left.torn if torn else left.number == 2)
+    ends.hand_over().flush(ends.fd)
+    ends.read()
+    ends.hand_over().flush(ends.fd)
+    assert ends.read() == (b"\nnext\n" if torn else b"next\n")
+    assert ends.record() is None and inside
 
 
 @given(
     st.lists(
         st.lists(
-            st.one_of(st.integers(0, 50), st.sampled_from([5000, 70_000, JOIN_BYTES_MAX])),
-            min_size=1,
-            max_size=3,
+            st.one_of(st.integers(0, 50), st.sampled_from([5000, 70_000])), min_size=1, max_size=3
         ),
         max_size=20,
     ),
     st.lists(st.integers(1, 100_000), min_size=1, max_size=10),
+    st.booleans(),
 )
-def test_nothing_is_lost_or_changed(frames: list[list[int]], reads: list[int]) -> None:
+def test_nothing_is_lost_or_changed(frames: list[list[int]], reads: list[int], hand: bool) -> None:
     ends = Ends()
-    outbox = Outbox(UNREAD)
+    ends.ledger = UNREAD
     sent, received = b"", b""
     for index, sizes in enumerate(frames):
-        frame = [bytes([65 + index]) * size for size in sizes]
-        outbox.append(index, *frame)
+        frame = [bytes([65 + index]) * size for size in (*sizes, 1)]
+        ends.outbox.append(index, *frame)
         sent += b"".join(frame)
         if index % 3 == 0:
-            outbox.flush(ends.fd)
+            ends.outbox.flush(ends.fd)
             received += ends.read(reads[index % len(reads)])
-    while outbox.size:
-        outbox.flush(ends.fd)
+        if hand:
+            ends.hand_over()
+    while ends.outbox.size:
+        ends.outbox.flush(ends.fd)
         received += ends.read()
-    outbox.flush(ends.fd)
     received += ends.read()
     ends.close()
     assert received == sent

@@ -35,6 +35,25 @@ LEGAL = {
     (State.BACKING_OFF, Event.RETRY): State.SPAWNING,
     (State.BACKING_OFF, Event.GIVEN_UP): State.FAILED,
     (State.FAILED, Event.WANTED): State.SPAWNING,
+    # Handing over: what has a process that is neither coming nor going is given back at once.
+    (State.DISABLED, Event.FREEZE): State.DISABLED,
+    (State.DISABLED, Event.FREED): State.DISABLED,
+    (State.IDLE, Event.FREEZE): State.AWAITED,
+    (State.CONNECTING, Event.FREEZE): State.AWAITED,
+    (State.READY, Event.FREEZE): State.AWAITED,
+    (State.BACKING_OFF, Event.FREEZE): State.AWAITED,
+    (State.FAILED, Event.FREEZE): State.AWAITED,
+    (State.SPAWNING, Event.FREEZE): State.LEAVING,
+    (State.STOPPING, Event.FREEZE): State.LEAVING,
+    (State.FALLEN, Event.FREEZE): State.LEAVING,
+    (State.ENDING, Event.FREEZE): State.LEAVING,
+    (State.LEAVING, Event.WANTED): State.LEAVING,
+    (State.LEAVING, Event.SPAWNED): State.AWAITED,
+    (State.LEAVING, Event.REFUSED): State.AWAITED,
+    (State.LEAVING, Event.EXITED): State.AWAITED,
+    (State.AWAITED, Event.WANTED): State.AWAITED,
+    (State.AWAITED, Event.ADOPTED): State.CONNECTING,
+    (State.AWAITED, Event.FREED): State.IDLE,
 }
 
 
@@ -81,4 +100,5 @@ def test_status_has_a_word_for_every_state() -> None:
         "backing_off",
         "restarting",
         "failed",
+        "awaited",
     }

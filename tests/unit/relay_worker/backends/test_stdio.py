@@ -3,10 +3,11 @@
 import os
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from relay_worker.backends import stdio
-from relay_worker.backends.stdio import Transport
+from relay_worker.backends.stdio import Callbacks, Transport
 from relay_worker.loop import Loop
 
 FRAME_BYTES_MAX = 1 << 20
@@ -31,11 +32,14 @@ class Process:
         self.transport = Transport(
             self.loop,
             (theirs_in, theirs_out, theirs_err),
+            Callbacks(
+                line=lambda _at, line: self.lines.append(line),
+                oversized=lambda head, tail: self.oversized.append((head, tail)),
+                stderr=self.stderr.append,
+                end=self.ends.append,
+            ),
             frame_bytes_max=frame_bytes_max,
-            on_line=self.lines.append,
-            on_oversized=lambda head, tail: self.oversized.append((head, tail)),
-            on_stderr=self.stderr.append,
-            on_end=self.ends.append,
+            when_written=lambda act, number: act(number),
         )
 
     def close(self, fd: int) -> None:
@@ -173,10 +177,11 @@ def test_what_was_left_behind_is_drained(process: Process) -> None:
 
 
 def test_nothing_is_read_after_a_line_that_closed_it(process: Process) -> None:
-    process.transport._on_line = lambda line: (
-        process.lines.append(line),
-        process.transport.close(),
-    )
+    def line(_at: int, line: bytes) -> None:
+        process.lines.append(line)
+        process.transport.close()
+
+    process.transport._tell = msgspec.structs.replace(process.transport._tell, line=line)
     process.say(b"one\ntwo\n")
     assert process.lines == [b"one"]
 
@@ -184,10 +189,10 @@ def test_nothing_is_read_after_a_line_that_closed_it(process: Process) -> None:
 def test_a_callback_that_raises_ends_this_backend_alone() -> None:
     process = Process()
 
-    def broken(_line: bytes) -> None:
+    def broken(_at: int, _line: bytes) -> None:
         raise ValueError("boom")
 
-    process.transport._on_line = broken
+    process.transport._tell = msgspec.structs.replace(process.transport._tell, line=broken)
     process.say(b"one\n")
     process.transport.close()
     process.loop.close()
@@ -226,12 +231,12 @@ def test_both_ends_of_an_oversized_line_are_shown(process: Process, line: bytes)
     assert process.lines == [b"before", b"after"]
 
 
-def test_an_oversized_line_within_one_chunk_is_not_guessed_about() -> None:
+def test_an_oversized_line_within_one_chunk_is_shown_too() -> None:
     process = Process(frame_bytes_max=100)
-    process.say(b'{"id":5}\n' + b"x" * 200 + b"\n{}\n")
+    process.say(b'{"id":5}\n' + b"x" * 100 + b"y" * 200 + b"z" * 100 + b"\n{}\n")
     process.transport.close()
     process.loop.close()
     for fd in process.fds:
         os.close(fd)
-    assert process.oversized == [(b"", b"")]
+    assert process.oversized == [(b"x" * 100 + b"y" * 156, b"y" * 156 + b"z" * 100)]
     assert process.lines == [b'{"id":5}', b"{}"]

@@ -92,6 +92,7 @@ class RemoteStage:
         around = Surroundings(
             loop=self.loop,
             send=lambda message, payload=b"": self.sent.append((message, payload)),
+            when_written=lambda callback, argument: callback(argument),
             descriptors=Descriptors.__new__(Descriptors),
             life=Life(self._fds[0]),
             log=self.log,
@@ -204,16 +205,18 @@ class RemoteStage:
     def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
         self.told.append(("replied", call, bytes(envelope["result"])))
 
-    def progressed(self, backend: Backend, call: int, params: bytes) -> None:
+    def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
         self.told.append(("progressed", call, params))
 
-    def asked(self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes) -> None:
+    def asked(
+        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int
+    ) -> None:
         self.told.append(("asked", pid, raw_id, method))
 
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         self.told.append(("withdrew", pid, raw_id))
 
-    def notified(self, backend: Backend, method: str, params: bytes) -> None:
+    def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
         self.told.append(("notified", method))
 
     def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
@@ -229,6 +232,15 @@ class RemoteStage:
 
     def unfinished(self, backend: Backend, call: int, reason: str, *, may_have_run: bool) -> None:
         self.told.append(("unfinished", call, reason, may_have_run))
+
+    def done(self, errand: int) -> None:
+        raise AssertionError("errands are void at once")
+
+    def adopted(self, backend: Backend, calls: list[v1.Call]) -> None:
+        raise AssertionError("it has no process to be handed over")
+
+    def frozen(self, backend: Backend, calls: list[int]) -> None:
+        raise AssertionError("it has no process to be handed over")
 
     def learned(self, backend: Backend) -> None:
         self.learned_times += 1
