@@ -124,14 +124,15 @@ class Relay:
     def handle(self, event: events.AnyEvent, now: float) -> list[AnyEffect]:
         """Take in what happened and return what is to be done, in this order."""
         self._events[type(event)](event, now)
-        if self.ending.near:
-            self.ending.check(now)
         if self.ending.pace is None:
             self.custody.check(now)
             if self.swaps.probation is not None:
                 self.swaps.trial.go_on(now)
             if self.drains.open:
                 self.drains.check(now)
+        if self.ending.near:
+            self.ending.check(now)  # these may have answered the last that was open
+        if self.ending.pace is None:
             self.swaps.go_on(now)
         else:
             self.swaps.interrupt(now)

@@ -45,7 +45,7 @@ class Contact(abc.ABC):
         self._connection: Connection | None = None
         self._skipped_before = 0
         self._level: str | None = None
-        self._uris: frozenset[str] = frozenset()
+        self._uris: frozenset[str] | None = None  # nobody has said yet
         self._paused = False
         self._said = b""
 
@@ -109,7 +109,8 @@ class Contact(abc.ABC):
 
     def subscribed(self, uri: str, *, wanted: bool) -> None:
         """Take note that a call of the client's changed a subscription."""
-        self._uris = self._uris | {uri} if wanted else self._uris - {uri}
+        before = self._uris or frozenset()
+        self._uris = before | {uri} if wanted else before - {uri}
         if self._connection:
             self._connection.session.note_subscription(uri, subscribed=wanted)
             self._lasts()
@@ -187,7 +188,7 @@ class Contact(abc.ABC):
         session = connection.session
         if self._level is not None and (again or session.level != self._level):
             connection.apply(session.set_level(self._level))
-        connection.apply(session.subscribe(self._uris, again=again))
+        connection.apply(session.subscribe(self._uris or (), again=again))
         self._lasts()
 
     @property

@@ -117,6 +117,8 @@ class MovableBackend(StdioBackend):
             self._refuse(message, str(error))
             return
         self._take_figures(left)
+        if self._uris is None:  # until the catalogue tells whose they are, they stay
+            self._uris = frozenset(left.subscribed)
         self._enter(message, unsent)
         self._connection = connection
         self._around.send(v1.Adopted(self.name, message.pid))

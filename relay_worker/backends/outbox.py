@@ -85,8 +85,10 @@ class Outbox:
             self._errands.add(number)
 
     def unsent(self) -> list[Unsent]:
-        """Return what is not wholly written, for somebody else to go on with."""
-        return [Unsent(number, b"".join(frame)) for number, _, frame in self._frames]
+        """Return what is not wholly written, for somebody else to go on with. The relay's own calls
+        (negative numbers) end with this worker; to the next one they are none.
+        """
+        return [Unsent(max(number, 0), b"".join(frame)) for number, _, frame in self._frames]
 
     @property
     def errands(self) -> frozenset[int]:

@@ -243,7 +243,8 @@ class Transport:
         """Read stdout where that is wanted, and there is room for it."""
         if not self._open:
             return
-        if self._paused or not self._mailbox.has_room():
+        self._clogged = not self._mailbox.has_room()
+        if self._paused or self._clogged:
             self._loop.unwatch(self._stdout)
         else:
             self._loop.watch(self._stdout, READ, self._readable, self._failed)
@@ -261,14 +262,12 @@ class Transport:
         mailbox.count(size)
         self.look()
         if self._open and not mailbox.has_room():
-            self._clogged = True
             self._watch()
 
     def _passed(self, to: int) -> None:
         """All before offset *to* is in the supervisor's pipe."""
         self._mailbox.advance(to)
         if self._clogged:
-            self._clogged = False
             self._watch()
 
     def _report_oversized(self) -> None:

@@ -13,6 +13,8 @@ import pytest
 
 from tests.faults.ends import all_ready, own_status
 from tests.harness import Relay, alive, fixture_backend, json_of, side_effects, text_of, wait_until
+from tests.storm.disturbances import killer, replacer, swapper
+from tests.storm.endurance import endure
 
 SETTINGS = {"probation_seconds": 0}
 SECONDS_MAX = 20.0
@@ -189,6 +191,30 @@ def test_a_rollback_gives_them_back() -> None:
         assert text_of(client.response(call).result) == "slow x"
 
 
+@disturbed
+def test_a_subscription_is_never_given_up_in_between(disturb: Disturb) -> None:
+    """What changed meanwhile would not be heard of."""
+    with relay_with({"fix": fixture_backend()}) as relay:
+        relay.client.request("resources/subscribe", {"uri": "fixture://text"})
+        disturb(relay)
+        seen = json_of(relay.client.call_tool("fix__seen"))
+        assert seen["subscriptions"] == ["fixture://text"]
+        assert "resources/unsubscribe" not in seen["methods"]
+
+
+def test_a_client_that_does_not_read_loses_nothing() -> None:
+    """Far more than a mailbox for such small frames holds is waiting; then all of it is read."""
+    settings = {**SETTINGS, "frame_bytes_max": 65_536}
+    with Relay({"backends": {"fix": fixture_backend()}, "relay": settings}) as relay:
+        all_ready(relay)
+        arguments = {"bytes": 60_000, "fill": "ab"}
+        relay.client.child.pause_reading()
+        calls = [relay.client.start_tool("fix__big", arguments) for _ in range(400)]
+        relay.client.child.resume_reading()
+        for call in calls:
+            assert len(text_of(relay.client.response(call, 30.0).result)) == 60_000
+
+
 def test_the_last_words_of_a_backend_are_heard_by_the_next_worker() -> None:
     """It answers and dies while its worker is stopped, which is then killed."""
     with relay_with({"fix": fixture_backend()}) as relay:
@@ -212,3 +238,12 @@ def test_stderr_is_read_while_no_worker_is_up(tmp_path: Path) -> None:
         kill(relay)
         assert text_of(relay.client.response(call).result) == "slow x"
         assert relay.client.response(flood)
+
+
+def test_one_session_through_everything(tmp_path: Path) -> None:
+    """Swaps, kills and re-execs, a few here; `make storm --mode endure` does hundreds."""
+    log = tmp_path / "log"
+    with relay_with({"fix": fixture_backend("--log", str(log))}) as relay:
+        trials = [("swaps", swapper(relay), 3), ("kills", killer(relay), 2)]
+        shown = endure(relay, "fix", log, [*trials, ("reexecs", replacer(relay), 3)], seconds=3.0)
+        assert shown["faults"] == []

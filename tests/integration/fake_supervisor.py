@@ -50,6 +50,7 @@ class FakeSupervisor:
         self.state_dir = state_dir
         self.inbox: list[tuple[Any, bytes]] = []
         self.children: dict[int, subprocess.Popen[bytes]] = {}
+        self.mailboxes: dict[int, int] = {}
         self.spawned: list[tuple[str, int]] = []
         self.refuse: str | None = None
         self.held: list[Any] = []
@@ -96,7 +97,7 @@ class FakeSupervisor:
             for pipe in (child.stdin, child.stdout, child.stderr):
                 assert pipe is not None
                 pipe.close()
-        for fd in (self.out, self._in, self.life, self.ledger_fd):
+        for fd in (self.out, self._in, self.life, self.ledger_fd, *self.mailboxes.values()):
             try:
                 os.close(fd)
             except OSError:
@@ -262,13 +263,10 @@ class FakeSupervisor:
             start_new_session=True,
             bufsize=0,
         )
-        assert child.stdin and child.stdout and child.stderr
-        pipes = (child.stdin, child.stdout, child.stderr)
-        fds = array.array("i", [pipe.fileno() for pipe in pipes])
-        token = message.token.to_bytes(8, "big")
-        self._socket.sendmsg([token], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
         # As the supervisor does, keep the ends: a worker that goes takes no backend with it.
         self.children[child.pid] = child
+        self.mailboxes[child.pid] = _memory(message.mailbox_bytes)
+        self.pass_ends(message.token, child.pid)
         self.spawned.append((message.backend, child.pid))
         threading.Thread(target=self._reap, args=(message.backend, child), daemon=True).start()
         return child.pid
@@ -276,6 +274,15 @@ class FakeSupervisor:
     def exited(self, backend: str, pid: int, status: int) -> None:
         """A backend has ended: tell the worker."""
         self.send(v1.Exited(backend, pid, status))
+
+    def pass_ends(self, token: int, pid: int) -> None:
+        """Send the ends of a process to the worker."""
+        child = self.children[pid]
+        assert child.stdin and child.stdout and child.stderr
+        ends = [pipe.fileno() for pipe in (child.stdin, child.stdout, child.stderr)]
+        rights = array.array("i", [*ends, self.mailboxes[pid]])
+        data = [token.to_bytes(8, "big")]
+        self._socket.sendmsg(data, [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
 
     def _reap(self, backend: str, child: subprocess.Popen[bytes]) -> None:
         status = child.wait()

@@ -114,7 +114,8 @@ def ask_too_much(world: World) -> None:
     """A worker wants a backend started that is not its own, or runs."""
     if (keeper := some_keeper(world)) is None or keeper.worker.phase != "configured":
         return
-    names = [grip.name for grip in keeper.grips.values() if grip.server or grip.phase == "awaited"]
+    names = [grip.name for grip in keeper.grips.values() if grip.phase == "awaited"]
+    names += [grip.name for grip in keeper.held() if grip.server and grip.server.alive]
     if names:
         keeper.worker.tokens += 1
         keeper.worker.spawns.add(keeper.worker.tokens)

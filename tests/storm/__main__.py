@@ -1,18 +1,16 @@
 """`make storm`: figures of a quiet run, and of the same load while the relay is disturbed.
 
 Modes: `swap` (as fast as swaps are accepted, at most every 0.3 s), `kill` (SIGKILL of the active
-worker at random times), `reexec` (other code for the supervisor, every 0.3 s) and `mixed` (all of
-them by turns). Prints calls, how often it was done, added latency and the longest gap without an
-answer, and fails if a call was lost, answered wrongly or run twice, if more than one for each kill
-and backend had an unknown outcome, or if anything grew.
+worker at random times), `reexec` (other code for the supervisor, every 0.3 s), `mixed` (all of them
+by turns), and `endure` (a hundred swaps, twenty kills and a hundred re-execs in one session, under
+a backend that remembers and a long call). Prints calls, how often it was done, added latency and
+the longest gap without an answer, and fails if a call was lost, answered wrongly or run twice, if
+more than one for each kill and backend had an unknown outcome, or if anything grew.
 """
 
 import argparse
-import itertools
 import json
-import os
 import random
-import signal
 import sys
 import tempfile
 import threading
@@ -22,13 +20,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from tests.faults.succession import reexec
 from tests.harness import Relay, fixture_backend, resident_bytes
+from tests.storm.disturbances import DISTURBANCES, KILLING, killer, replacer, swapper
+from tests.storm.endurance import endure
 from tests.storm.holdings import GROWTH_BYTES_MAX, grown, measure, renew, settle, told_of
 from tests.storm.load import Load, Tally
 
 BACKENDS: Final = ("one", "two", "three")
-MODES: Final = ("swap", "kill", "reexec", "mixed")
+MODES: Final = ("swap", "kill", "reexec", "mixed", "endure")
 PAUSE_SECONDS_MIN: Final = 0.3
 KILL_SECONDS_MAX: Final = 1.5
 
@@ -60,59 +59,6 @@ class Disturbance:
                 self.done += self._once()
             except (OSError, ValueError, LookupError) as error:
                 self.refused.append(repr(error))
-
-
-def swapper(relay: Relay) -> Callable[[], bool]:
-    """Swaps with relayctl, and tells whether it was committed."""
-
-    def once() -> bool:
-        done = relay.relayctl("swap", "--json")
-        if done.returncode != 0:
-            raise ValueError(done.stdout + done.stderr)
-        return True
-
-    return once
-
-
-def killer(relay: Relay) -> Callable[[], bool]:
-    """Kills the active worker."""
-
-    def once() -> bool:
-        (pid,) = relay.worker_pids("active")
-        os.kill(pid, signal.SIGKILL)
-        return True
-
-    return once
-
-
-def replacer(relay: Relay) -> Callable[[], bool]:
-    """Replaces the supervisor's code, and tells whether it was."""
-
-    def once() -> bool:
-        done = reexec(relay)
-        if done["outcome"] != "committed":
-            raise ValueError(str(done))
-        return True
-
-    return once
-
-
-def mixer(relay: Relay) -> Callable[[], bool]:
-    """Does now the one, now the other. Each may be in the way of another, which is then refused."""
-    kinds = (swapper(relay), killer(relay), replacer(relay))
-    turns = itertools.cycle(kinds)
-
-    def once() -> bool:
-        try:
-            return next(turns)()
-        except ValueError:
-            return False
-
-    return once
-
-
-DISTURBANCES: Final = {"swap": swapper, "kill": killer, "reexec": replacer, "mixed": mixer}
-KILLING: Final = ("kill", "mixed")
 
 
 @contextmanager
@@ -165,6 +111,19 @@ def run(mode: str, seconds: float, seed: int) -> dict[str, Any]:
             return shown | told_of(first, last) | {"faults": faults}
 
 
+def last() -> dict[str, Any]:
+    """One session through a hundred swaps, twenty kills and a hundred re-execs."""
+    with tempfile.TemporaryDirectory(prefix="storm-") as name:
+        scratch = Path(name)
+        with relay_under_test(scratch) as relay:
+            trials = [
+                ("swaps", swapper(relay), 100),
+                ("kills", killer(relay), 20),
+                ("reexecs", replacer(relay), 100),
+            ]
+            return endure(relay, BACKENDS[0], scratch / "effects", trials)
+
+
 def figures(mode: str, quiet: Tally, storm: Tally, times: int) -> dict[str, Any]:
     """What is printed."""
 
@@ -195,7 +154,7 @@ def main() -> int:
     asked = parser.parse_args()
     bad = False
     for mode in asked.mode or MODES:
-        shown = run(mode, asked.seconds, asked.seed)
+        shown = last() if mode == "endure" else run(mode, asked.seconds, asked.seed)
         faults = shown.pop("faults")
         print("  ".join(f"{name}: {value}" for name, value in shown.items()))
         for fault in faults[:20]:

@@ -138,8 +138,11 @@ def test_a_backend_that_does_not_come_up_fails_its_check(stage: Stage) -> None:
     assert not done[0][0].ok and done[0][0].detail == "trouble with one"
 
 
-def test_what_only_a_call_would_start_waits_until_the_worker_serves(stage: Stage) -> None:
-    stage.two.state = State.IDLE
+@pytest.mark.parametrize("state", [State.IDLE, State.AWAITED])
+def test_what_cannot_be_checked_yet_waits_until_the_worker_serves(
+    stage: Stage, state: State
+) -> None:
+    stage.two.state = state
     both = checks(stage, CheckSpec("one__echo"), CheckSpec("two__echo"))
     first = run(both)
     answer(stage.one, stage)

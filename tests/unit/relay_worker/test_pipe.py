@@ -165,6 +165,35 @@ def test_a_call_leaves_the_ledger_when_its_reply_is_wholly_in_the_pipe(ends: End
     assert set(ledger.read()) == {3}
 
 
+def test_what_depends_on_a_frame_is_done_when_it_is_wholly_in_the_pipe(ends: Ends) -> None:
+    ledger = Ledger(memoryview(bytearray(LEDGER_BYTES)))
+    ends.pipe._ledger = ledger
+    for number in range(1, 6):
+        ledger.take(number)
+    done: list[int] = []
+    ends.pipe.when_written(done.append, 1)
+    assert done == [1], "nothing is on its way"
+    ends.pipe.send(v1.Done(1))
+    ends.pipe.send(v1.Returned([2, 3]))
+    ends.pipe.when_written(done.append, 2)
+    ends.pipe.send(v1.Frozen("fix", 0), b"x" * (1 << 20))
+    ends.pipe.when_written(done.append, 3)
+    assert done == [1] and set(ledger.read()) == {1, 2, 3, 4, 5}
+    ends.loop.turn(0)
+    assert done == [1, 2] and set(ledger.read()) == {4, 5}
+    received = 0
+    while received < 1 << 20:
+        received += len(ends.read())
+        ends.loop.turn(0)
+    assert done == [1, 2, 3]
+    ends.close(ends.from_worker)
+    ends.pipe.send(v1.Done(4))
+    ends.loop.turn(0)
+    ends.pipe.when_written(done.append, 4)
+    ends.loop.turn(0)
+    assert done == [1, 2, 3] and set(ledger.read()) == {4, 5}, "nobody has got anything"
+
+
 def test_the_last_flush_waits_for_nobody(ends: Ends) -> None:
     ends.pipe.send(v1.Reply(1, 0), b"x" * (1 << 20))
     ends.pipe.flush_last()

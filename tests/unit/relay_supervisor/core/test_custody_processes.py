@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from relay_supervisor.core import effects
+from relay_supervisor.core import effects, events
 from relay_supervisor.core.state import Hold
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.ledger import Stage
@@ -104,6 +104,16 @@ def test_what_a_removed_backend_has_not_seen_is_given_on(relay: CustodyDriver) -
     assert relay.active == 3 and relay.state.calls.keys() == {relay.one(v1.Call).call}
     (answer,) = relay.client()
     assert answer["id"] == 5 and "unknown" in text_of(answer) and written < unsent
+
+
+def test_an_end_that_waited_for_the_last_answer_begins_with_it(relay: CustodyDriver) -> None:
+    """Also where it is answered as its backend goes."""
+    number = relay.call_on(5)[1]
+    relay.swap()
+    relay.warm(2, backends=[])
+    relay.do(events.ClientClosed())
+    relay.kill(1, {number: Stage.WRITTEN})
+    assert len(relay.client()) == 1 and relay.relay.ending.pace is not None
 
 
 def test_what_is_still_ending_is_not_started_beside_itself(relay: CustodyDriver) -> None:

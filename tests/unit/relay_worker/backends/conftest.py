@@ -7,10 +7,10 @@ import pytest
 
 from relay_worker.backends import backoff
 from relay_worker.backends.surroundings import Policy
-from tests.unit.relay_worker.backends.stage import Stage
+from tests.unit.relay_worker.backends.stage import FRAME_BYTES_MAX, Stage
 
 POLICY = Policy(
-    frame_bytes_max=100_000,
+    frame_bytes_max=FRAME_BYTES_MAX,
     list_timeout_seconds=30.0,
     restart_delay_seconds=1.0,
     restart_delay_max_seconds=4.0,

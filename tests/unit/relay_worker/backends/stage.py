@@ -4,6 +4,7 @@ our own. Tests play the supervisor and the backend's process.
 
 import json
 import os
+import tempfile
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,11 +13,13 @@ import pytest
 
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.framing import prefix
+from relay_supervisor.wire.ledger import LEDGER_BYTES, Ledger
 from relay_worker import loop as loops
 from relay_worker.backends.base import Backend, State
 from relay_worker.backends.client import client_of
 from relay_worker.backends.descriptors import DescriptorError, Descriptors, Ends
 from relay_worker.backends.handover import MovableBackend
+from relay_worker.backends.mailbox import bytes_for
 from relay_worker.backends.surroundings import Plan, Policy, Surroundings
 from relay_worker.life import Life
 from relay_worker.log import Log
@@ -24,6 +27,7 @@ from relay_worker.loop import Loop
 from relay_worker.repair import Envelope
 
 PIECE_BYTES = 10_000
+FRAME_BYTES_MAX = 100_000
 LEGACY = v1.Session(v1.LEGACY, "2025-11-25", "")
 
 
@@ -49,9 +53,17 @@ class Process:
         self.worker_stderr, self.stderr = os.pipe()
         os.set_blocking(self.stdin, False)
         self._rest = b""
+        with tempfile.TemporaryFile() as memory:
+            memory.truncate(bytes_for(FRAME_BYTES_MAX))
+            worker_ends = (self.worker_stdin, self.worker_stdout, self.worker_stderr)
+            # As the supervisor does: what it keeps outlives any worker.
+            self.kept = [os.dup(fd) for fd in (*worker_ends, memory.fileno())]
+        for fd in worker_ends:
+            os.close(fd)
 
     def worker_ends(self) -> Ends:
-        return Ends(self.worker_stdin, self.worker_stdout, self.worker_stderr)
+        """What a worker gets that is to have this process."""
+        return Ends(*map(os.dup, self.kept))
 
     def heard(self) -> list[dict[str, Any]]:
         """The messages that came since the last look."""
@@ -79,15 +91,30 @@ class Process:
                 os.close(fd)
                 setattr(self, name, None)
 
+    def forget(self) -> None:
+        """The supervisor lets go of it."""
+        self.close()
+        while self.kept:
+            os.close(self.kept.pop())
+
 
 class Stage:
     """One backend; implements `Host` and `Watcher` by keeping a record."""
 
+    clock = 1000.0
+    """The time, for all that are on stage together."""
+
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, policy: Policy, *, client: bool = True, **plan: Any
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        policy: Policy,
+        *,
+        client: bool = True,
+        generation: int = 3,
+        **plan: Any,
     ) -> None:
-        self.clock = 1000.0
-        monkeypatch.setattr(loops.time, "monotonic", lambda: self.clock)
+        Stage.clock = 1000.0
+        monkeypatch.setattr(loops.time, "monotonic", lambda: Stage.clock)
         self.errors: list[Exception] = []
         self.loop = Loop(lambda _where, error: self.errors.append(error))
         self.sent: list[v1.Message] = []
@@ -97,6 +124,7 @@ class Stage:
         self.processes: list[Process] = []
         self.told: list[tuple[Any, ...]] = []
         self.states: list[State] = []
+        self.ledger = Ledger(memoryview(bytearray(LEDGER_BYTES)))
         self.learned_times = 0
         life_read, self.life_fd = os.pipe()
         self._life_read = life_read
@@ -109,8 +137,9 @@ class Stage:
             log=Log(fd=os.open(os.devnull, os.O_WRONLY)),
             keep_stderr=lambda name, text: self.told.append(("stderr", text)),
             next_token=iter(range(1, 1000)).__next__,
-            generation=3,
+            generation=generation,
             policy=policy,
+            ledger=self.ledger,
         )
         self.around = around
         settings = {"argv": ("sh", "-c", "x"), "env": {"PATH": os.environ["PATH"]}, "cwd": "/"}
@@ -137,6 +166,21 @@ class Stage:
 
     def count(self, kind: type[v1.Message]) -> int:
         return sum(isinstance(message, kind) for message in self.sent)
+
+    def freeze(self) -> v1.Frozen:
+        """Have the backend given back; return the last word of it."""
+        self.backend.freeze()
+        self.turn()
+        return [message for message in self.sent if isinstance(message, v1.Frozen)][-1]
+
+    def adopt(self, process: Process, payload: bytes, *calls: int, crashed: bool = False) -> None:
+        """Give the backend a process that another worker had, with calls under way."""
+        self.turn()  # so that it knows the time
+        token = self.around.next_token()
+        self.descriptors.fds[token] = process.worker_ends()
+        under_way = [v1.Call(call, "tools/call", "fix__echo", v1.LEGACY) for call in calls]
+        self.backend.adopt(v1.Adopt(token, "fix", process.pid, under_way, crashed), payload)
+        self.turn()
 
     def start_process(self) -> Process:
         process = Process(5000 + len(self.processes))
@@ -182,14 +226,14 @@ class Stage:
 
     def wait(self, seconds: float) -> None:
         """Let so much time go by."""
-        self.clock += seconds
+        Stage.clock += seconds
         self.turn()
 
     def close(self) -> None:
         if self.backend._connection:
             self.backend._connection.close()
         for process in self.processes:
-            process.close()
+            process.forget()
         self.loop.close()
         for fd in (self._life_read, self.life_fd, self.around.log._fd):
             os.close(fd)
