@@ -26,15 +26,25 @@ UNROUTED: Final = ("tasks",)
 """Client capabilities that the relay does not carry."""
 
 
-class Client(msgspec.Struct, frozen=True):
+class Client(msgspec.Struct, frozen=True, eq=False):
     """The client as the backends see it: `params` is the JSON text for their `initialize`, and
     `envelope` what each request to a modern one says of it, a JSON object.
+
+    Two are equal where a backend that was greeted for the one serves for the other.
     """
 
     params: bytes
     capabilities: frozenset[str]
     modern: bool = False
     envelope: bytes = b"{}"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Client):
+            return NotImplemented
+        return (self.params, self.capabilities) == (other.params, other.capabilities)
+
+    def __hash__(self) -> int:
+        return hash(self.params)
 
     def can(self, capability: str) -> bool:
         """Return whether the client declared *capability*."""

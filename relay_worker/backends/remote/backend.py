@@ -124,8 +124,10 @@ class RemoteBackend:
 
     def introduce(self, client: Client) -> None:
         """Take the client it is to be initialised for, now known or changed."""
-        changed = client != self._client
-        self._client = client
+        before = self._client
+        changed = before is None or (client, client.envelope) != (before, before.envelope)
+        if changed:
+            self._client = client
         connection = self._connection
         if self.state is State.IDLE:
             if self.lists is None or not self._plan.lazy:
@@ -289,7 +291,7 @@ class RemoteBackend:
             self.restarts += 1
         self._await_start()
         known = self.lists.protocol if self.lists else ""
-        if self._connection is not None and self._connection.client == self._client:
+        if self._connection is not None and self._connection.client is self._client:
             self._connection.resume(known)
             return
         address = self._plan.address
