@@ -81,11 +81,13 @@ class Worker:
         self.loop.run()
         self.exit(EXIT_BROKEN)
 
-    def exit(self, status: int) -> NoReturn:
-        """End the process. The backends are the supervisor's and live on."""
+    def exit(self, status: int, *, for_good: bool = False) -> NoReturn:
+        """End the process. The backends are the supervisor's and live on; *for_good*: no other
+        worker follows.
+        """
         self.pipe.flush_last()
         if self._service:
-            self._service.close()
+            self._service.close(for_good=for_good)
         os._exit(status)
 
     def _hello(self, header: bytes, _payload: bytes) -> None:
@@ -159,9 +161,9 @@ class Worker:
         # What was made so far stays: collecting garbage need not look at it again.
         self.loop.at_turn_end(gc.freeze)
 
-    def _retire(self, _message: v1.Retire, _payload: bytes) -> None:
+    def _retire(self, message: v1.Retire, _payload: bytes) -> None:
         # Not at once: what it was told before, such as cancellations, goes out to the backends.
-        self.loop.at_turn_end(lambda: self.exit(0))
+        self.loop.at_turn_end(lambda: self.exit(0, for_good=message.for_good))
 
     def _early(self, message: object, _payload: bytes) -> None:
         self.log.error(f"{type(message).__name__} before Configure")

@@ -1,15 +1,19 @@
-"""From the configuration to how each stdio backend is run, and to what the supervisor keeps to."""
+"""From the configuration to how each backend is run, and to what the supervisor keeps to."""
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 
 from relay_supervisor.wire import v1
+from relay_worker.backends.remote.backend import RemotePlan
+from relay_worker.backends.remote.messages import Address
 from relay_worker.backends.surroundings import Plan, Policy
-from relay_worker.config.expand import ExpandedSpec
+from relay_worker.config.expand import ExpandedSpec, spec_hash
 from relay_worker.config.model import BackendSpec, RelaySettings
 from relay_worker.life import MARKER
+from relay_worker.oauth.files import tokens_path
 
 
 def plan_of(
@@ -36,8 +40,40 @@ def plan_of(
     )
 
 
+def remote_plan_of(
+    name: str,
+    spec: BackendSpec,
+    expanded: ExpandedSpec | None,
+    *,
+    settings: RelaySettings,
+    state_dir: Path,
+) -> RemotePlan:
+    """Return how the remote backend *name* is reached; *expanded* is None where it is disabled."""
+    plan = RemotePlan(
+        name=name,
+        kind=spec.kind,
+        address=None,
+        enabled=spec.enabled and expanded is not None,
+        lazy=spec.start == "lazy",
+        start_timeout_seconds=spec.start_timeout_seconds,
+    )
+    if expanded is None:
+        return plan
+    assert expanded.url is not None
+    # Who says in a header who we are has no use for a login.
+    named = any(header.lower() == "authorization" for header in expanded.headers)
+    address = Address(
+        url=expanded.url,
+        headers=expanded.headers,
+        frame_bytes_max=settings.frame_bytes_max,
+        delay_seconds_max=settings.restart_delay_max_seconds,
+        tokens="" if named else str(tokens_path(state_dir, name, expanded.url)),
+    )
+    return msgspec.structs.replace(plan, address=address, spec_hash=spec_hash(expanded))
+
+
 def policy_of(settings: RelaySettings) -> Policy:
-    """Return the settings that concern every stdio backend."""
+    """Return the settings that concern every backend."""
     return Policy(
         frame_bytes_max=settings.frame_bytes_max,
         list_pages_max=settings.list_pages_max,

@@ -230,6 +230,13 @@ class Router:
             text = f"The answer of backend '{backend.name}' {fault}. The call has run."
             self._fail(flight.message, text)
 
+    def unfinished(self, backend: Backend, call: int, reason: str, *, may_have_run: bool) -> None:
+        """Answer a call that its backend will not answer."""
+        if flight := self._flights.pop(call, None):
+            ran = "may have run" if may_have_run else "has not run"
+            text = f"Backend '{backend.name}' did not complete this call: {reason}. The call {ran}."
+            self._fail(flight.message, text)
+
     # ---- answers ----------------------------------------------------------------------------
 
     def reply(self, message: v1.Call, outcome: int, members: Buffer) -> None:

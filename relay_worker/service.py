@@ -17,18 +17,20 @@ from relay_worker.backends.base import Backend, State
 from relay_worker.backends.client import client_of
 from relay_worker.backends.descriptors import Descriptors
 from relay_worker.backends.handover import MovableBackend
+from relay_worker.backends.remote.workshop import Workshop
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.builtin_tools import BuiltinBackend
 from relay_worker.charges import Charges
 from relay_worker.checks import Checks
 from relay_worker.config.expand import spec_hash
+from relay_worker.config.model import REMOTE_KINDS
 from relay_worker.configuration import Settings
 from relay_worker.instructions import instructions
 from relay_worker.life import Life
 from relay_worker.log import Log
 from relay_worker.loop import Loop
 from relay_worker.persist import Writer
-from relay_worker.plans import limits_of, plan_of, policy_of
+from relay_worker.plans import limits_of, plan_of, policy_of, remote_plan_of
 from relay_worker.readiness import Readiness
 from relay_worker.registry import Registry
 from relay_worker.router import Router
@@ -84,9 +86,11 @@ class Service:
         for problem in settings.problems:
             base.log.warning(problem)
         self._hashes = {name: spec_hash(spec) for name, spec in settings.expanded.items()}
-        self._stdio = self._make_backends(message)
+        around = self._surroundings()
+        self._remote = Workshop(around, base.router, self)
+        self._stdio: dict[str, MovableBackend] = {}
         self._builtin = BuiltinBackend(base.send, base.router.finish)
-        self._backends: dict[str, Backend] = {**self._stdio}
+        self._backends = self._make_backends(message, around)
         if relay.builtin_tools:
             self._backends[self._builtin.name] = self._builtin
         self._router.backends = self._backends
@@ -112,13 +116,17 @@ class Service:
             v1.Journal: self._journal,
             v1.Refuse: self._refuse,
             v1.RunChecks: self._readiness.run_checks,
+            v1.KnownSession: self._known_session,
+            v1.Attend: lambda message, _payload: self._remote.attend(attending=message.attend),
         }
         if not self._registry.lasting:
             base.loop.after(relay.ready_seconds_max + relay.probation_seconds, self._outlived)
         self._announce()
 
-    def close(self) -> None:
-        """Write out what is queued for the disk."""
+    def close(self, *, for_good: bool) -> None:
+        """Write out what is queued for the disk; *for_good*: no other worker follows."""
+        if for_good:
+            self._remote.farewell()
         self._writer.close(CLOSE_SECONDS)
 
     def learned(self, backend: Backend) -> None:
@@ -133,10 +141,10 @@ class Service:
 
     # ---- at the start -----------------------------------------------------------------------
 
-    def _make_backends(self, message: v1.Configure) -> dict[str, MovableBackend]:
+    def _surroundings(self) -> Surroundings:
         base = self._base
         tokens = itertools.count(1)
-        around = Surroundings(
+        return Surroundings(
             loop=base.loop,
             send=base.send,
             when_written=base.when_written,
@@ -149,18 +157,26 @@ class Service:
             policy=policy_of(self._settings.config.relay),
             ledger=base.ledger,
         )
-        backends = {}
-        for name, spec in self._settings.config.backends.items():
-            if spec.kind != "stdio":
-                continue  # of a later issue
-            plan = plan_of(
-                name,
-                spec,
-                self._settings.expanded.get(name),
-                project=message.project,
-                instance=message.instance,
-            )
-            backends[name] = MovableBackend(plan, around, base.router, self)
+
+    def _make_backends(self, message: v1.Configure, around: Surroundings) -> dict[str, Backend]:
+        settings = self._settings
+        backends: dict[str, Backend] = {}
+        for name, spec in settings.config.backends.items():
+            expanded = settings.expanded.get(name)
+            if spec.kind in REMOTE_KINDS:
+                remote = remote_plan_of(
+                    name,
+                    spec,
+                    expanded,
+                    settings=settings.config.relay,
+                    state_dir=Path(message.state_dir),
+                )
+                backends[name] = self._remote.add(remote)
+            elif spec.kind == "stdio":
+                project, instance = message.project, message.instance
+                plan = plan_of(name, spec, expanded, project=project, instance=instance)
+                self._stdio[name] = MovableBackend(plan, around, self._base.router, self)
+                backends[name] = self._stdio[name]
         return backends
 
     def _make_readiness(self) -> Readiness:
@@ -221,9 +237,13 @@ class Service:
 
     def _known_lists(self, message: v1.KnownLists, payload: bytes) -> None:
         lists = self._registry.known(message, payload)
-        backend = self._stdio.get(message.backend)
+        backend = self._stdio.get(message.backend) or self._remote.backends.get(message.backend)
         if lists is not None and backend is not None and backend.lists is None:
             backend.lists = lists
+
+    def _known_session(self, message: v1.KnownSession, payload: bytes) -> None:
+        if backend := self._remote.backends.get(message.backend):
+            backend.known(message, payload)
 
     def _session(self, message: v1.Session, payload: bytes) -> None:
         client = client_of(message, payload)

@@ -69,7 +69,7 @@ class Ending:
             shared.timers.clear("respawn")
             shared.timers.set("stop", now + STOP_SECONDS_MAX)
             for number in shared.workers.state.generations:
-                shared.out.worker(number, v1.Retire())
+                shared.out.worker(number, v1.Retire(for_good=True))
         self._state.pace = pace
         for pid in list(shared.processes.by_pid):
             shared.processes.end(pid, pace, now)

@@ -70,6 +70,12 @@ TRANSITIONS: Final[Mapping[Life, Mapping[Step, Life]]] = {
 GONE: Final = (_S.RETIRED, _S.FAILED)
 """Nothing from a generation in these states counts any more."""
 
+REMOTE_KINDS: Final = ("http", "sse")
+"""Backends that no process of ours is; several workers may share a session with one."""
+
+PAST: Final = (_S.STANDBY, _S.DRAINING)
+"""One that has served; what it has under way is still answered."""
+
 COMING: Final = (_S.SPAWNING, _S.HANDSHAKING, _S.WARMING, _S.READY)
 """One that is going to serve, if all goes well."""
 
@@ -108,6 +114,7 @@ class Offer(msgspec.Struct):
     """The catalogue's payload."""
     states: dict[str, v1.BackendState] = {}
     lists: dict[str, cache.Lists] = {}
+    sessions: dict[str, cache.Lists] = {}
     checks: list[v1.CheckResult] = []
     adopts: bool = False
     """It can take backends over from another worker, and give them back."""
@@ -127,6 +134,8 @@ class Generation(msgspec.Struct):
     build: str = ""
     version: int = 0
     unanswered_pings: int = 0
+    attends: bool = True
+    """It hears what remote backends say by themselves."""
     failure: str = ""
     """Why it was given up."""
 

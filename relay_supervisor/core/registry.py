@@ -46,6 +46,8 @@ class Registry(msgspec.Struct):
     instructions: str | None = None
     lists: dict[str, cache.Lists] = {}
     """Raw lists of each backend, for the next worker."""
+    sessions: dict[str, cache.Lists] = {}
+    """Sessions with remote backends, for the next worker; never for a file."""
     pages: dict[Kind, bytes] = {}
     """The JSON text of each list, without the result around it."""
     rendered: dict[tuple[Kind, int], bytes] = {}

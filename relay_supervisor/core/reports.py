@@ -45,6 +45,7 @@ class Reports:
             v1.Ready: self._ready,
             v1.Checked: self._checked,
             v1.LearnedLists: self._learned,
+            v1.LearnedSession: self._session_learned,
             v1.BackendState: self._backend_state,
             v1.Notification: self._notification,
             v1.Catalogue: self._catalogue,
@@ -102,6 +103,13 @@ class Reports:
         else:
             lists = cache.Lists(message.backend, message.spec_hash, payload)
             generation.offer.lists[message.backend] = lists
+
+    def _session_learned(
+        self, generation: Generation, message: v1.LearnedSession, payload: bytes, now: float
+    ) -> None:
+        active = generation.number == self._shared.workers.state.active
+        sessions = self._shared.registry.sessions if active else generation.offer.sessions
+        sessions[message.backend] = cache.Lists(message.backend, message.spec_hash, payload)
 
     def _backend_state(
         self, generation: Generation, message: v1.BackendState, payload: bytes, now: float

@@ -45,6 +45,7 @@ class Serving:
         self.backends.serve(generation)
         shared.registry.instructions = offer.instructions
         shared.registry.lists |= offer.lists
+        shared.registry.sessions |= offer.sessions
         self.client.greet_waiting()
         if offer.catalogue is not None:
             self.show(offer.catalogue, offer.body, now, replace=offer.ready)

@@ -64,12 +64,19 @@ class Session:
         peer, worker = self._shared.state.peer, self._shared.out.worker
         if peer.era is None:
             return
+        active = self._shared.workers.active()
+        if active is not None and active is not generation:
+            self._shared.workers.attend(generation, attend=False)
         for lists in self._shared.registry.lists.values():
             message = v1.KnownLists(lists.backend, lists.spec_hash)
             worker(generation.number, message, lists.payload)
+        for known in self._shared.registry.sessions.values():
+            if known.payload:
+                session = v1.KnownSession(known.backend, known.spec_hash)
+                worker(generation.number, session, known.payload)
         path = self._cache_path(generation.source.config or b"", self._state.variant)
-        session = v1.Session(peer.era, peer.protocol, path, peer.log_level)
-        worker(generation.number, session, peer.params)
+        introduced = v1.Session(peer.era, peer.protocol, path, peer.log_level)
+        worker(generation.number, introduced, peer.params)
         if uris := peer.subscriptions():
             worker(generation.number, v1.Subscriptions(uris))
 

@@ -7,6 +7,8 @@ from relay_supervisor.core.generation import (
     COMING,
     GONE,
     LIMIT_SECONDS,
+    PAST,
+    REMOTE_KINDS,
     Generation,
     Life,
     Source,
@@ -128,6 +130,17 @@ class Workers:
         """Make *generation* the one that gets new calls."""
         generation.advance(Step.PROMOTED)
         self.state.active = generation.number
+        for other in self.state.generations.values():
+            if other.state in PAST:
+                self.attend(other, attend=False)
+        self.attend(generation, attend=True)
+
+    def attend(self, generation: Generation, *, attend: bool) -> None:
+        """Say whether *generation* is the one to hear what remote backends say by themselves."""
+        remote = any(backend.kind in REMOTE_KINDS for backend in generation.offer.backends)
+        if remote and generation.attends != attend:
+            generation.attends = attend
+            self._out.worker(generation.number, v1.Attend(attend))
 
     def fail(self, generation: Generation, reason: str) -> None:
         """A generation is lost: its pipe is closed; the caller ends its process."""

@@ -6,6 +6,7 @@ import sys
 import click
 
 from relay_supervisor import __version__
+from relay_supervisor.ctl.backend import backend
 from relay_supervisor.ctl.config import config
 from relay_supervisor.ctl.history import history
 from relay_supervisor.ctl.logs import logs
@@ -33,7 +34,7 @@ def relayctl() -> None:
     """
 
 
-for _command in (status, swap, rollback, history, report, releases, release, config, logs):
+for _command in (status, swap, rollback, history, report, releases, release, backend, config, logs):
     relayctl.add_command(_command)
 
 

@@ -41,6 +41,7 @@ from relay_supervisor.wire.v1_to_supervisor import (
     Frozen,
     Joined,
     LearnedLists,
+    LearnedSession,
     Limits,
     Notification,
     Pong,
@@ -55,6 +56,7 @@ from relay_supervisor.wire.v1_to_supervisor import (
 )
 from relay_supervisor.wire.v1_to_worker import (
     Adopt,
+    Attend,
     Await,
     Call,
     Cancel,
@@ -65,6 +67,7 @@ from relay_supervisor.wire.v1_to_worker import (
     Freeze,
     Journal,
     KnownLists,
+    KnownSession,
     Log,
     Ping,
     Refuse,
@@ -89,6 +92,7 @@ __all__ = [
     "OUTCOME_RESULT",
     "Adopt",
     "Adopted",
+    "Attend",
     "Await",
     "BackendCancel",
     "BackendInfo",
@@ -111,7 +115,9 @@ __all__ = [
     "Joined",
     "Journal",
     "KnownLists",
+    "KnownSession",
     "LearnedLists",
+    "LearnedSession",
     "Limits",
     "Log",
     "Message",
@@ -190,6 +196,8 @@ ToWorker: TypeAlias = (
     | Freeze
     | Adopt
     | Stderr
+    | KnownSession
+    | Attend
 )
 ToSupervisor: TypeAlias = (
     Configured
@@ -214,6 +222,7 @@ ToSupervisor: TypeAlias = (
     | Adopted
     | Joined
     | Done
+    | LearnedSession
 )
 
 _encoder = msgspec.msgpack.Encoder()

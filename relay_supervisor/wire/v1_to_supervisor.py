@@ -235,3 +235,12 @@ class Done(Message, frozen=True, tag=86):
     """An errand is done: written whole to the backend, or void as its process is gone."""
 
     errand: int
+
+
+class LearnedSession(Message, frozen=True, tag=96):
+    """The session a remote backend is in, to be gone on with by the next worker; it is kept in
+    memory only. Payload: the worker's own format, or empty where there is none any more.
+    """
+
+    backend: str
+    spec_hash: str

@@ -145,7 +145,11 @@ class Log(Message, frozen=True, tag=15):
 
 
 class Retire(Message, frozen=True, tag=16):
-    """End: let go of the backends and exit with status 0."""
+    """End: let go of the backends and exit with status 0. `for_good`: nobody comes after, so
+    servers can forget the sessions.
+    """
+
+    for_good: bool = False
 
 
 class Journal(Message, frozen=True, tag=17):
@@ -205,3 +209,20 @@ class Stderr(Message, frozen=True, tag=23):
 
     backend: str
     pid: int
+
+
+class KnownSession(Message, frozen=True, tag=32):
+    """The session another worker has with a remote backend. Payload: what `LearnedSession` carried.
+    Sent before `Session`.
+    """
+
+    backend: str
+    spec_hash: str
+
+
+class Attend(Message, frozen=True, tag=33):
+    """Whether this worker is to hear what remote backends say by themselves, as the one that
+    serves: a server tells it to only one of those who share a session. Without this message it is.
+    """
+
+    attend: bool

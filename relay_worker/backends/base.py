@@ -143,6 +143,9 @@ class Host(Protocol):
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         """The reply to *call* had to be skipped; *fault* says what is wrong with it."""
 
+    def unfinished(self, backend: Backend, call: int, reason: str, *, may_have_run: bool) -> None:
+        """It will not answer *call*; the *reason* is a sentence about it."""
+
 
 class Watcher(Protocol):
     """Whom a backend tells about itself."""

@@ -10,6 +10,15 @@ from relay_worker.backends.frames import decode_object, encode, text_of
 PROTOCOLS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 """Versions of the handshake era, oldest first."""
 
+MODERN_PROTOCOL: Final = "2026-07-28"
+
+ENVELOPE_KEYS: Final = tuple(
+    f"io.modelcontextprotocol/{key}"
+    for key in ("protocolVersion", "clientCapabilities", "clientInfo")
+)
+
+_NONE: Final = msgspec.Raw(b"{}")
+
 PUSHED: Final = ("roots", "sampling", "elicitation")
 """Capabilities that let a server ask the client; a modern client cannot be asked by push."""
 
@@ -17,11 +26,25 @@ UNROUTED: Final = ("tasks",)
 """Client capabilities that the relay does not carry."""
 
 
-class Client(msgspec.Struct, frozen=True):
-    """The client as the backends see it: `params` is the JSON text for their `initialize`."""
+class Client(msgspec.Struct, frozen=True, eq=False):
+    """The client as the backends see it: `params` is the JSON text for their `initialize`, and
+    `envelope` what each request to a modern one says of it, a JSON object.
+
+    Two are equal where a backend that was greeted for the one serves for the other.
+    """
 
     params: bytes
     capabilities: frozenset[str]
+    modern: bool = False
+    envelope: bytes = b"{}"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Client):
+            return NotImplemented
+        return (self.params, self.capabilities) == (other.params, other.capabilities)
+
+    def __hash__(self) -> int:
+        return hash(self.params)
 
     def can(self, capability: str) -> bool:
         """Return whether the client declared *capability*."""
@@ -39,4 +62,8 @@ def client_of(session: v1.Session, payload: bytes) -> Client:
         version = PROTOCOLS[-1]
     info = given.get("clientInfo") or msgspec.Raw(b'{"name":"mcp-relay","version":"0"}')
     params = {"protocolVersion": version, "capabilities": shown, "clientInfo": info}
-    return Client(encode(params), frozenset(shown))
+    modern = session.era == v1.MODERN
+    # What a server may want of a client of the other era nobody could pass on.
+    wanted = given.get("capabilities", _NONE) if modern else _NONE
+    envelope = dict(zip(ENVELOPE_KEYS, (MODERN_PROTOCOL, wanted, info), strict=True))
+    return Client(encode(params), frozenset(shown), modern, encode(envelope))

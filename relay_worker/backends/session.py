@@ -155,6 +155,21 @@ class Session:
             level=self.level,
         )
 
+    def go_on(self, said: RawLists) -> Effects:
+        """Go on with a session whose server has *said* so at `initialize`: fetch the lists."""
+        self._found = said
+        self._capabilities = frames.decode_object(said.capabilities) or {}
+        self.phase = Phase.LISTING
+        effects: Effects = []
+        for kind in declared(said.capabilities):
+            effects += self._list(kind)
+        return effects + self._complete()
+
+    @property
+    def said(self) -> RawLists:
+        """Return what the backend has said of itself so far."""
+        return self._found
+
     def receive(self, envelope: Envelope) -> Effects:
         """Take in what the backend sent, unless it is the reply to a call."""
         if self.phase is Phase.BROKEN:

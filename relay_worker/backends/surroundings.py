@@ -1,4 +1,4 @@
-"""What a stdio backend needs of the worker, and how it is to be run: plain data."""
+"""What a backend needs of the worker, and how a stdio backend is to be run: plain data."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """Settings of the relay that concern every stdio backend."""
+    """Settings of the relay that concern every backend."""
 
     frame_bytes_max: int = 64 << 20
     list_pages_max: int = 1000

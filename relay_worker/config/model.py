@@ -24,7 +24,8 @@ FULL_NAME_CHARS_MAX: Final = 64
 """Longest full tool name that every client and model API accepts."""
 
 Kind = Literal["stdio", "http", "sse", "llm"]
-RUNNABLE_KINDS: Final = frozenset({"stdio"})
+REMOTE_KINDS: Final = frozenset({"http", "sse"})
+RUNNABLE_KINDS: Final = frozenset({"stdio", *REMOTE_KINDS})
 """Kinds of backends that this release can run; the others are read and checked only."""
 
 Seconds = Annotated[float, Meta(ge=0, le=SECONDS_MAX)]

@@ -72,13 +72,14 @@ backends:
   unset: {command: "${NOT_SET_ANYWHERE}"}
   remote: {url: "https://example.com/mcp"}
   off: {url: "https://example.com/mcp", enabled: false}
+  model: {llm: {base_url: "https://example.com/v1", model: m}}
 """
     settings = read(configure(tmp_path / "relay.yaml"), text)
-    assert list(settings.config.backends) == ["good", "off"]
-    assert list(settings.expanded) == ["good"]
-    assert set(settings.unusable) == {"unset", "remote"}
+    assert list(settings.config.backends) == ["good", "remote", "off"]
+    assert list(settings.expanded) == ["good", "remote"]
+    assert set(settings.unusable) == {"unset", "model"}
     assert "NOT_SET_ANYWHERE" in settings.unusable["unset"]
-    assert "http" in settings.unusable["remote"]
+    assert "llm" in settings.unusable["model"]
 
 
 def test_secrets_are_named_to_the_log_and_shown_nowhere(

@@ -30,7 +30,7 @@ def ended(relay: Driver) -> bool:
 
 def test_a_closed_stdin_ends_an_idle_relay_at_once(relay: Driver) -> None:
     relay.do(events.ClientClosed())
-    assert relay.to_worker(v1.Retire) == [(1, v1.Retire())]
+    assert relay.to_worker(v1.Retire) == [(1, v1.Retire(for_good=True))]
     assert [e.pid for e in relay.take(effects.CloseStdin)] == [5001, 61]
     assert not ended(relay)
     relay.do(events.ProcessExited(61, 0))
@@ -47,7 +47,7 @@ def test_calls_under_way_are_still_answered_after_stdin_is_closed(relay: Driver)
     relay.reply(1)
     relay.reply(2)
     assert [answer["id"] for answer in relay.client()] == [1, 2]
-    assert relay.to_worker(v1.Retire) == [(1, v1.Retire())]
+    assert relay.to_worker(v1.Retire) == [(1, v1.Retire(for_good=True))]
 
 
 def test_an_open_subscription_does_not_keep_a_relay_alive() -> None:

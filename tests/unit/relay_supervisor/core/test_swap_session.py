@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from relay_supervisor.core import events
 from relay_supervisor.wire import v1
-from tests.unit.relay_supervisor.core.driver import modern, notification, request
+from tests.unit.relay_supervisor.core.driver import BACKENDS, modern, notification, request
 from tests.unit.relay_supervisor.core.swap_driver import FAST, SwapDriver
 
 
@@ -141,3 +142,88 @@ def test_a_subscription_made_with_one_worker_is_told_to_the_others(
         relay.reply(message.call, generation=2)
     uris = ["file:///a", "file:///b"] if change == "subscribe" else []
     assert relay.to_worker(v1.Subscriptions) == [(1, v1.Subscriptions(uris))]
+
+
+class TestRemoteSessions:
+    """What workers share of a session with a remote server."""
+
+    REMOTE = (*BACKENDS, v1.BackendInfo("search", "http"))
+
+    @pytest.fixture
+    def relay(self) -> SwapDriver:
+        driver = SwapDriver()
+        driver.do(events.Started())
+        driver.hatch()
+        driver.configure(limits=FAST, backends=self.REMOTE)
+        driver.catalogue()
+        driver.greet()
+        driver.healthy(1, {"search": "ready"})
+        driver.ready(1)
+        driver.wanted.clear()
+        return driver
+
+    def candidate(self, relay: SwapDriver, number: int) -> None:
+        """Bring up a candidate to its readiness."""
+        relay.candidate(number, backends=self.REMOTE, states={"search": "ready"})
+
+    def told(self, relay: SwapDriver) -> list[tuple[int, v1.Message]]:
+        """What workers were told of it since the last look."""
+        kinds = (v1.KnownSession, v1.Attend)
+        return [(g, m) for g, m, _ in relay.frames(v1.Message) if isinstance(m, kinds)]
+
+    def test_the_next_worker_goes_on_with_it_and_hears_when_it_serves(
+        self, relay: SwapDriver
+    ) -> None:
+        relay.frame(v1.LearnedSession("search", "h1"), b"session")
+        relay.swap()
+        self.candidate(relay, 2)
+        assert self.told(relay) == [
+            (2, v1.Attend(attend=False)),
+            (2, v1.KnownSession("search", "h1")),
+            (1, v1.Attend(attend=False)),
+            (2, v1.Attend(attend=True)),
+        ]
+
+    def test_it_is_given_as_it_came(self, relay: SwapDriver) -> None:
+        relay.frame(v1.LearnedSession("search", "h1"), b"session")
+        relay.swap()
+        self.candidate(relay, 2)
+        assert [payload for _, _, payload in relay.frames(v1.KnownSession)] == [b"session"]
+
+    def test_one_that_is_over_is_not_given(self, relay: SwapDriver) -> None:
+        relay.frame(v1.LearnedSession("search", "h1"), b"session")
+        relay.frame(v1.LearnedSession("search", "h1"), b"")
+        relay.swap()
+        self.candidate(relay, 2)
+        assert not relay.frames(v1.KnownSession)
+
+    def test_what_a_candidate_begins_counts_when_it_serves(self, relay: SwapDriver) -> None:
+        relay.frame(v1.LearnedSession("search", "h1"), b"old")
+        relay.swap()
+        relay.warm(2, backends=self.REMOTE, states={"search": "ready"})
+        relay.frame(v1.LearnedSession("search", "h2"), b"new", 2)
+        assert relay.relay.shared.registry.sessions["search"].payload == b"old"
+        relay.ready(2)
+        assert relay.relay.shared.registry.sessions["search"].payload == b"new"
+
+    def test_going_back_gives_back_what_it_hears(self, relay: SwapDriver) -> None:
+        relay.swap()
+        self.candidate(relay, 2)
+        relay.wanted.clear()
+        relay.die(2)
+        assert self.told(relay) == [(1, v1.Attend(attend=True))]
+
+    def test_after_a_death_the_session_goes_on(self, relay: SwapDriver) -> None:
+        relay.frame(v1.LearnedSession("search", "h1"), b"session")
+        relay.die(1)
+        relay.wait(1.0)
+        relay.hatch(2)
+        relay.configure(2, limits=FAST, backends=self.REMOTE)
+        assert self.told(relay) == [(2, v1.KnownSession("search", "h1"))]
+
+    def test_nobody_without_remote_backends_is_told_anything(self) -> None:
+        relay = SwapDriver()
+        relay.serve()
+        relay.swap()
+        relay.candidate(2)
+        assert not relay.frames(v1.Attend)

@@ -10,7 +10,7 @@ from relay_supervisor import __version__
 from relay_supervisor.ctl.main import relayctl
 
 COMMANDS = {
-    *("status", "config", "logs"),
+    *("status", "config", "logs", "backend"),
     *("swap", "rollback", "history", "report", "releases", "release"),
 }
 

@@ -1,0 +1,112 @@
+"""The calls under way at a remote backend, and what they come to. In the loop's thread."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from relay_supervisor.wire.ledger import Stage
+from relay_worker.backends import frames
+from relay_worker.backends.base import Backend, Host
+from relay_worker.backends.remote.messages import NOT_RUN, Failure, Fault
+from relay_worker.backends.remote.speech import Spoken
+from relay_worker.backends.surroundings import Surroundings
+from relay_worker.repair import Envelope
+
+_WRITING: Final = Stage.WRITING.value
+_WRITTEN: Final = Stage.WRITTEN.value
+
+
+class Flight(msgspec.Struct):
+    """A call under way: its frame, if it is to have one, and the number of the attempt to send it,
+    0 while it waits for a session. `again`: the session it was sent in before was lost.
+    """
+
+    spoken: Spoken | None
+    number: int = 0
+    again: bool = False
+
+
+class Calls:
+    """Calls by their numbers. *post* sends a frame and returns the number of the attempt."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        backend: Backend,
+        host: Host,
+        post: Callable[[Spoken], int],
+    ) -> None:
+        self._around = around
+        self._backend = backend
+        self._host = host
+        self._post = post
+        self._flights: dict[int, Flight] = {}
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def __contains__(self, call: object) -> bool:
+        return call in self._flights
+
+    def send(self, call: int, spoken: Spoken) -> None:
+        """A call is to go out."""
+        self._around.ledger.mark(call, _WRITING)  # from here on it may get there at any moment
+        self._flights[call] = Flight(spoken, self._post(spoken))
+
+    def sent(self, call: int) -> None:
+        """All of its frame is on its way."""
+        if call in self._flights:
+            self._around.ledger.mark(call, _WRITTEN)
+
+    def grant(self, call: int) -> None:
+        """Answer a call that no server has to see, once whoever makes it knows of it."""
+        self._flights[call] = Flight(None)
+        text = frames.response(frames.call_id(call), b'"result":{}}')
+        envelope = frames.decode_object(text) or {}
+        self._around.loop.at_turn_end(lambda: self.answered(call, text, envelope))
+
+    def answered(self, call: int, text: bytes, envelope: Envelope) -> None:
+        """Its answer has come; dropped where it was withdrawn, or answered before."""
+        if self._flights.pop(call, None) is not None:
+            self._host.replied(self._backend, call, text, envelope)
+
+    def withdraw(self, call: int) -> int:
+        """Nobody wants its answer; returns the attempt to let go of, 0 where there is none."""
+        flight = self._flights.pop(call, None)
+        return flight.number if flight else 0
+
+    def take(self, *, waiting_only: bool = False) -> list[int]:
+        """Return the calls under way (or those that wait for a session), off the list now."""
+        flights = self._flights.items()
+        calls = [call for call, flight in flights if not (waiting_only and flight.number)]
+        for call in calls:
+            del self._flights[call]
+        return calls
+
+    def park(self, call: int) -> bool:
+        """Let a call wait for another session; False where it has done so before."""
+        flight = self._flights[call]
+        if flight.again:
+            return False
+        flight.again, flight.number = True, 0
+        return True
+
+    def send_parked(self) -> None:
+        """Send the calls that waited for this session."""
+        for flight in self._flights.values():
+            if not flight.number and flight.spoken is not None:
+                flight.number = self._post(flight.spoken)
+
+    def failed(self, call: int, failure: Failure) -> None:
+        """Say what has become of a call that will not be answered."""
+        if self._flights.pop(call, None) is None:
+            return
+        text = self._around.log.redact(failure.text)  # servers quote what they were sent
+        if failure.fault is Fault.UNREACHED:
+            self._host.unread(self._backend, [call], text)
+        elif failure.fault is Fault.UNREADABLE:
+            self._host.unusable(self._backend, call, text)
+        else:
+            may_have_run = failure.fault not in NOT_RUN
+            self._host.unfinished(self._backend, call, text, may_have_run=may_have_run)

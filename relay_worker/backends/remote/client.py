@@ -1,0 +1,245 @@
+"""HTTP requests to one server, and what became of them, in the words of `messages`.
+
+In the HTTP thread only. Proxies, their exceptions and certificates come from the environment, as
+the HTTP library has it; the only times it keeps are those for making a connection. Whether a
+request may have been sent is watched on the connection itself.
+"""
+
+import contextlib
+import functools
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final
+
+import httpx2
+
+from relay_worker.backends.remote.messages import Failure, Fault
+
+CONNECT_SECONDS_MAX: Final = 15.0
+"""For name, connection, TLS and proxy."""
+
+CONNECTIONS_MAX: Final = 256
+"""Calls under way at one backend; the next one waits for a connection, as a call not yet sent."""
+
+IDLE_CONNECTIONS_MAX: Final = 8
+IDLE_SECONDS_MAX: Final = 30.0
+"""A connection that was idle for longer is not used again: the server may be closing it."""
+
+REDIRECTS_MAX: Final = 5
+
+ERROR_BYTES_MAX: Final = 64 << 10
+"""Read of an answer that is an error; `QUOTE_CHARS_MAX` of it are quoted."""
+
+QUOTE_CHARS_MAX: Final = 300
+
+KEEPALIVE_IDLE_SECONDS: Final = 30
+KEEPALIVE_PROBE_SECONDS: Final = 10
+KEEPALIVE_PROBES: Final = 6
+"""A server that is gone without a word is noticed after a minute and a half: there is no time
+limit for reading, as a call may take as long as it likes.
+"""
+
+
+class Failed(Exception):
+    """A request has failed as `failure` says; `body` is what the server had to say about it."""
+
+    def __init__(self, failure: Failure, body: bytes = b"") -> None:
+        super().__init__(failure.text)
+        self.failure = failure
+        self.body = body
+
+
+class Trace:
+    """Whether the first byte of a request may have gone out; *on_sent* is called after its last."""
+
+    def __init__(self, on_sent: Callable[[], None] | None = None) -> None:
+        self.began = False
+        self._on_sent = on_sent
+
+    async def __call__(self, name: str, info: Mapping[str, Any]) -> None:
+        """Take note of a step of the HTTP library's."""
+        if name.endswith("send_request_headers.started"):
+            self.began = True
+        elif name.endswith("send_request_body.complete") and self._on_sent:
+            self._on_sent()
+        elif name.endswith("connect_tcp.complete"):
+            _keep_alive(info["return_value"].get_extra_info("socket"))
+
+
+def make(headers: Mapping[str, str], auth: httpx2.Auth | None = None) -> httpx2.AsyncClient:
+    """Return a client for one server that sends *headers* with each request."""
+    return httpx2.AsyncClient(
+        headers=dict(headers),
+        auth=auth,
+        timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS_MAX),
+        verify=_certificates(),
+        limits=httpx2.Limits(
+            max_connections=CONNECTIONS_MAX,
+            max_keepalive_connections=IDLE_CONNECTIONS_MAX,
+            keepalive_expiry=IDLE_SECONDS_MAX,
+        ),
+        follow_redirects=False,
+    )
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Return what all clients trust; reading it takes longer than anything else here."""
+    return httpx2.create_ssl_context()
+
+
+@contextlib.asynccontextmanager
+async def exchange(
+    client: httpx2.AsyncClient,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    trace: Trace,
+) -> AsyncIterator[httpx2.Response]:
+    """Send a request and give its response, of whatever status, before its body is read.
+
+    Raises:
+        Failed: it could not be sent, or the connection failed, also while the body was read.
+    """
+    response = None
+    try:
+        request = client.build_request(
+            method, url, headers=dict(headers), content=body, extensions={"trace": trace}
+        )
+        response = await client.send(request, stream=True)
+        for _ in range(REDIRECTS_MAX):
+            onward = _onward(response)
+            if onward is None:
+                break
+            await response.aclose()
+            response = await client.send(onward, stream=True)
+        yield response
+    except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
+        raise Failed(_failure(error, trace)) from error
+    finally:
+        if response is not None:
+            await response.aclose()
+
+
+async def check(response: httpx2.Response, *, session: bool) -> None:
+    """See that *response* is a success; *session*: the request was made within one.
+
+    Raises:
+        Failed: it is not.
+    """
+    status = response.status_code
+    if 200 <= status < 300:
+        return
+    if 300 <= status < 400:
+        raise Failed(Failure(Fault.REFUSED, _redirected(response), status))
+    body = await _error_body(response)
+    quote = "" if media_type(response) == "text/html" else _quote(body)
+    what = f"HTTP {status} {response.reason_phrase}".rstrip()
+    if session and (status == 404 or (status == 400 and "session" in quote.lower())):
+        raise Failed(Failure(Fault.EXPIRED, f"it no longer knows the session ({what})", status))
+    text = f"it answered {what}" + (f": {quote}" if quote else "")
+    wait = _retry_after(response)
+    if wait:
+        text += f" (to be tried again after {wait:g} s)"
+    if status == 401:
+        raise Failed(Failure(Fault.LOGIN, text, status))
+    raise Failed(Failure(Fault.REFUSED if status < 500 else Fault.FAILED, text, status, wait), body)
+
+
+async def read(response: httpx2.Response, bytes_max: int) -> bytes | None:
+    """Return the body, or None where it is larger."""
+    parts = []
+    size = 0
+    async for part in response.aiter_bytes():
+        size += len(part)
+        if size > bytes_max:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def media_type(response: httpx2.Response) -> str:
+    """Return what the response says its body is, without parameters."""
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _onward(response: httpx2.Response) -> httpx2.Request | None:
+    """Return the request that follows a redirect, where it is the same one at the same server:
+    headers and body are for nobody else.
+    """
+    onward = response.next_request
+    if onward is None or onward.method != response.request.method:
+        return None
+    origins = [(url.scheme, url.host, url.port) for url in (onward.url, response.request.url)]
+    return onward if origins[0] == origins[1] else None
+
+
+def _redirected(response: httpx2.Response) -> str:
+    if (onward := response.next_request) is None:
+        return f"it answered HTTP {response.status_code}"
+    place = onward.url.copy_with(query=None, userinfo=b"", fragment=None)
+    return f"it redirects to {place}; set that as its url if it is the right one"
+
+
+async def _error_body(response: httpx2.Response) -> bytes:
+    body = b""
+    with contextlib.suppress(httpx2.HTTPError):
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > ERROR_BYTES_MAX:
+                break
+    return body[:ERROR_BYTES_MAX]
+
+
+def _quote(body: bytes) -> str:
+    """Return the beginning of an error's body in one line."""
+    text = " ".join(body.decode(errors="replace").split())
+    return text if len(text) <= QUOTE_CHARS_MAX else text[:QUOTE_CHARS_MAX] + "…"
+
+
+def _retry_after(response: httpx2.Response) -> float:
+    """Return the seconds the server asks to wait; a date counts as none."""
+    value = response.headers.get("retry-after", "").strip()
+    return float(value) if value.isdigit() and len(value) < 6 else 0.0
+
+
+def _failure(error: Exception, trace: Trace) -> Failure:
+    text = str(error) or type(error).__name__
+    if isinstance(error, httpx2.DecodingError):
+        return Failure(Fault.UNREADABLE, f"it cannot be decoded ({text})")
+    if trace.began:
+        return Failure(Fault.CUT, f"the connection to it failed ({text})")
+    return Failure(Fault.UNREACHED, f"it cannot be reached ({_cause(error)})")
+
+
+def _cause(error: BaseException) -> str:
+    """Return the innermost reason: the outer ones only say that all attempts have failed."""
+    text = str(error) or type(error).__name__
+    inner = error.__cause__ or error.__context__
+    while inner is not None:
+        if isinstance(inner, BaseExceptionGroup):
+            inner = inner.exceptions[0]
+        if isinstance(inner, OSError) and str(inner):
+            # Their numbers are no errno's; and asyncio's own text only repeats the address.
+            others = isinstance(inner, ssl.SSLError | socket.gaierror)
+            text = str(inner) if others or not inner.errno else os.strerror(inner.errno)
+        inner = inner.__cause__ or inner.__context__
+    return text
+
+
+def _keep_alive(connection: object) -> None:
+    """Have the kernel notice a peer that is gone."""
+    if not isinstance(connection, socket.socket) or connection.family == socket.AF_UNIX:
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", KEEPALIVE_IDLE_SECONDS),
+        ("TCP_KEEPINTVL", KEEPALIVE_PROBE_SECONDS),
+        ("TCP_KEEPCNT", KEEPALIVE_PROBES),
+    ):
+        if option := getattr(socket, name, None):
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)

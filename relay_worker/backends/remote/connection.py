@@ -1,0 +1,371 @@
+"""A remote backend while it is connected: its calls and its session. In the loop's thread.
+
+Answers to calls go straight up, everything else through the session. A session that the server has
+lost is replaced without anybody noticing, and calls it never looked at are sent again. Of other
+trouble whoever supervises the backend is told.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from relay_worker.backends import frames
+from relay_worker.backends.base import Backend, Host, State, Watcher
+from relay_worker.backends.client import Client
+from relay_worker.backends.effects import (
+    Broken,
+    Effect,
+    Listed,
+    Problem,
+    Progressed,
+    Send,
+)
+from relay_worker.backends.remote import handover as handovers
+from relay_worker.backends.remote.calls import Calls
+from relay_worker.backends.remote.ear import ACKNOWLEDGED, Ear
+from relay_worker.backends.remote.eras import PROBE_SECONDS, Eras
+from relay_worker.backends.remote.handover import Handover
+from relay_worker.backends.remote.messages import (
+    SESSION_HEADER,
+    VERSION_HEADER,
+    Failure,
+    Fault,
+    Listener,
+    Tag,
+)
+from relay_worker.backends.remote.owner import Owner, pass_on
+from relay_worker.backends.remote.patience import Patience
+from relay_worker.backends.remote.posts import Out, Posts, Sent
+from relay_worker.backends.remote.speech import Speech, Spoken
+from relay_worker.backends.session import LIST_CHANGED, Phase, Session
+from relay_worker.backends.surroundings import Surroundings
+from relay_worker.lists import RawLists
+from relay_worker.repair import Envelope
+
+NOTHING_TO_SAY: Final = frozenset({404, 405})
+"""Statuses by which a server says that it never says anything by itself."""
+
+_NULL: Final = msgspec.Raw(b"null")
+
+
+class Connection:
+    """One backend's calls and session. `pid` is what its questions to the client are known by.
+    Implements `messages.Listener`.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        backend: Backend,
+        host: Host,
+        watcher: Watcher,
+        owner: Owner,
+        client: Client,
+        *,
+        pid: int,
+        connect: Callable[[Listener], Out],
+    ) -> None:
+        self.pid = pid
+        self.client = client
+        self.skipped_lines = 0
+        self.calls = Calls(around, backend, host, self._post)
+        self._around = around
+        self._backend = backend
+        self._host = host
+        self._watcher = watcher
+        self._owner = owner
+        self._open = True
+        self._name = ""
+        self._handed_over = False
+        self._patience = Patience(
+            around.loop,
+            around.policy.list_timeout_seconds,
+            lambda: self.apply(self.session.give_up_listing()),
+        )
+        self._listen_due = False
+        self.line = connect(self)
+        self._posts = Posts(self.line)
+        self._ear = Ear(
+            self._posts,
+            around.loop,
+            around.policy.restart_delay_max_seconds,
+            send=self._post,
+            missed=self._look_again,
+        )
+        self._eras = Eras(backend.kind, client, "")
+        self._speech = self._eras.next()
+        self.session = self._new_session()
+
+    # ---- for whoever supervises it --------------------------------------------------------------
+
+    def begin(self, known: str = "", handover: Handover | None = None) -> None:
+        """Begin a session with a server that was *known* to speak this protocol, or go on with one;
+        calls under way are not touched.
+        """
+        self._eras = Eras(self._backend.kind, self.client, handover.protocol if handover else known)
+        self._speak(handover)
+
+    def resume(self, known: str) -> None:
+        """Go on after the server could not be reached: with the session, if there is one."""
+        self.begin(known, self._handover())
+
+    def call(self, call: int, method: str, params: bytes) -> bool:
+        """Send a request; False where the server does not take what was sent before."""
+        spoken = self._speech.call(call, method, params)
+        if spoken is None:
+            self.calls.grant(call)
+            self._listen_later()
+            return True
+        if self._posts.full(len(spoken.body)):
+            return False
+        self.calls.send(call, spoken)
+        return True
+
+    def cancel(self, call: int, params: bytes) -> None:
+        """Withdraw a call."""
+        if number := self.calls.withdraw(call):
+            self.write(frames.notification("notifications/cancelled", params))
+            self._posts.abort(number)
+
+    def write(self, frame: bytes) -> None:
+        """Send a frame that is no call."""
+        spoken = self._speech.say(frame)
+        if isinstance(spoken, Spoken):
+            self._post(spoken)
+            if spoken.first:
+                self._listen()
+        elif spoken is not None:
+            self._listen_later()
+            self.apply(self.session.receive(spoken))
+
+    def attend(self, *, attending: bool) -> None:
+        """Hear what the server says by itself, or leave that to another worker."""
+        if self._ear.attend(attending=attending) and attending:
+            self._listen()
+
+    def close(self, *, farewell: bool) -> None:
+        """Let go of it; with *farewell* the server is told to forget the session."""
+        self._open = False
+        self._ear.close()
+        self.line.close(self._headers() if farewell and self._name else None)
+        self._patience.see(waiting=False)
+
+    def apply(self, effects: Iterable[Effect]) -> None:
+        """Do what the session wants."""
+        for effect in effects:
+            match effect:
+                case Send(frame):
+                    self.write(frame)
+                case Progressed(call, params):
+                    if call in self.calls:
+                        self._host.progressed(self._backend, call, params, 0)
+                case Listed(lists):
+                    self._listed(lists)
+                case Problem(text):
+                    self._around.log.warning(text, backend=self._backend.name)
+                case Broken(reason):
+                    self._broke(Failure(Fault.REFUSED, reason))
+                case _:
+                    pass_on(self._host, self._backend, self.pid, effect)
+
+    # ---- messages.Listener -----------------------------------------------------------------------
+
+    def received(self, text: bytes, envelope: Envelope, answers: Tag) -> None:
+        """A message."""
+        if not self._open:
+            return
+        if "method" not in envelope:
+            raw_id = envelope.setdefault("id", _NULL)
+            call = answers if answers is not None else frames.call_number(raw_id)
+            if isinstance(call, int):
+                self.calls.answered(call, text, envelope)
+                return
+            if answers is not None:
+                envelope["id"] = msgspec.Raw(frames.encode(answers))
+            envelope = self._speech.heard(answers, envelope)
+        elif frames.text_of(envelope["method"]) == ACKNOWLEDGED:
+            self._ear.opened(gap=False)
+            return
+        self.apply(self.session.receive(envelope))
+        self._limit_listing()
+
+    def skipped(self, pieces: int) -> None:
+        """Something else than MCP came."""
+        if not self.skipped_lines:
+            text = "backend sends something else than MCP; it is skipped"
+            self._around.log.warning(text, backend=self._backend.name)
+        self.skipped_lines += pieces
+        self._watcher.changed(self._backend)
+
+    def sent(self, number: int) -> None:
+        """A frame is on its way."""
+        call = self._posts.tag(number)
+        if isinstance(call, int):
+            self.calls.sent(call)
+
+    def done(self, number: int, failure: Failure | None) -> None:
+        """Nothing more comes of a frame."""
+        sent = self._posts.settle(number)
+        if sent is None or not self._open:
+            return
+        ear = self._ear.ended(number, failure)
+        if failure is None:
+            return
+        if ear:
+            self._unheard(failure)
+        elif isinstance(sent.tag, int):
+            self._call_failed(sent.tag, sent, failure)
+        elif sent.tag is not None:
+            self._request_failed(sent.tag, sent, failure)
+        else:
+            self._around.log.warning(f"not taken: {failure.text}", backend=self._backend.name)
+
+    def opened(self, session: str) -> None:
+        """The server has named the session."""
+        if self._open and not self._name:
+            self._name = session
+
+    def listening(self, failure: Failure | None, *, gap: bool) -> None:
+        """What it says by itself is heard, or not."""
+        if self._open and failure is None:
+            self._ear.opened(gap=gap)
+        elif self._open and failure is not None:
+            self._unheard(failure)
+
+    def lost(self, failure: Failure) -> None:
+        """The channel is gone, and all that was under way with it."""
+        if self._open:
+            self._owner.broke(failure, lost=True)
+
+    # ---- the session ----------------------------------------------------------------------------
+
+    def _speak(self, handover: Handover | None = None) -> None:
+        """Begin in the next era there is to try."""
+        self._speech = self._eras.next()
+        if self._speech.modern and self._eras.left:
+            self._around.loop.after(PROBE_SECONDS, partial(self._silent, self._speech))
+        self._greet(handover)
+
+    def _greet(self, handover: Handover | None = None) -> None:
+        self._ear.forget()
+        self._posts.abort_own()
+        self.session = self._new_session()
+        self._name = handover.session if handover else ""
+        self._handed_over = handover is not None
+        if handover is None:
+            self.apply(self.session.start())
+            return
+        effects = self.session.go_on(handovers.said(handover))
+        self._listen()
+        self.apply(effects)
+
+    def _silent(self, speech: Speech) -> None:
+        """Nothing was answered to the first words for a while."""
+        if self._open and speech is self._speech and not self.session.said.protocol:
+            self._speak()
+
+    def _broke(self, failure: Failure) -> None:
+        """It has refused something without which it cannot be used."""
+        if not self.session.said.protocol and self._eras.refused(failure):
+            self._speak()
+        else:
+            self._owner.broke(self._eras.verdict(failure, self._speech))
+
+    def _listed(self, lists: RawLists) -> None:
+        self._owner.began(self._handover())
+        self._owner.listed(self._speech.learned(lists))
+        self.calls.send_parked()
+        if self._speech.modern and not self._ear.heard:
+            self._listen_later()
+
+    def _new_session(self) -> Session:
+        around = self._around
+        pages_max = around.policy.list_pages_max
+        return Session(self._backend.name, self.client, around.generation, pages_max=pages_max)
+
+    def _handover(self) -> Handover | None:
+        return handovers.of(self._name, self.client.params, self.session.said)
+
+    def _expired(self, session: str) -> None:
+        """The server no longer knows *session*."""
+        if session == self._name:
+            hopeless = self.session.phase is not Phase.READY and not self._handed_over
+            self._name = ""
+            self._owner.began(None)
+            if hopeless:
+                text = "it has lost the session before it said what it has"
+                self._owner.broke(Failure(Fault.FAILED, text))
+            elif self._backend.state in {State.CONNECTING, State.READY}:
+                self._owner.reopening()
+                self._greet()
+        elif self.session.phase is Phase.READY:  # it has been replaced by now
+            self.calls.send_parked()
+
+    def _look_again(self) -> None:
+        """Fetch the lists anew: that they changed may not have been heard."""
+        if self.session.phase is not Phase.READY:
+            return
+        for method in LIST_CHANGED:
+            self.apply(self.session.receive({"method": msgspec.Raw(frames.encode(method))}))
+        self._limit_listing()
+
+    def _limit_listing(self) -> None:
+        """See to it that a list which is never answered does not hold up later changes."""
+        session = self.session
+        self._patience.see(waiting=session.phase is Phase.READY and session.listing)
+
+    # ---- frames -----------------------------------------------------------------------------
+
+    def _post(self, spoken: Spoken) -> int:
+        headers = {**self._headers(), **spoken.headers}
+        return self._posts.add(spoken, headers, self._name)
+
+    def _headers(self) -> dict[str, str]:
+        if self._speech.modern:
+            return {}  # each frame has its own
+        headers = {SESSION_HEADER: self._name, VERSION_HEADER: self.session.said.protocol}
+        return {name: value for name, value in headers.items() if value}
+
+    def _listen(self) -> None:
+        self._listen_due = False
+        if self._open:
+            self._ear.listen(self._headers(), self._speech.listen)
+
+    def _listen_later(self) -> None:
+        """Listen anew, once for all that changes in this turn."""
+        if self.session.phase is Phase.READY and not self._listen_due:
+            self._listen_due = True
+            self._around.loop.at_turn_end(self._listen)
+
+    def _unheard(self, failure: Failure) -> None:
+        """What it says by itself is not heard any more."""
+        if failure.fault is Fault.EXPIRED and self._ear.heard:  # else it has no such stream at all
+            self._expired(self._name)
+        elif failure.fault is Fault.UNREACHED:
+            self._owner.broke(failure)  # who is called now has to wait until it is back
+        elif failure.status not in NOTHING_TO_SAY:
+            self._around.log.info(f"not heard: {failure.text}", backend=self._backend.name)
+
+    def _call_failed(self, call: int, sent: Sent, failure: Failure) -> None:
+        if call not in self.calls:
+            return
+        if failure.fault is Fault.EXPIRED and self.calls.park(call):
+            self._expired(sent.session)
+            return
+        if failure.fault in {Fault.UNREACHED, Fault.LOGIN}:
+            self._owner.broke(failure)  # first, or the call would be sent again at once
+        self.calls.failed(call, failure)
+
+    def _request_failed(self, tag: str, sent: Sent, failure: Failure) -> None:
+        """A request of the relay's own has failed."""
+        if failure.fault is Fault.EXPIRED:
+            self._expired(sent.session)
+        elif self.session.phase is not Phase.READY or failure.fault is Fault.LOGIN:
+            self._broke(failure)
+        else:
+            members = frames.error_members(frames.BACKEND_UNAVAILABLE, failure.text)
+            answer = frames.decode_object(frames.response(frames.encode(tag), members))
+            self.apply(self.session.receive(answer or {}))
+            self._limit_listing()

@@ -1,0 +1,101 @@
+"""What a server has sent, made into messages and handed to the worker's loop. HTTP thread only."""
+
+from functools import partial
+from typing import Final
+
+import httpx2
+
+from relay_worker.backends.connection import OVERSIZED, UNREADABLE
+from relay_worker.backends.remote.client import Failed, media_type, read
+from relay_worker.backends.remote.inlet import Inlet
+from relay_worker.backends.remote.messages import Failure, Fault, Listener, Tag
+from relay_worker.backends.remote.sse import MESSAGE, Event, Events
+from relay_worker.repair import clean_line
+
+JSON: Final = "application/json"
+EVENT_STREAM: Final = "text/event-stream"
+
+_NO_BREAKS: Final = bytes.maketrans(b"\r\n", b"  ")
+
+
+class Delivery:
+    """Hands messages over to *listener*, of which none is longer than *bytes_max*."""
+
+    def __init__(self, inlet: Inlet, listener: Listener, bytes_max: int) -> None:
+        self._inlet = inlet
+        self._listener = listener
+        self._bytes_max = bytes_max
+
+    def events(self) -> Events:
+        """Return the events of a new stream."""
+        return Events(self._bytes_max)
+
+    async def answer(self, response: httpx2.Response, tag: Tag) -> None:
+        """Take in a body that answers a request.
+
+        Raises:
+            Failed: it does not, or cannot be read.
+        """
+        body = await read(response, self._bytes_max)
+        if body is None:
+            raise Failed(Failure(Fault.UNREADABLE, OVERSIZED))
+        if not await self.message(body, tag):
+            raise Failed(Failure(Fault.UNREADABLE, UNREADABLE))
+
+    async def refusal(self, body: bytes, tag: Tag) -> bool:
+        """Take in the body of an HTTP error, if it answers a request; return whether it does."""
+        cleaned = clean_line(body.translate(_NO_BREAKS))
+        if tag is None or len(cleaned.frames) != 1:
+            return False
+        envelope = cleaned.frames[0][1]
+        if "method" in envelope or "error" not in envelope:
+            return False
+        return await self.message(body, tag)
+
+    async def stream(self, response: httpx2.Response, events: Events, tag: Tag) -> bool:
+        """Take in a stream to its end, or until it has answered the request of *tag*; return
+        whether it has.
+
+        Raises:
+            Failed: the answer cannot be read, or the connection failed.
+        """
+        async for part in response.aiter_bytes():
+            for event in events.feed(part):
+                if await self._event(event, tag):
+                    return True
+        return False
+
+    async def message(self, data: bytes, tag: Tag) -> bool:
+        """Hand over the messages in *data*; return whether one answers the request of *tag*."""
+        # Between the members of an object a line break is only space, in a frame it is the end.
+        cleaned = clean_line(data.translate(_NO_BREAKS))
+        answered = False
+        for text, envelope in cleaned.frames:
+            answers = tag if "method" not in envelope else None
+            answered = answered or answers is not None
+            callback = partial(self._listener.received, text, envelope, answers)
+            await self._inlet.hand(len(text), callback)
+        if cleaned.skipped:
+            self._inlet.tell(partial(self._listener.skipped, cleaned.skipped))
+        return answered
+
+    async def _event(self, event: Event, tag: Tag) -> bool:
+        if event.kind != MESSAGE or not (event.data or event.oversized):
+            return False
+        if event.oversized and tag is not None:
+            raise Failed(Failure(Fault.UNREADABLE, OVERSIZED))
+        if event.oversized:
+            self._inlet.tell(partial(self._listener.skipped, 1))
+            return False
+        answered = await self.message(event.data, tag)
+        if tag is not None and not answered and b'"method"' not in event.data:
+            raise Failed(Failure(Fault.UNREADABLE, UNREADABLE))
+        return answered
+
+
+def wrong_type(response: httpx2.Response, expected: str) -> Failed:
+    """Return what is wrong with a response that is not *expected*."""
+    if response.status_code == 202:
+        return Failed(Failure(Fault.UNREADABLE, "never comes: the server only accepted the call"))
+    found = media_type(response) or "of no type"
+    return Failed(Failure(Fault.UNREADABLE, f"is {found} instead of {expected}"))

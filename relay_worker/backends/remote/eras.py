@@ -1,0 +1,50 @@
+"""The era a server is spoken to in: what is known of it, else the client's, else the other one."""
+
+from typing import Final
+
+from relay_worker.backends.client import MODERN_PROTOCOL, PROTOCOLS, Client
+from relay_worker.backends.remote.messages import Failure, Fault
+from relay_worker.backends.remote.speech import LegacySpeech, ModernSpeech, Speech
+
+PROBE_SECONDS: Final = 3.0
+"""So long a server may be silent about discover; then it is asked in the words of the other era."""
+
+_REFUSALS: Final = frozenset({Fault.REFUSED, Fault.FAILED, Fault.UNREADABLE})
+_NO_REFUSALS: Final = frozenset({409, 429, 503})
+
+
+class Eras:
+    """The eras left to be tried. `reason` is why the first one was refused."""
+
+    def __init__(self, kind: str, client: Client, known: str) -> None:
+        """*known* is the protocol the server was found to speak before, if it was."""
+        self._client = client
+        self.reason: Failure | None = None
+        if kind == "sse":
+            self._left: list[bool] = [False]  # older than the modern era
+        elif known == MODERN_PROTOCOL or (client.modern and known not in PROTOCOLS):
+            self._left = [True, False]
+        else:
+            self._left = [False, True]
+
+    def next(self) -> Speech:
+        """Return the words to try."""
+        return ModernSpeech(self._client) if self._left.pop(0) else LegacySpeech()
+
+    @property
+    def left(self) -> bool:
+        """Return whether there is another one to try."""
+        return bool(self._left)
+
+    def refused(self, failure: Failure) -> bool:
+        """Return whether *failure* may only mean that it is spoken to in the wrong era."""
+        if not self._left or failure.fault not in _REFUSALS or failure.status in _NO_REFUSALS:
+            return False
+        self.reason = failure
+        return True
+
+    def verdict(self, failure: Failure, speech: Speech) -> Failure:
+        """Return what to say of a server that is understood in no era: what it made of initialize,
+        which most servers know.
+        """
+        return self.reason if speech.modern and self.reason else failure

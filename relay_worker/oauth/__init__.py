@@ -1,0 +1,1 @@
+"""OAuth for remote backends: the file of tokens, their refreshing, and the login."""
