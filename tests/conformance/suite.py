@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ PACKAGE: Final = FOLDER / "node_modules" / "@modelcontextprotocol" / "conformanc
 BINARIES: Final = FOLDER / "node_modules" / ".bin"
 REVISIONS: Final = ("2025-11-25", "2026-07-28")
 RUN_SECONDS_MAX: Final = 900.0
+CLIENT_MILLISECONDS_MAX: Final = 60_000
 
 PASSED: Final = "SUCCESS"
 ABSENT: Final = "absent"
@@ -89,6 +91,23 @@ def run(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> dict[
     if not found:
         raise SuiteMissing(f"the suite has found nothing:\n{done.stdout}\n{done.stderr}")
     return found
+
+
+def run_server(url: str, revision: str) -> Checks:
+    """Run the server scenarios of a revision."""
+    found = run(["server", "--url", url, "--requirements", revision])
+    return scored(found, revision, "server")
+
+
+def run_client(way: str, revision: str) -> Checks:
+    """Run the client scenarios of a revision; *way* is direct or relay."""
+    command = f"{sys.executable} -m tests.conformance.client {way}"
+    found = run(
+        ["client", "--command", command, "--requirements", revision]
+        + ["--timeout", str(CLIENT_MILLISECONDS_MAX)],
+        {"PYTHONPATH": str(REPOSITORY)},
+    )
+    return scored(found, revision, "client")
 
 
 def read(folder: Path) -> dict[Key, Outcome]:
