@@ -12,23 +12,26 @@ MESSAGE_CHARACTERS_MAX: Final = 300
 HEAD: Final = """\
 # Conformance
 
-Written by `make conformance`; do not edit. The official suite (npm `@modelcontextprotocol/conformance`)
-run against one server, which has the tools, resources and prompts the suite wants and speaks both
-eras of the protocol: directly, and with the relay in between. What counts is the difference: **every
-check that passes directly has to pass through the relay**, or the run fails. What is counted are the
-checks of the scenarios that the suite scores for a revision; extensions, and what came to the suite
-later, are left out. A warning (a SHOULD that was not kept) counts as not passed."""
+Written by `make conformance`; do not edit. The official suite (npm package
+`@modelcontextprotocol/conformance`) is run against one server, which has the tools, resources and
+prompts it wants and speaks both eras of the protocol: directly, and with the relay in between. What
+counts is the difference: **every check that passes directly has to pass through the relay**, or the
+run fails. Counted are the checks of the scenarios that the suite scores for a revision, without
+extensions and what came to the suite later. A warning, which is a SHOULD that was not kept, counts
+as not passed."""
 
 SERVER: Final = """\
-The suite speaks HTTP and the relay stdio, so a small bridge stands before the relay: one relay for each
-legacy session, one for all modern requests. *bridge, no relay* is the same server on stdio behind this
-bridge, and shows what the bridge and stdio alone change. *swapping*: `relayctl swap` one second after
-the last one was done, as long as the suite runs; in brackets how many were committed. *legacy era only*
-and *modern era only* are what the backend speaks, whatever the suite speaks: there the relay translates."""
+The suite speaks HTTP and the relay stdio, so a small bridge stands before the relay: one relay for
+each legacy session, one for all modern requests. *bridge, no relay* is the same server on stdio
+behind this bridge, and shows what the bridge and stdio alone change. *swapping*: `relayctl swap`
+one second after the last one was done, as long as the suite runs; in brackets how many of them were
+committed. *legacy era only* and *modern era only* are what the backend speaks, whatever the suite
+speaks: there the relay translates."""
 
 CLIENT: Final = """\
-The suite plays the server, over HTTP, and the client has to get along with it: the client of the Python
-SDK by itself, and the same client on stdio with a relay that has the suite's server as its backend."""
+The suite plays the server, over HTTP, and the client has to get along with it: the client of the
+Python SDK by itself, and the same client on stdio with a relay that has the suite's server as its
+backend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ def table(leg: Leg) -> str:
     head = f"| passed/checked | {' | '.join(REVISIONS)} |"
     lines = [head, "|---|" + "--:|" * len(REVISIONS)]
     for row in leg.rows:
-        cells = [figures(row.checks[name]) if name in row.checks else "–" for name in REVISIONS]
+        cells = [figures(row.checks[name]) if name in row.checks else "-" for name in REVISIONS]
         name = f"{row.name} ({row.note})" if row.note else row.name
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -19,7 +19,7 @@ PACKAGE: Final = FOLDER / "node_modules" / "@modelcontextprotocol" / "conformanc
 BINARIES: Final = FOLDER / "node_modules" / ".bin"
 REVISIONS: Final = ("2025-11-25", "2026-07-28")
 RUN_SECONDS_MAX: Final = 900.0
-CLIENT_MILLISECONDS_MAX: Final = 60_000
+CLIENT_TIMEOUT: Final = ("--timeout", "60000")  # milliseconds
 
 PASSED: Final = "SUCCESS"
 ABSENT: Final = "absent"
@@ -103,8 +103,7 @@ def run_client(way: str, revision: str) -> Checks:
     """Run the client scenarios of a revision; *way* is direct or relay."""
     command = f"{sys.executable} -m tests.conformance.client {way}"
     found = run(
-        ["client", "--command", command, "--requirements", revision]
-        + ["--timeout", str(CLIENT_MILLISECONDS_MAX)],
+        ["client", "--command", command, "--requirements", revision, *CLIENT_TIMEOUT],
         {"PYTHONPATH": str(REPOSITORY)},
     )
     return scored(found, revision, "client")

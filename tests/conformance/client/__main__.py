@@ -18,4 +18,5 @@ async def run(way: str, url: str) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(run, *sys.argv[1:])
+    WAY, URL = sys.argv[1:]
+    anyio.run(run, WAY, URL)

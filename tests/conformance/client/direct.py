@@ -13,7 +13,7 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
 
-from tests.conformance.client.session import accept_defaults, context, mode
+from tests.conformance.client.session import accept_defaults, mode, told
 
 BACK: Final = AnyUrl("http://localhost:3000/callback")
 METADATA_URL: Final = "https://conformance-test.local/client-metadata.json"  # of the suite
@@ -66,14 +66,14 @@ class User:
 
 def registered() -> OAuthClientInformationFull | None:
     """The client that the scenario has registered before, if it has."""
-    told = context()
-    if "client_id" not in told:
+    scenario = told()
+    if "client_id" not in scenario:
         return None
     return OAuthClientInformationFull(
-        client_id=told["client_id"],
-        client_secret=told.get("client_secret"),
+        client_id=scenario["client_id"],
+        client_secret=scenario.get("client_secret"),
         redirect_uris=[BACK],
-        token_endpoint_auth_method="client_secret_basic" if "client_secret" in told else "none",
+        token_endpoint_auth_method="client_secret_basic" if "client_secret" in scenario else "none",
     )
 
 
@@ -92,7 +92,5 @@ async def connected(url: str) -> AsyncIterator[Client]:
     """A client of the server."""
     async with create_mcp_http_client(auth=provider(url)) as http_client:
         transport = streamable_http_client(url, http_client=http_client)
-        async with Client(
-            transport, mode=mode(), elicitation_callback=accept_defaults
-        ) as client:
+        async with Client(transport, mode=mode(), elicitation_callback=accept_defaults) as client:
             yield client

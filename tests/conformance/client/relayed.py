@@ -10,7 +10,7 @@ from typing import Final
 import httpx2
 from mcp import Client, StdioServerParameters
 
-from tests.conformance.client.session import accept_defaults, context, mode, tried
+from tests.conformance.client.session import accept_defaults, mode, told, tried
 from tests.harness import RelayHome
 from tests.harness.relay import RELAYCTL
 
@@ -57,7 +57,7 @@ async def use(url: str) -> None:
 
 async def relayctl(home: RelayHome, *words: str) -> asyncio.subprocess.Process:
     """Start relayctl."""
-    secret = context().get("client_secret")
+    secret = told().get("client_secret")
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -78,11 +78,11 @@ async def trouble(home: RelayHome) -> str:
 
 async def log_in(home: RelayHome) -> None:
     """Log in as a user does: with relayctl and a browser."""
-    told = context()
+    scenario = told()
     words = ["backend", "login", "suite", "--no-browser", "--config", str(home.config_path)]
-    if "client_id" in told:
-        words += ["--client-id", told["client_id"]]
-    if "client_secret" in told:
+    if "client_id" in scenario:
+        words += ["--client-id", scenario["client_id"]]
+    if "client_secret" in scenario:
         words += ["--client-secret-env", SECRET_VARIABLE]
     process = await relayctl(home, *words)
     assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""What the client does with a server: whatever the server offers, once, as a person trying it would."""
+"""What the client does with a server: all that it offers, once, as a person trying it would."""
 
 import json
 import os
@@ -15,10 +15,10 @@ Json = dict[str, Any]
 _FILLERS: Final[Json] = {"string": "text", "number": 5, "integer": 3, "boolean": True}
 
 
-def context() -> Json:
+def told() -> Json:
     """What the suite tells the client of the scenario."""
-    told: Json = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}")
-    return told
+    scenario: Json = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}")
+    return scenario
 
 
 def mode() -> str:
@@ -28,7 +28,7 @@ def mode() -> str:
 
 
 async def accept_defaults(
-    _context: ClientRequestContext, params: types.ElicitRequestParams
+    context: ClientRequestContext, params: types.ElicitRequestParams
 ) -> types.ElicitResult:
     """The user's answer to every question: yes, with the defaults."""
     schema = params.requested_schema if isinstance(params, types.ElicitRequestFormParams) else {}
@@ -43,9 +43,9 @@ async def accept_defaults(
 async def use(client: Client) -> list[types.CallToolResult]:
     """List and use everything; return what the tools returned."""
     tools = (await client.list_tools()).tools
-    told = {call["name"]: call["arguments"] for call in context().get("toolCalls", [])}
+    calls = {call["name"]: call["arguments"] for call in told().get("toolCalls", [])}
     results = [
-        await client.call_tool(tool.name, told.get(tool.name) or filled(tool.input_schema))
+        await client.call_tool(tool.name, calls.get(tool.name) or filled(tool.input_schema))
         for tool in tools
     ]
     capabilities = client.server_capabilities
