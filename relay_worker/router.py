@@ -19,8 +19,8 @@ from relay_worker.eras import legacy_params, modern_members, same_era_params
 from relay_worker.flights import AGAIN_BYTES_MAX, Flight, Waiting
 from relay_worker.loop import Loop
 from relay_worker.repair import Envelope
+from relay_worker.resource_desk import ResourceDesk
 from relay_worker.routes import Refused, Target, Undecided, find
-from relay_worker.subscriptions import CHANGES, Subscriptions
 
 LARGE_BYTES: Final = 64 << 10
 """Replies over this size are passed on in pieces, without a copy."""
@@ -33,9 +33,9 @@ _MOVED: Final = "Backend '{}' was handed over to another worker meanwhile."
 class Router:
     """Implements `backends.base.Host`.
 
-    `backends` has every enabled backend by name, the relay's own included. `refresh` brings the
-    catalogue up to date, and tells whether it was not. Calls of the relay's own have negative
-    numbers; all others are the client's.
+    `backends` has every enabled backend by name, the relay's own included, `resources` is for
+    what passes about those. `refresh` brings the catalogue up to date, and tells whether it was
+    not. Calls of the relay's own have negative numbers; all others are the client's.
     """
 
     def __init__(self, loop: Loop, send: Callable[..., None]) -> None:
@@ -47,7 +47,7 @@ class Router:
         self._flights: dict[int, Flight] = {}
         self._waiting: dict[int, Waiting] = {}
         self._own: dict[int, Callable[[int, bytes], None]] = {}
-        self._subscriptions = Subscriptions()
+        self.resources = ResourceDesk(send)
 
     # ---- from the supervisor ----------------------------------------------------------------
 
@@ -106,11 +106,6 @@ class Router:
         for backend in self.backends.values():
             backend.set_level(level)
 
-    def subscriptions(self, uris: list[str]) -> None:
-        """Make these the resources whose updates the client gets."""
-        self._subscriptions.replace(uris)
-        self._subscriptions.spread(self.catalogue, self.backends)
-
     def look_again(self) -> None:
         """Catalogue or states have changed: send, or answer, the calls that can be."""
         for number, waiting in list(self._waiting.items()):
@@ -137,7 +132,7 @@ class Router:
     def adopt(self, catalogue: Catalogue) -> None:
         """Route by *catalogue* from now on."""
         self.catalogue = catalogue
-        self._subscriptions.spread(catalogue, self.backends)
+        self.resources.adopt(catalogue, self.backends)
 
     # ---- from the backends (backends.base.Host) -------------------------------------------
 
@@ -154,8 +149,7 @@ class Router:
         if len(envelope) > 1:
             envelope.pop("error", None)  # null beside a result, as JSON-RPC 1 had it
         message = flight.message
-        if message.method in CHANGES:
-            self._subscriptions.changed(backend, message)
+        self.resources.answered(backend, message, envelope)
         if len(text) > LARGE_BYTES and len(envelope) == 1 and message.era == v1.LEGACY:
             pieces = (b'"result":', memoryview(envelope["result"]), b"}")
             self._answer(call, v1.OUTCOME_RESULT, *pieces)
@@ -179,7 +173,8 @@ class Router:
 
     def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
         """Pass on a notification."""
-        self._send(v1.Notification(backend.name, method, backend.pid or 0, at), params)
+        if self.resources.passes(backend, method, params):
+            self._send(v1.Notification(backend.name, method, backend.pid or 0, at), params)
 
     def done(self, errand: int) -> None:
         """An errand is done, or void."""
@@ -299,9 +294,10 @@ class Router:
         message = waiting.message
         if self.catalogue is None:
             return False
-        target = find(self.catalogue, message, waiting.params)
+        owner_of = self.resources.owner_of
+        target = find(self.catalogue, message, waiting.params, owner_of)
         if isinstance(target, Undecided) and self.refresh():
-            target = find(self.catalogue, message, waiting.params)
+            target = find(self.catalogue, message, waiting.params, owner_of)
         if isinstance(target, Target):
             backend = self.backends.get(target.backend)
             if backend is None:

@@ -329,7 +329,7 @@ def test_each_backend_is_told_its_share_of_the_subscriptions(stage: Stage) -> No
     stage.known["two"] = msgspec.structs.replace(
         LISTS, resources=[b'{"uri":"t://t","name":"t"}'], templates=[]
     )
-    stage.router.subscriptions(["a://b", "t://t", "none://x"])
+    stage.router.resources.subscribe(["a://b", "t://t", "none://x"])
     only = [("subscribe", ["a://b", "none://x", "t://t"])]
     assert stage.one.told == only, "it is the only one with resources so far"
     stage.adopt()
@@ -344,7 +344,7 @@ def test_each_backend_is_told_its_share_of_the_subscriptions(stage: Stage) -> No
     stage.reply(stage.one, 9, b'{"id":9,"result":{}}')
     stage.adopt()
     assert stage.one.told[-1] == ("subscribe", ["a://b", "a://item/1"])
-    stage.router.subscriptions([])
+    stage.router.resources.subscribe([])
     assert stage.one.told[-1] == ("subscribe", [])
 
 
