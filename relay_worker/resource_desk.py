@@ -6,12 +6,13 @@ Everything here goes by one rule, `Resources.owner`; the router asks here, too, 
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import msgspec
+
 from relay_supervisor.wire import v1
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend
 from relay_worker.catalogue import Catalogue
 from relay_worker.links import CARRIERS, Links, uris_of
-from relay_worker.repair import Envelope
 from relay_worker.subscriptions import CHANGES, Subscriptions
 
 UPDATED: Final = "notifications/resources/updated"
@@ -47,7 +48,7 @@ class ResourceDesk:
         """Take over what another worker has seen."""
         self._links.learn(message.backend, message.uris)
 
-    def answered(self, backend: Backend, message: v1.Call, result: Envelope) -> None:
+    def answered(self, backend: Backend, message: v1.Call, result: msgspec.Raw) -> None:
         """Take note of what follows from an answer, before the client can act on it."""
         if message.method in CHANGES:
             self._subscriptions.changed(backend, message)
@@ -70,11 +71,11 @@ class ResourceDesk:
         """Return whether there is a choice at all."""
         return self._catalogue is not None and len(self._catalogue.resources.backends) > 1
 
-    def _learn(self, backend: Backend, envelope: Envelope) -> None:
+    def _learn(self, backend: Backend, result: msgspec.Raw) -> None:
         assert self._catalogue is not None
         resources = self._catalogue.resources
         if backend.name not in resources.backends:
             return  # it could not be asked for them
-        uris = [uri for uri in uris_of(envelope["result"]) if not resources.claimed(uri)]
+        uris = [uri for uri in uris_of(result) if not resources.claimed(uri)]
         if news := self._links.learn(backend.name, uris):
             self._send(v1.LearnedLinks(backend.name, news))

@@ -14,6 +14,7 @@ from relay_supervisor.wire import v1
 from relay_supervisor.wire.framing import Buffer
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, State
+from relay_worker.backends.envelopes import readable_error, readable_object
 from relay_worker.catalogue import Catalogue
 from relay_worker.eras import legacy_params, modern_members, same_era_params
 from relay_worker.flights import AGAIN_BYTES_MAX, Flight, Waiting
@@ -25,7 +26,7 @@ from relay_worker.routes import Refused, Target, Undecided, find
 LARGE_BYTES: Final = 64 << 10
 """Replies over this size are passed on in pieces, without a copy."""
 
-
+_NULL: Final = b"null"
 _ELSEWHERE: Final = frozenset({State.LEAVING, State.AWAITED})
 _MOVED: Final = "Backend '{}' was handed over to another worker meanwhile."
 
@@ -141,20 +142,18 @@ class Router:
         flight = self._flights.pop(call, None)
         if flight is None:
             return
-        del envelope["id"]
-        envelope.pop("jsonrpc", None)
-        if "result" not in envelope:
+        result = envelope.get("result")
+        if result is None or bytes(result) == _NULL:  # JSON-RPC 1 had one beside an error
             self._replied_error(flight, envelope)
-            return
-        if len(envelope) > 1:
-            envelope.pop("error", None)  # null beside a result, as JSON-RPC 1 had it
-        message = flight.message
-        self.resources.answered(backend, message, envelope)
-        if len(text) > LARGE_BYTES and len(envelope) == 1 and message.era == v1.LEGACY:
-            pieces = (b'"result":', memoryview(envelope["result"]), b"}")
-            self._answer(call, v1.OUTCOME_RESULT, *pieces)
+        elif (shown := readable_object(result)) is None:
+            self._bad_answer(flight, "a result that is no object")
         else:
-            self.reply(message, v1.OUTCOME_RESULT, frames.encode(envelope)[1:])
+            self.resources.answered(backend, flight.message, shown)
+            pieces = (b'"result":', memoryview(shown), b"}")
+            if len(text) > LARGE_BYTES and flight.message.era == v1.LEGACY:
+                self._answer(call, v1.OUTCOME_RESULT, *pieces)
+            else:
+                self.reply(flight.message, v1.OUTCOME_RESULT, b"".join(pieces))
 
     def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
         """Pass on the progress of a call."""
@@ -260,11 +259,16 @@ class Router:
             done(outcome, b"".join(members))
 
     def _replied_error(self, flight: Flight, envelope: Envelope) -> None:
-        if frames.error_of(envelope) is None:
-            text = f"Backend '{flight.backend.name}' answered with neither result nor error"
-            members = frames.error_members(frames.INTERNAL_ERROR, text)
+        error = envelope.get("error")
+        if error is None or bytes(error) == _NULL:
+            self._bad_answer(flight, "neither result nor error")
         else:
-            members = frames.encode(envelope)[1:]
+            members = readable_error(error, flight.backend.name)
+            self.reply(flight.message, v1.OUTCOME_BACKEND_ERROR, members)
+
+    def _bad_answer(self, flight: Flight, what: str) -> None:
+        text = f"Backend '{flight.backend.name}' answered with {what}"
+        members = frames.error_members(frames.INTERNAL_ERROR, text)
         self.reply(flight.message, v1.OUTCOME_BACKEND_ERROR, members)
 
     def _fail(self, message: v1.Call, text: str) -> None:

@@ -12,6 +12,7 @@ from relay_worker.backends.base import State
 from relay_worker.flights import AGAIN_BYTES_MAX
 from tests.unit.relay_worker.router_stage import LISTS, Stage
 
+NO_OBJECT = b"Backend 'one' answered with a result that is no object"
 NEITHER = b"Backend 'one' answered with neither result nor error"
 
 
@@ -90,12 +91,23 @@ def test_a_resource_nobody_has_depends_on_the_era(stage: Stage) -> None:
     ("text", "outcome", "members"),
     [
         (b'{"jsonrpc":"2.0","id":7,"result":{"a":1.0}}', v1.OUTCOME_RESULT, b'"result":{"a":1.0}}'),
-        (b'{"result":{},"id":"7","x":[1]}', v1.OUTCOME_RESULT, b'"result":{},"x":[1]}'),
+        (b'{"result":{},"id":"7","x":[1]}', v1.OUTCOME_RESULT, b'"result":{}}'),
+        (b'{"id":7,"result":{"_meta":null,"a":1.0}}', v1.OUTCOME_RESULT, b'"result":{"a":1.0}}'),
         (b'{"id":7,"result":{},"error":null}', v1.OUTCOME_RESULT, b'"result":{}}'),
         (
             b'{"id":7,"error":{"code":-1,"message":"m","data":1.0}}',
             v1.OUTCOME_BACKEND_ERROR,
             b'"error":{"code":-1,"message":"m","data":1.0}}',
+        ),
+        (
+            b'{"id":7,"result":null,"error":{"code":-1,"message":"m"}}',
+            v1.OUTCOME_BACKEND_ERROR,
+            b'"error":{"code":-1,"message":"m"}}',
+        ),
+        (
+            b'{"id":7,"result":[1]}',
+            v1.OUTCOME_BACKEND_ERROR,
+            b'"error":{"code":-32603,"message":"%b"}}' % NO_OBJECT,
         ),
         (
             b'{"id":7}',
