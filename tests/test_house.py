@@ -213,18 +213,18 @@ def test_machine_names_are_found(parts: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    "parts",
     [
-        "https://example.com/mcp",
-        "http://127.0.0.1:8080/",
-        "https://api.example.org",
-        "${HOME}/work/main",
-        "~/work/main",
-        "/home/you/project",
-        "https://{host}/mcp",
-        "https://x/mcp",
-        "/work",
+        ("https://example.com/mcp",),
+        ("http://127.0.0.1:8080/",),
+        ("https://api.example.org",),
+        ("${HOME}/work", "/main"),
+        ("~/work", "/main"),
+        ("/home", "/you/project"),
+        ("https://{host}/mcp",),
+        ("https://x/mcp",),
+        ("/", "work"),
     ],
 )
-def test_innocent_names_are_let_through(text: str) -> None:
-    assert not named_machines("m.md", text)
+def test_innocent_names_are_let_through(parts: tuple[str, ...]) -> None:
+    assert not named_machines("m.md", "".join(parts))
