@@ -44,7 +44,8 @@ def sources(*folders: str) -> list[tuple[str, str]]:
 
 def texts() -> list[tuple[str, str]]:
     """(path, text) of every text file that belongs to the repository."""
-    top = [path for path in REPOSITORY.iterdir() if path.is_file()]
+    # In a worktree .git is a file, with a path of this machine.
+    top = [path for path in REPOSITORY.iterdir() if path.is_file() and path.name != ".git"]
     below = [path for root in TEXT_ROOTS for path in sorted((REPOSITORY / root).rglob("*"))]
     return [
         (path.relative_to(REPOSITORY).as_posix(), path.read_text(encoding="utf-8"))
