@@ -28,7 +28,7 @@ WITH_PROCESSES = ("integration", "faults")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`: one more than there are processors, as a test of processes waits half of its time."""
+    """`-n auto`: one more than there are processors, as tests of processes wait a lot."""
     return min((os.cpu_count() or 1) + 1, PROCESSES_MAX)
 
 
