@@ -15,7 +15,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("relay")
 
-WITH_PROCESSES = ("integration", "faults")
+WITH_PROCESSES = ("integration", "faults", "differential")
 
 
 @pytest.fixture(autouse=True)
