@@ -5,7 +5,7 @@ import random
 import sys
 import time
 
-from tests.differential.features import PAIRS
+from tests.differential.features import WAYS, By
 from tests.differential.stage import stage
 
 SESSIONS = 1000
@@ -17,32 +17,33 @@ SHOWN_MAX = 5
 
 def main() -> int:
     """Hold the sessions; the number of those that differ."""
-    names = ["".join(pair) for pair in PAIRS]
+    ways = {str(by): by for by in WAYS}
     parser = argparse.ArgumentParser(prog="python -m tests.differential", description=__doc__)
-    parser.add_argument("pairs", nargs="*", choices=[[], *names], help="eras of client and server")
-    parser.add_argument("--sessions", type=int, default=SESSIONS, help="of each pair")
+    parser.add_argument("ways", nargs="*", choices=[[], *ways], help="eras of client and server")
+    parser.add_argument("--sessions", type=int, default=SESSIONS, help="in each way")
     parser.add_argument("--seed", type=int, default=None, help="of the first one; default: any")
     parser.add_argument("--house", type=int, default=None, help="default: any")
     given = parser.parse_args()
     first = random.randrange(10**6) if given.seed is None else given.seed
-    return sum(_hold(name, first, given.sessions, given.house) for name in given.pairs or names)
+    chosen = [ways[name] for name in given.ways or ways]
+    return sum(_hold(by, first, given.sessions, given.house) for by in chosen)
 
 
-def _hold(pair: str, first: int, sessions: int, house: int | None) -> int:
+def _hold(by: By, first: int, sessions: int, house: int | None) -> int:
     begin, differing = time.monotonic(), 0
     for start in range(first, first + sessions, HOUSE_SESSIONS_MAX):
         lists = start if house is None else house
-        with stage((pair[0], pair[1]), lists) as here:
+        with stage(by, lists) as here:
             if found := here.first_differences():
-                print(f"{pair} --house {lists}\n{found}")
+                print(f"{by} --house {lists}\n{found}")
                 differing += 1
             for seed in range(start, min(start + HOUSE_SESSIONS_MAX, first + sessions)):
                 if found := here.differences(here.session(seed)):
                     differing += 1
                     if differing <= SHOWN_MAX:
-                        print(f"{pair} --sessions 1 --seed {seed} --house {lists}\n{found}")
+                        print(f"{by} --sessions 1 --seed {seed} --house {lists}\n{found}")
     took = time.monotonic() - begin
-    print(f"{pair}: {sessions} sessions from seed {first}, {differing} differ, {took:.1f} s")
+    print(f"{by}: {sessions} sessions from seed {first}, {differing} differ, {took:.1f} s")
     return differing
 
 

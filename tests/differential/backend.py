@@ -21,7 +21,7 @@ def main(era: str, house: Path, received: Path) -> None:
             player.hear(line.decode())
 
 
-def say(message: str) -> None:
+def say(_about: str, message: str) -> None:
     """Write a message."""
     data = memoryview(message.encode() + b"\n")
     while data:

@@ -1,7 +1,8 @@
 """What may differ between a direct connection and the relay, and why: this and nothing else.
 
 A transcript is read, each rule of its side is applied to each message, and it is written again. The
-rules are applied to both transcripts alike, so what one removes may also be there twice.
+rules are applied to both transcripts alike. Requests by HTTP have a connection each, so there the
+order of messages says nothing.
 """
 
 import json
@@ -9,9 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tests.differential.features import EVERYWHERE, LL, LM, ML, MM, Pair
+from tests.differential.features import EVERYWHERE, LL, LM, ML, MM, By, Pair
 from tests.differential.lossless import Tree, dumps, member, members
 from tests.differential.player import LISTS, META
+from tests.differential.script import ID, MODERN, QUESTION
 
 RELAYS_OWN = {
     "initialize",
@@ -29,14 +31,20 @@ ENVELOPE = {f"{META}{key}" for key in ("protocolVersion", "clientCapabilities", 
 
 @dataclass
 class Names:
-    """The ids and keys of one transcript by their order, which is what is compared of them."""
+    """The names of the ids in one transcript, which is what is compared of them."""
 
     known: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def of(self, kind: str, raw: Tree | None) -> str:
-        """The name of an id."""
+        """The name of an id, or of a token."""
         names = self.known.setdefault(kind, {})
-        return names.setdefault(dumps(raw or "null"), f'"{kind} {len(names)}"')
+        return names.get(dumps(raw or "null"), "null")
+
+    def give(self, kind: str, raw: Tree, name: Tree | None) -> str:
+        """Name an id after what both sides know its message by."""
+        shown = json.dumps(f"{kind} {dumps(name or 'null')}")
+        self.known.setdefault(kind, {})[dumps(raw)] = shown
+        return shown
 
 
 Message = dict[str, Tree]
@@ -50,7 +58,7 @@ def questions_renamed(message: Message, names: Names) -> None:
     """Several servers' questions meet in one client: each gets an id of the relay's."""
     params = message.get("params")
     if "method" in message and "id" in message:
-        message["id"] = names.of("question", message["id"])
+        message["id"] = names.give("question", message["id"], member(params, QUESTION))
     elif message.get("method") == '"notifications/cancelled"' and isinstance(params, dict):
         params["requestId"] = names.of("question", params.get("requestId"))
 
@@ -59,7 +67,7 @@ def question_tokens_renamed(message: Message, names: Names) -> None:
     """And each a progress token that says whose it is."""
     meta = member(message, "params", "_meta")
     if "id" in message and isinstance(meta, dict) and "progressToken" in meta:
-        meta["progressToken"] = names.of("token", meta["progressToken"])
+        meta["progressToken"] = '"token"'
 
 
 def token_first(message: Message, names: Names) -> None:
@@ -104,7 +112,7 @@ def calls_renamed(message: Message, names: Names) -> None:
     params = message.get("params")
     meta = member(params, "_meta")
     if "method" in message and "id" in message:
-        message["id"] = names.of("call", message["id"])
+        message["id"] = names.give("call", message["id"], member(meta, ID))
         if isinstance(meta, dict) and "progressToken" in meta:
             meta["progressToken"] = '"token"'
     elif message.get("method") == '"notifications/cancelled"' and isinstance(params, dict):
@@ -147,15 +155,17 @@ def mended(line: str) -> str:
     return _LONE_SURROGATE.sub(lambda found: found[1] or "\\ufffd", line)
 
 
-def to_client(lines: Iterable[str], pair: Pair) -> list[str]:
+def to_client(lines: Iterable[str], by: By) -> list[str]:
     """What a client was told, ready to be compared."""
-    return _apply(lines, [rule for pairs, rule in TO_CLIENT if pair in pairs])
+    found = _apply(lines, [rule for pairs, rule in TO_CLIENT if by.pair in pairs])
+    return sorted(found) if by.web else found
 
 
-def to_server(lines: Iterable[str], pair: Pair) -> list[str]:
+def to_server(lines: Iterable[str], by: By) -> list[str]:
     """What a server was told, without what the relay does on its own account."""
-    rules = [rule for pairs, rule in TO_SERVER if pair in pairs]
-    return _apply([line for line in lines if not _own(line, pair)], rules)
+    rules = [rule for pairs, rule in TO_SERVER if by.pair in pairs]
+    found = _apply([line for line in lines if not _own(line, by)], rules)
+    return sorted(found) if by.web else found
 
 
 def listed(lists: Mapping[str, list[Tree]]) -> list[str]:
@@ -175,11 +185,13 @@ def greeting(lines: Iterable[str]) -> list[str]:
     ]
 
 
-def _own(line: str, pair: Pair) -> bool:
+def _own(line: str, by: By) -> bool:
     method = members(line).get("method")
     name = json.loads(method) if isinstance(method, str) else ""
+    if by.web and by.pair[1] == MODERN and name == "notifications/cancelled":
+        return True  # there a connection is closed instead
     # Subscriptions of a client of the other era are the relay's own requests.
-    return name in RELAYS_OWN or (pair in CROSSING and name.endswith("subscribe"))
+    return name in RELAYS_OWN or (by.pair in CROSSING and name.endswith("subscribe"))
 
 
 def _apply(lines: Iterable[str], rules: Iterable[Rule]) -> list[str]:

@@ -4,6 +4,8 @@ A feature is listed where both a direct connection and the relay know it. Those 
 are what the other era has no words for.
 """
 
+from dataclasses import dataclass
+
 from tests.differential.script import LEGACY, MODERN
 
 Pair = tuple[str, str]
@@ -36,10 +38,28 @@ FEATURES: dict[str, frozenset[Pair]] = {
     "question": frozenset({LL}),
 }
 
-PAIRS: tuple[Pair, ...] = (LL, ML)
-"""The pairs that are compared."""
+NOT_BY_HTTP = {
+    # It comes by another connection than answers do, so nobody can tell when it must have come.
+    "updated",
+}
 
 
-def of(pair: Pair) -> tuple[str, ...]:
-    """The features of sessions of this pair, in a fixed order."""
-    return tuple(sorted(name for name, pairs in FEATURES.items() if pair in pairs))
+@dataclass(frozen=True)
+class By:
+    """A pair, and whether the server behind the relay is reached by HTTP."""
+
+    pair: Pair
+    web: bool = False
+
+    def __str__(self) -> str:
+        return "".join(self.pair) + ("-http" if self.web else "")
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What may be in its sessions, in a fixed order."""
+        known = {name for name, pairs in FEATURES.items() if self.pair in pairs}
+        return tuple(sorted(known - NOT_BY_HTTP if self.web else known))
+
+
+WAYS = (By(LL), By(ML), *(By(pair, web=True) for pair in (LL, ML, MM)))
+"""What is compared."""

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from random import Random
 
-from tests.differential import content, features
-from tests.differential.features import Pair
+from tests.differential import content
+from tests.differential.features import By
 from tests.differential.odd import Odd
 from tests.differential.script import (
     QUESTION,
@@ -31,20 +31,20 @@ ASKED = ("elicitation/create", "sampling/createMessage", "roots/list")
 QUESTION_WORDS = ("question", "refusal", "report", "withdrawn")
 
 
-def session(seed: int, pair: Pair, house: House) -> Session:
-    """Make a session for this pair of eras, in this house."""
-    maker = _Maker(seed, pair, house)
+def session(seed: int, by: By, house: House) -> Session:
+    """Make a session for these eras, in this house."""
+    maker = _Maker(seed, by, house)
     steps = [maker.step() for _ in range(1 + maker.random.randrange(STEPS_MAX))]
     # Whatever comes late has come before the answer to this.
     return Session(seed, (*steps, *maker.close()), frozenset(maker.used))
 
 
 class _Maker:
-    def __init__(self, seed: int, pair: Pair, house: House) -> None:
-        self.random = Random(f"{seed} {pair}")
+    def __init__(self, seed: int, by: By, house: House) -> None:
+        self.random = Random(f"{seed} {by}")
         self.used: set[str] = set()
         self._odd = Odd(self.random)
-        self._features = frozenset(features.of(pair))
+        self._features = frozenset(by.features)
         self._house = house
         self._seed = seed
         self._count = 0

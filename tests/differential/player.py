@@ -43,14 +43,16 @@ class Run:
 
 
 class Player:
-    """A server that speaks one era; *say* gets its messages, and the run each belongs to."""
+    """A server that speaks one era; *say* gets the id of the request that a message
+    belongs to, and the message."""
 
-    def __init__(self, era: str, house: Mapping[str, Any], say: Callable[[str], None]) -> None:
+    def __init__(self, era: str, house: Mapping[str, Any], say: Callable[[str, str], None]) -> None:
         self._era = era
         self._house = house
         self._say = say
         self._runs: dict[str, Run] = {}
         self._held: dict[str, Run] = {}
+        self._released: set[str] = set()
         self._listens: dict[str, set[str]] = {}
         self._followed: set[str] = set()
 
@@ -86,7 +88,7 @@ class Player:
             (self._followed.add if method == "resources/subscribe" else self._followed.discard)(uri)
             return self._respond(raw_id, method, "{}")
         error = f'{{"code":-32601,"message":"Method not found: {method}"}}'
-        return self._out(f'"id":{raw_id},"error":{error}')
+        return self._out(raw_id, f'"id":{raw_id},"error":{error}')
 
     def _begin(self, raw_id: str, method: str, params: Tree, script: list[Tree]) -> None:
         meta = member(params, "_meta")
@@ -124,7 +126,7 @@ class Player:
         self._listens[raw_id] = known
         stamp = f'"_meta":{{"{META}subscriptionId":{raw_id}}}'
         filters = f'"notifications":{dumps(wanted or {})}'
-        self._notify("notifications/subscriptions/acknowledged", f"{{{stamp},{filters}}}")
+        self._notify(raw_id, "notifications/subscriptions/acknowledged", f"{{{stamp},{filters}}}")
 
     # ---- the rest of what a client says ------------------------------------------------------
 
@@ -153,30 +155,32 @@ class Player:
 
     def _progress(self, run: Run, more: str) -> None:
         if (token := run.meta.get("progressToken")) is not None:
-            self._notify("notifications/progress", f'{{"progressToken":{dumps(token)}{more}}}')
+            self._notify(
+                run.id, "notifications/progress", f'{{"progressToken":{dumps(token)}{more}}}'
+            )
 
     def _log(self, run: Run, params: str) -> None:
         if self._era == LEGACY or META + "logLevel" in run.meta:
-            self._notify("notifications/message", params)
+            self._notify(run.id, "notifications/message", params)
 
     def _updated(self, run: Run, uri: str, more: str) -> None:
         method = "notifications/resources/updated"
         if json.loads(uri) in self._followed:
-            self._notify(method, f'{{"uri":{uri}{more}}}')
+            self._notify(run.id, method, f'{{"uri":{uri}{more}}}')
         for raw_id, uris in self._listens.items():
             if json.loads(uri) in uris:
                 stamp = f'"_meta":{{"{META}subscriptionId":{raw_id}}}'
-                self._notify(method, f'{{{stamp},"uri":{uri}{more}}}')
+                self._notify(raw_id, method, f'{{{stamp},"uri":{uri}{more}}}')
 
     def _other(self, run: Run, method: str, params: str) -> None:
-        self._notify(method, params)
+        self._notify(run.id, method, params)
 
     def _ask(self, run: Run, *texts: str) -> bool:
         questions = [texts[at : at + 4] for at in range(0, len(texts), 4)]
         if self._era == LEGACY:
             run.unanswered = {raw_id for raw_id, *_ in questions}
             for raw_id, _, method, params in questions:
-                self._out(f'"id":{raw_id},"method":"{method}","params":{params}')
+                self._out(run.id, f'"id":{raw_id},"method":"{method}","params":{params}')
             return True
         wanted = ",".join(
             f'"{key}":{{"method":"{method}","params":{params}}}'
@@ -185,19 +189,27 @@ class Player:
         requests = f'"inputRequests":{{{wanted}}},' if questions else ""
         state = f'"requestState":"\\u0061t é\u2028 {run.at}"'
         del self._runs[run.id]
-        self._out(f'"id":{run.id},"result":{{"resultType":"input_required",{requests}{state}}}')
+        self._out(
+            run.id, f'"id":{run.id},"result":{{"resultType":"input_required",{requests}{state}}}'
+        )
         return True
 
     def _withdrawn(self, run: Run, raw_id: str, _key: str, method: str, params: str) -> None:
-        self._out(f'"id":{raw_id},"method":"{method}","params":{params}')
-        self._notify("notifications/cancelled", f'{{"requestId":{raw_id},"reason":"\\u00e9"}}')
+        self._out(run.id, f'"id":{raw_id},"method":"{method}","params":{params}')
+        self._notify(
+            run.id, "notifications/cancelled", f'{{"requestId":{raw_id},"reason":"\\u00e9"}}'
+        )
 
     def _hold(self, run: Run, key: str) -> bool:
+        if key in self._released:
+            return False
         self._held[key] = run
         return True
 
     def _release(self, run: Run, key: str) -> None:
-        self._go_on(self._held.pop(key))
+        self._released.add(key)
+        if (held := self._held.pop(key, None)) is not None:
+            self._go_on(held)
 
     def _hang(self, run: Run) -> bool:
         return True
@@ -209,7 +221,7 @@ class Player:
 
     def _error(self, run: Run, text: str) -> bool:
         del self._runs[run.id]
-        self._out(f'"id":{run.id},"error":{text}')
+        self._out(run.id, f'"id":{run.id},"error":{text}')
         return True
 
     def _missing(self, run: Run, more: str) -> bool:
@@ -224,13 +236,13 @@ class Player:
             if result.strip() != "{}":
                 added.append(result.strip()[1:-1])
             result = "{" + ",".join(added) + "}"
-        self._out(f'"id":{raw_id},"result":{result}')
+        self._out(raw_id, f'"id":{raw_id},"result":{result}')
 
-    def _notify(self, method: str, params: str) -> None:
-        self._out(f'"method":"{method}","params":{params}')
+    def _notify(self, about: str, method: str, params: str) -> None:
+        self._out(about, f'"method":"{method}","params":{params}')
 
-    def _out(self, rest: str) -> None:
-        self._say(f'{{"jsonrpc":"2.0",{rest}}}')
+    def _out(self, about: str, rest: str) -> None:
+        self._say(about, f'{{"jsonrpc":"2.0",{rest}}}')
 
 
 _OPS: Mapping[str, Callable[..., bool | None]] = {

@@ -10,9 +10,11 @@ from typing import TypeAlias
 
 LEGACY = "L"
 MODERN = "M"
-SCRIPT = "x/script"
+SCRIPT = "play/script"
 """The member of a request's `_meta` that has the script."""
-QUESTION = "x/question"
+ID = "play/id"
+"""The member of a request's `_meta` with the client's own id for it, which it keeps on its way."""
+QUESTION = "play/question"
 """The member of a question's params by which the client knows it."""
 
 Op: TypeAlias = tuple[str, ...]

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.differential import bridges, content, generate
-from tests.differential.features import Pair
+from tests.differential.features import By
 from tests.differential.lossless import Tree
 from tests.differential.script import House, Session
 from tests.differential.talk import Talk
+from tests.differential.web import Web
 from tests.harness import RawClient, Relay, RelayHome
+
+SETTINGS = {"relay": {"prefix": False, "builtin_tools": False, "first_list_wait_seconds": 30}}
 
 
 @dataclass
@@ -44,15 +47,16 @@ def _lines(data: bytes) -> list[str]:
 class Stage:
     """One house, and whom sessions are held with in it."""
 
-    def __init__(self, house: House, pair: Pair, direct: Mapping[str, Post], relayed: Post) -> None:
+    def __init__(self, house: House, by: By, direct: Mapping[str, Post], relayed: Post) -> None:
         self.house = house
-        self.pair = pair
+        self.by = by
+        self.pair = by.pair
         self._direct = direct
         self._relayed = relayed
 
     def session(self, seed: int) -> Session:
         """Make a session for this stage."""
-        return generate.session(seed, self.pair, self.house)
+        return generate.session(seed, self.by, self.house)
 
     def first_differences(self) -> str:
         """Return how the lists differ, and what the server was told of the client."""
@@ -70,34 +74,35 @@ class Stage:
         direct = {era: post.hold(session) for era, post in self._direct.items()}
         told, heard = self._relayed.hold(session)
         client, server = self.pair
-        return _difference(
-            "the client",
-            bridges.to_client(direct[client][0], self.pair),
-            bridges.to_client(told, self.pair),
-        ) + _difference(
-            "the server",
-            bridges.to_server(direct[server][1], self.pair),
-            bridges.to_server(heard, self.pair),
-        )
+        clients = (bridges.to_client(lines, self.by) for lines in (direct[client][0], told))
+        servers = (bridges.to_server(lines, self.by) for lines in (direct[server][1], heard))
+        return _difference("the client", *clients) + _difference("the server", *servers)
 
 
 @contextmanager
-def stage(pair: Pair, seed: int) -> Iterator[Stage]:
-    """Build a house and start all that is needed for sessions of this pair."""
+def stage(by: By, seed: int) -> Iterator[Stage]:
+    """Build a house and start all that is needed for sessions of this kind."""
     house = content.house(seed)
     with ExitStack() as stack:
         home = RelayHome.make()
         stack.callback(home.remove)
         (home.root / "house.json").write_text(json.dumps(asdict(house)), encoding="utf-8")
         direct = {}
-        for era in sorted(set(pair)):
+        for era in sorted(set(by.pair)):
             received = home.root / f"direct-{era}"
             client = RawClient(_argv(era, home, received), env=home.environment())
             stack.callback(client.kill)
             direct[era] = _post(client, era, house, received)
         received = home.root / "relayed"
-        relay = stack.enter_context(Relay(_configuration(pair[1], home, received), home=home))
-        yield Stage(house, pair, direct, _post(relay.client, pair[0], house, received))
+        mine, server = by.pair
+        if by.web:
+            web = stack.enter_context(Web(server, asdict(house), received))
+            backend: dict[str, Any] = {"url": web.url}
+        else:
+            command, *args = _argv(server, home, received)
+            backend = {"command": command, "args": args}
+        relay = stack.enter_context(Relay({"backends": {"played": backend}, **SETTINGS}, home=home))
+        yield Stage(house, by, direct, _post(relay.client, mine, house, received))
 
 
 def _post(client: RawClient, era: str, house: House, received: Path) -> Post:
@@ -110,14 +115,6 @@ def _post(client: RawClient, era: str, house: House, received: Path) -> Post:
 def _argv(era: str, home: RelayHome, received: Path) -> list[str]:
     module = "tests.differential.backend"
     return [sys.executable, "-m", module, era, str(home.root / "house.json"), str(received)]
-
-
-def _configuration(era: str, home: RelayHome, received: Path) -> dict[str, Any]:
-    command, *args = _argv(era, home, received)
-    return {
-        "backends": {"played": {"command": command, "args": args}},
-        "relay": {"prefix": False, "builtin_tools": False, "first_list_wait_seconds": 30},
-    }
 
 
 def _difference(whom: str, direct: list[str], relayed: list[str]) -> str:

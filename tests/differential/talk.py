@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tests.differential.lossless import Tree, dumps, member, members
 from tests.differential.player import LISTS, META, VERSIONS
 from tests.differential.script import (
+    ID,
     LEGACY,
     MODERN,
     QUESTION,
@@ -159,7 +160,7 @@ class Talk:
     # ---- messages ---------------------------------------------------------------------------
 
     def _ask(self, request: Request, raw_id: str, more: str) -> None:
-        meta = f',"{SCRIPT}":{request.script_text}{request.meta}'
+        meta = f',"{SCRIPT}":{request.script_text},"{ID}":{raw_id}{request.meta}'
         if request.token is not None:
             meta += f',"progressToken":{request.token}'
         params = self._params(request.members + more, meta)
