@@ -109,13 +109,13 @@ def test_a_question_and_its_answer(one: str, other: str) -> None:
     """The progress token comes back as it was, with what is said under it."""
     params = f'{{"x":{one},"_meta":{{"x":{other},"progressToken":"\\u0074"}}}}'
     ((_, envelope),) = clean_line(f'{{"jsonrpc":"2.0","params":{params}}}'.encode()).frames
-    asked = frames.token_towards_client("b", frames.decode_object(envelope["params"]) or {})
+    asked = frames.token_towards_client("b:c%3a", frames.decode_object(envelope["params"]) or {})
     token = member(loads(asked), "_meta", "progressToken")
     assert isinstance(token, str)
     same(asked, replaced(mended(params), token, "_meta", "progressToken"))
     report = f'{{"progressToken":{token},"x":{mended(one)}}}'
     found = frames.token_towards_backend(report.encode())
-    assert found is not None and found[0] == "b"
+    assert found is not None and found[0] == "b:c%3a"
     same(found[1], f'{{"progressToken":"\\u0074","x":{one}}}')
 
 
