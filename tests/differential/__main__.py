@@ -38,10 +38,11 @@ def _hold(by: By, first: int, sessions: int, house: int | None) -> int:
                 print(f"{by} --house {lists}\n{found}")
                 differing += 1
             for seed in range(start, min(start + HOUSE_SESSIONS_MAX, first + sessions)):
-                if found := here.differences(here.session(seed)):
+                session = here.session(seed)
+                if found := here.differences(session):
                     differing += 1
                     if differing <= SHOWN_MAX:
-                        print(f"{by} --sessions 1 --seed {seed} --house {lists}\n{found}")
+                        print(f"{here.again(session)}\n{found}")
     took = time.monotonic() - begin
     print(f"{by}: {sessions} sessions from seed {first}, {differing} differ, {took:.1f} s")
     return differing

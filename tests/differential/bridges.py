@@ -54,6 +54,15 @@ Rule = Callable[[Message, Names], None]
 # ---- what the client was told ----------------------------------------------------------------
 
 
+def answers_of_known_members(message: Message, names: Names) -> None:
+    """The official TypeScript client refuses an answer that has more members than JSON-RPC knows,
+    so an answer loses them. What is inside of result and error is not touched.
+    """
+    if "method" not in message:
+        for name in message.keys() - {"jsonrpc", "id", "result", "error"}:
+            del message[name]
+
+
 def questions_renamed(message: Message, names: Names) -> None:
     """Several servers' questions meet in one client: each gets an id of the relay's."""
     params = message.get("params")
@@ -130,6 +139,7 @@ def envelope_of_one_era(message: Message, names: Names) -> None:
 CROSSING = frozenset({LM, ML})
 
 TO_CLIENT: tuple[tuple[frozenset[Pair], Rule], ...] = (
+    (EVERYWHERE, answers_of_known_members),
     (frozenset({LL, LM}), questions_renamed),
     (frozenset({LL, LM}), question_tokens_renamed),
     (EVERYWHERE, token_first),

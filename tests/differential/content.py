@@ -79,6 +79,7 @@ def house(seed: int) -> House:
         "resourceTemplates": [_resource(odd, f'"uriTemplate":{uri}') for uri in templates],
     }
     return House(
+        seed,
         lists,
         page_items_max=1 + seed % 3,
         server_info=f'{{"name":"played","version":"1"{odd.extras()}}}',

@@ -198,11 +198,11 @@ class _Maker:
         roll = self.random.random()
         if roll < 0.12:
             self.used.add("error")
-            return ("error", self._error())
+            return ("error", self._error(), self._odd.extras())
         if kind == "resource" and roll < 0.3:
             self.used.add("missing")
             return ("missing", f',"message":{self._odd.string()}{self._odd.extras()}')
-        return ("result", content.RESULTS[kind](self._odd))
+        return ("result", content.RESULTS[kind](self._odd), self._odd.extras())
 
     def _error(self) -> str:
         code = self.random.choice(CODES)

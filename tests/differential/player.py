@@ -214,14 +214,14 @@ class Player:
     def _hang(self, run: Run) -> bool:
         return True
 
-    def _result(self, run: Run, text: str) -> bool:
+    def _result(self, run: Run, text: str, more: str = "") -> bool:
         del self._runs[run.id]
-        self._respond(run.id, run.method, text)
+        self._respond(run.id, run.method, text, more)
         return True
 
-    def _error(self, run: Run, text: str) -> bool:
+    def _error(self, run: Run, text: str, more: str = "") -> bool:
         del self._runs[run.id]
-        self._out(run.id, f'"id":{run.id},"error":{text}')
+        self._out(run.id, f'"id":{run.id},"error":{text}{more}')
         return True
 
     def _missing(self, run: Run, more: str) -> bool:
@@ -229,14 +229,14 @@ class Player:
 
     # ---- writing ----------------------------------------------------------------------------
 
-    def _respond(self, raw_id: str, method: str, result: str) -> None:
+    def _respond(self, raw_id: str, method: str, result: str, more: str = "") -> None:
         """Send a result, with what the era wants in each."""
         if self._era == MODERN:
             added = ['"resultType":"complete"', *([CACHING] if method in CACHED else [])]
             if result.strip() != "{}":
                 added.append(result.strip()[1:-1])
             result = "{" + ",".join(added) + "}"
-        self._out(raw_id, f'"id":{raw_id},"result":{result}')
+        self._out(raw_id, f'"id":{raw_id},"result":{result}{more}')
 
     def _notify(self, about: str, method: str, params: str) -> None:
         self._out(about, f'"method":"{method}","params":{params}')

@@ -124,6 +124,7 @@ class House:
     Items, `capabilities` and `info` are JSON texts.
     """
 
+    seed: int
     lists: dict[str, list[str]]
     page_items_max: int
     server_info: str

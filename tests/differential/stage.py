@@ -69,10 +69,19 @@ class Stage:
             found += _difference("the greeting", *told)
         return found
 
+    def again(self, session: Session) -> str:
+        """Return the command that holds a session once more."""
+        seeds = f"--house {self.house.seed} --seed {session.seed} --sessions 1"
+        return f"python -m tests.differential {self.by} {seeds}"
+
     def differences(self, session: Session) -> str:
         """Hold a session directly and through the relay; return how they differ, empty if not."""
-        direct = {era: post.hold(session) for era, post in self._direct.items()}
-        told, heard = self._relayed.hold(session)
+        try:
+            direct = {era: post.hold(session) for era, post in self._direct.items()}
+            told, heard = self._relayed.hold(session)
+        except Exception as error:
+            error.add_note(self.again(session))
+            raise
         client, server = self.pair
         clients = (bridges.to_client(lines, self.by) for lines in (direct[client][0], told))
         servers = (bridges.to_server(lines, self.by) for lines in (direct[server][1], heard))

@@ -26,8 +26,7 @@ def test_client_and_server_see_the_same(by: By) -> None:
                 session = here.session(seed)
                 used |= session.features
                 found = here.differences(session)
-                again = f"python -m tests.differential {by} --seed {seed} --sessions 1"
-                assert not found, f"{again} --house {house}\n{found}"
+                assert not found, f"{here.again(session)}\n{found}"
     assert used >= set(by.features), f"no session has {set(by.features) - used}"
 
 
