@@ -83,6 +83,9 @@ def house(seed: int) -> House:
         lists,
         page_items_max=1 + seed % 3,
         server_info=f'{{"name":"played","version":"1"{odd.extras()}}}',
+        server_capabilities=(
+            f',"experimental":{{"x":{odd.object()}}},"extensions":{{"x/y":{odd.object()}}}'
+        ),
         client_capabilities=f'{CAPABILITIES},"experimental":{{"x":{odd.object()}}}{odd.extras()}}}',
         client_info=f'{{"name":"talk","version":"1","icons":{ICONS}{odd.extras()}}}',
         client_more=odd.extras(),

@@ -26,7 +26,7 @@ CACHING = '"ttlMs":0,"cacheScope":"private"'
 CACHED = {*LISTS, "resources/read"}
 CAPABILITIES = (
     '{"tools":{"listChanged":true},"prompts":{"listChanged":true},'
-    '"resources":{"listChanged":true,"subscribe":true},"completions":{},"logging":{}}'
+    '"resources":{"subscribe":true,"listChanged":true},"completions":{},"logging":{}'
 )
 
 
@@ -50,6 +50,7 @@ class Player:
         self._era = era
         self._house = house
         self._say = say
+        self._capabilities = f"{CAPABILITIES}{house['server_capabilities']}}}"
         self._runs: dict[str, Run] = {}
         self._held: dict[str, Run] = {}
         self._released: set[str] = set()
@@ -109,13 +110,13 @@ class Player:
 
     def _initialized(self) -> str:
         return (
-            f'{{"protocolVersion":"{VERSIONS[LEGACY]}","capabilities":{CAPABILITIES},'
+            f'{{"protocolVersion":"{VERSIONS[LEGACY]}","capabilities":{self._capabilities},'
             f'"serverInfo":{self._house["server_info"]}}}'
         )
 
     def _discovered(self) -> str:
         return (
-            f'{{"supportedVersions":["{VERSIONS[MODERN]}"],"capabilities":{CAPABILITIES},'
+            f'{{"supportedVersions":["{VERSIONS[MODERN]}"],"capabilities":{self._capabilities},'
             f'"_meta":{{"{META}serverInfo":{self._house["server_info"]}}},{CACHING}}}'
         )
 

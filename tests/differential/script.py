@@ -121,13 +121,15 @@ class Session:
 @dataclass(frozen=True)
 class House:
     """What many sessions have in common: the lists of the server, and what both say of themselves.
-    Items, `capabilities` and `info` are JSON texts.
+    Items, capabilities and infos are JSON texts.
     """
 
     seed: int
     lists: dict[str, list[str]]
     page_items_max: int
     server_info: str
+    server_capabilities: str
+    """What it has besides those that every server of the sessions has, with a comma before it."""
     client_capabilities: str
     client_info: str
     client_more: str

@@ -15,7 +15,7 @@ from typing import Any
 from tests.differential import bridges, content, generate
 from tests.differential.features import By
 from tests.differential.lossless import Tree
-from tests.differential.script import House, Session
+from tests.differential.script import MODERN, House, Session
 from tests.differential.talk import Talk
 from tests.differential.web import Web
 from tests.harness import RawClient, Relay, RelayHome
@@ -118,6 +118,8 @@ def _post(client: RawClient, era: str, house: House, received: Path) -> Post:
     talk = Talk(client, era, house)
     talk.greet()
     lists = talk.list_all()
+    if era == MODERN:  # a legacy client asks before the relay can know
+        lists["capabilities"] = [{key: value} for key, value in talk.capabilities().items()]
     return Post(talk, received, lists, len(received.read_bytes()))
 
 

@@ -77,6 +77,14 @@ class Talk:
                     break
         return found
 
+    def capabilities(self) -> dict[str, Tree]:
+        """What the server can do; a legacy client has been told in the handshake, and only then."""
+        assert self._era == MODERN
+        self._send(f'"id":"who","method":"server/discover","params":{self._params("", "")}')
+        found = member(self._next(), "result", "capabilities")
+        assert isinstance(found, dict)
+        return found
+
     def hold(self, session: Session) -> list[str]:
         """Hold a session; return every message of the server's in it."""
         begin = self._seen
