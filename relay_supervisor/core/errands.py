@@ -131,7 +131,7 @@ class Errands:
     def drop(self, pid: int) -> None:
         """A process ends, and no worker will ever speak with it again."""
         for errand in list(self._state.errands.values()):
-            if not errand.generation and errand.pid == pid:
+            if errand.pid == pid:
                 del self._state.errands[errand.number]
 
     def _of(self, generation: int) -> list[Errand]:

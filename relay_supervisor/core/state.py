@@ -104,6 +104,8 @@ class Charge(msgspec.Struct):
     last_pid: int = 0
     seen: int = -1
     """Offset in the output of `last_pid` of the last message that was passed on."""
+    deaths: int = 0
+    """Of workers, one after another, while they took its process over."""
 
     @property
     def key(self) -> str:

@@ -83,7 +83,7 @@ ERRANDS = (
     Mutant(
         "errands for a removed backend are kept",
         "custody.py",
-        "            self._errands.drop(charge.pid)\n",
+        "        self._errands.drop(charge.pid)\n",
         "",
     ),
 )

@@ -297,7 +297,7 @@ class World:
         twins = [s for s in self.servers.values() if s.alive and (s.name, s.spec) == (name, spec)]
         must(not twins, f"{name} is started for {keeper.worker}, and runs as {twins}")
         self.servers[pid] = Server(pid, name, spec, self._note_run)
-        self.servers[pid].given_to.add(keeper.worker.generation)
+        self.servers[pid].give_to(keeper.worker.generation)
 
     def _note_run(self, marker: int) -> None:
         self.ran[marker] += 1

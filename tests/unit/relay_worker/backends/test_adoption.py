@@ -119,9 +119,27 @@ def test_what_nobody_can_go_on_with_is_refused(
     one.adopt(process, payload, 7, crashed=crashed)
     (adopted,) = [message for message in one.sent if isinstance(message, v1.Adopted)]
     assert reason in adopted.refusal and one.backend.state is State.AWAITED
-    for ends in one.descriptors.fds.values():
-        ends.close()
+    assert one.descriptors.fds == {}, "none is kept, or the process would never see its end"
     assert one.told == [] and one.ledger.read() == {} and not one.around.life.groups
+
+
+def test_after_a_refusal_it_starts_another_process_when_that_one_is_gone(stage: Make) -> None:
+    one = heir(stage)
+    process = Process(5000)
+    one.processes.append(process)
+    one.adopt(process, b"\xc1", 7)
+    assert "cannot be read" in (one.backend.last_error or "")
+    one.backend.adopt(v1.Adopt(0, "fix", 0), b"")
+    assert one.count(v1.Spawn) == 1 and one.backend.state is State.SPAWNING
+    assert "cannot be read" in (one.backend.last_error or ""), "for status, until there is another"
+    assert one.backend.restarts == 1
+
+
+def test_figures_that_nobody_can_read_are_no_reason_to_refuse(stage: Make) -> None:
+    """There is no process: nothing is lost but a few counts."""
+    one = heir(stage)
+    one.backend.adopt(v1.Adopt(0, "fix", 0), b"\xc1")
+    assert one.count(v1.Adopted) == 0 and one.count(v1.Spawn) == 1
 
 
 def test_without_descriptors_or_unasked_it_is_refused(stage: Make) -> None:
