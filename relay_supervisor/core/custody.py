@@ -302,7 +302,7 @@ class Custody:
                 charge.left = charge.joined
                 self._free(charge)
         self._shared.timers.clear(f"freeze#{generation}")
-        self._errands.settle(generation, going_on, stages or {}, records)
+        self._errands.settle(generation, going_on, stages, records)
         return going_on
 
     def end_unusable(self, now: float) -> None:

@@ -135,6 +135,8 @@ class Errand(msgspec.Struct):
     """The process it is for, while no worker has that."""
     carried: bool = False
     """The custody its backend was left in has it already."""
+    reached: bool = False
+    """The call that it cancels may have reached the backend through a worker before this one."""
 
 
 class BatchReply(msgspec.Struct):

@@ -154,6 +154,7 @@ class MovableBackend(StdioBackend):
 
     def _take_figures(self, left: Custody) -> None:
         self.restarts, self.last_error = left.restarts, left.last_error
+        self._error = left.last_error if left.fallen else None
         self._skipped_before, self._connection = left.skipped_lines, None
 
     def _refuse_unseen(self, message: v1.Adopt, reason: str) -> None:

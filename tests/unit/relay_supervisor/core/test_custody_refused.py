@@ -137,4 +137,3 @@ def test_deaths_count_only_one_after_another(relay: CustodyDriver) -> None:
         relay.wait(20.0)
         relay.kill(generation + 1, {})
     assert effects.CloseStdin(relay.pid_of["files"]) not in relay.take(effects.CloseStdin)
-
