@@ -153,8 +153,8 @@ class Errands:
 
 
 def _is_void(errand: Errand, stages: Mapping[int, int] | None, record: Record | None) -> bool:
-    """Tell whether it would cancel a call that a dead worker has certainly not given to the backend,
-    by the record of the mailbox or by its ledger.
+    """Tell whether it would cancel a call that its backend has certainly not got, by what a dead
+    worker has left in mailbox and ledger.
     """
     if errand.reached or not isinstance(errand.message, v1.Cancel):
         return False
