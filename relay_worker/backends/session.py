@@ -114,6 +114,8 @@ class Session:
         """
         phase = _PHASES.get(left.phase, Phase.BROKEN)
         found = raw_lists.decode(left.found) if left.found else known
+        if crashed and known is not None:
+            found = known  # what was left for this case has no items
         complete = phase is Phase.READY
         if phase is Phase.BROKEN or (complete and found is None) or (crashed and not complete):
             raise ValueError(f"its conversation cannot be gone on with ({left.phase})")
@@ -152,8 +154,10 @@ class Session:
 
     def lasting(self) -> Custody:
         """Return the part of it that does not change from message to message."""
+        nothing: dict[str, list[bytes]] = {field: [] for field in KINDS}
         return Custody(
             phase=self.phase.word,
+            found=raw_lists.encode(msgspec.structs.replace(self._found, **nothing)),
             client=self.client.params,
             capabilities=sorted(self.client.capabilities),
             subscribed=sorted(self._subscribed),
