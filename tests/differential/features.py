@@ -35,7 +35,10 @@ FEATURES: dict[str, frozenset[Pair]] = {
     "refusal": frozenset({LL}),
     "report": frozenset({LL}),
     "withdrawn": frozenset({LL}),
-    "question": frozenset({LL}),
+    "question": frozenset({LL, MM}),
+    # A legacy server has nothing to say by it, and a legacy client has said who it is once.
+    "state": frozenset({MM}),
+    "introduced": frozenset(),
 }
 
 NOT_BY_HTTP = {

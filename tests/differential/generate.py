@@ -28,7 +28,7 @@ QUESTIONS_MAX = 3
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 CODES = (-32602, -32603, -32000, -32050, 0, 7, 404)
 ASKED = ("elicitation/create", "sampling/createMessage", "roots/list")
-QUESTION_WORDS = ("question", "refusal", "report", "withdrawn")
+QUESTION_WORDS = ("question", "refusal", "report", "withdrawn", "state")
 
 
 def session(seed: int, by: By, house: House) -> Session:
@@ -120,9 +120,13 @@ class _Maker:
         else:
             ops.append(self._end(kind))
         meta = self._odd.extras()
-        return Request(
-            self._id(), method, members, tuple(ops), meta, token, tuple(questions), cancel
-        )
+        asked = tuple(questions)
+        request = Request(self._id(), method, members, tuple(ops), meta, token, asked, cancel)
+        if "introduced" in self._features and self._odd.maybe():
+            self.used.add("introduced")
+            info = f'{{"name":"another","version":{self._odd.string()}{self._odd.extras()}}}'
+            request = replace(request, client_info=info)
+        return request
 
     def _target(self, kind: str) -> tuple[str, str]:
         """The method and the params of a request, without what all have."""
@@ -156,7 +160,7 @@ class _Maker:
             return []
         word = self._pick(words)
         count = 1 + (self.random.randrange(QUESTIONS_MAX) if word == "question" else 0)
-        found = [self._question(word) for _ in range(count)]
+        found = [self._question(word) for _ in range(count if word != "state" else 0)]
         questions += found
         name = "withdrawn" if word == "withdrawn" else "ask"
         return [(name, *(text for one in found for text in one.op))]

@@ -60,6 +60,8 @@ class Request:
     questions: tuple[Question, ...] = ()
     cancel: str | None = None
     """What is in the params of its cancellation, after the id, once it has made progress."""
+    client_info: str = ""
+    """Who a modern client says it is, where it is not whom it says it is else."""
 
     @property
     def script_text(self) -> str:
