@@ -58,6 +58,14 @@ class By:
         return "".join(self.pair) + ("-http" if self.web else "")
 
     @property
+    def ordered(self) -> bool:
+        """Whether what is told comes in the same order both ways. By HTTP every request has a
+        connection of its own; and where the relay asks a server again for a client that knows
+        nothing of it, it takes its time.
+        """
+        return not self.web and self.pair != LM
+
+    @property
     def features(self) -> tuple[str, ...]:
         """What may be in its sessions, in a fixed order."""
         known = {name for name, pairs in FEATURES.items() if self.pair in pairs}

@@ -168,10 +168,11 @@ class Talk:
     # ---- messages ---------------------------------------------------------------------------
 
     def _ask(self, request: Request, raw_id: str, more: str) -> None:
-        meta = f',"{SCRIPT}":{request.script_text},"{ID}":{raw_id}{request.meta}'
+        meta = f',"{SCRIPT}":{request.script_text},"{ID}":{request.id}{request.meta}'
         if request.token is not None:
             meta += f',"progressToken":{request.token}'
-        params = self._params(request.members + more, meta, request.client_info)
+        params = self._params(request.members, meta, request.client_info)
+        params = f"{params[:-1]}{more}}}"
         self._send(f'"id":{raw_id},"method":"{request.method}","params":{params}')
 
     def _plain(self, raw_id: str, method: str, more: str) -> None:
