@@ -41,6 +41,8 @@ FEATURES: dict[str, frozenset[Pair]] = {
     "introduced": frozenset(),
 }
 
+QUESTIONS_MAX = 3
+
 NOT_BY_HTTP = {
     # It comes by another connection than answers do, so nobody can tell when it must have come.
     "updated",
@@ -64,6 +66,20 @@ class By:
         nothing of it, it takes its time.
         """
         return not self.web and self.pair != LM
+
+    @property
+    def attributes(self) -> bool:
+        """Whether it is known which request a question belongs to. On a pipe a legacy server does
+        not say so: where several requests are under way, a modern client may be asked in another.
+        """
+        return self.pair != ML or self.web
+
+    @property
+    def questions_max(self) -> int:
+        """So many may be asked at once. Of a legacy server's, which come one by one, the relay
+        cannot know whether there will be more when it asks a modern client the first.
+        """
+        return 1 if self.pair == ML else QUESTIONS_MAX
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -24,7 +24,6 @@ from tests.differential.script import (
 
 STEPS_MAX = 5
 TOGETHER_MAX = 4
-QUESTIONS_MAX = 3
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 CODES = (-32602, -32603, -32000, -32050, 0, 7, 404)
 ASKED = ("elicitation/create", "sampling/createMessage", "roots/list")
@@ -44,6 +43,7 @@ class _Maker:
         self.random = Random(f"{seed} {by}")
         self.used: set[str] = set()
         self._odd = Odd(self.random)
+        self._by = by
         self._features = frozenset(by.features)
         self._house = house
         self._seed = seed
@@ -59,7 +59,8 @@ class _Maker:
         match self._pick(kinds):
             case "together":
                 count = 2 + self.random.randrange(TOGETHER_MAX - 1)
-                return self._together([self._request() for _ in range(count)])
+                asking = self._by.attributes
+                return self._together([self._request(asking=asking) for _ in range(count)])
             case "updated":
                 return self._follow()
             case "level":
@@ -101,13 +102,13 @@ class _Maker:
 
     # ---- requests ---------------------------------------------------------------------------
 
-    def _request(self) -> Request:
+    def _request(self, *, asking: bool = True) -> Request:
         kind = self._pick(["tool", "tool", "prompt", "resource", "completion"])
         method, members = self._target(kind)
         token = self._token() if self.random.random() < 0.6 else None
         ops = [self._aside() for _ in range(self.random.randrange(3))]
         questions: list[Question] = []
-        if kind != "completion":
+        if kind != "completion" and asking:
             ops += self._ask(questions)
             ops += [self._aside() for _ in range(self.random.randrange(2))]
         cancel = None
@@ -159,7 +160,7 @@ class _Maker:
         if not words or self.random.random() < 0.6:
             return []
         word = self._pick(words)
-        count = 1 + (self.random.randrange(QUESTIONS_MAX) if word == "question" else 0)
+        count = 1 + (self.random.randrange(self._by.questions_max) if word == "question" else 0)
         found = [self._question(word) for _ in range(count if word != "state" else 0)]
         questions += found
         name = "withdrawn" if word == "withdrawn" else "ask"
