@@ -1,4 +1,5 @@
-"""Requests of a modern client (2026-07-28) towards a legacy backend, and their results back.
+"""Requests of a modern client (2026-07-28) towards a legacy backend, and their results back; and
+results of a modern backend for a legacy client.
 
 Whatever is not named here stays byte for byte as it was; only the space between the members of an
 object that is changed may go.
@@ -36,6 +37,7 @@ class _ModernKeys(msgspec.Struct, gc=False):
     cacheScope: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+_MODERN_MEMBERS: Final = frozenset(_ModernKeys.__struct_fields__)
 _decode = msgspec.json.Decoder(_Object).decode
 _decode_keys = msgspec.json.Decoder(_ModernKeys).decode
 _encode = msgspec.json.Encoder().encode
@@ -88,6 +90,19 @@ def modern_members(members: bytes, method: str) -> bytes:
     return _encode(envelope)[1:]
 
 
+def legacy_result(result: msgspec.Raw) -> msgspec.Raw:
+    """Return a modern backend's result for a legacy client, without the members of that era."""
+    try:
+        keys = _decode_keys(result)
+        if all(key is msgspec.UNSET for key in (keys.resultType, keys.ttlMs, keys.cacheScope)):
+            return result
+        members = _decode(result)
+    except _UNDECODABLE:
+        return result
+    kept = {name: raw for name, raw in members.items() if name not in _MODERN_MEMBERS}
+    return msgspec.Raw(_encode(kept))
+
+
 def _request(
     params: bytes, dropped: frozenset[str], progress_token: int | None, name: str | None
 ) -> bytes:
@@ -124,7 +139,11 @@ def _with_keys(text: bytes, at: int, keys: _ModernKeys, method: str) -> bytes:
     added = []
     if keys.resultType is msgspec.UNSET:
         added.append(_COMPLETE)
-    if method == "resources/read":  # nobody said how long it holds, so it must not be reused
+    # Nothing that is not complete may be reused, so it says nothing about that.
+    complete = keys.resultType is msgspec.UNSET or bytes(keys.resultType) == b'"complete"'
+    if (
+        method == "resources/read" and complete
+    ):  # nobody said how long it holds, so it must not be reused
         if keys.ttlMs is msgspec.UNSET:
             added.append(b'"ttlMs":0')
         if keys.cacheScope is msgspec.UNSET:

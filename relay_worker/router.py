@@ -15,7 +15,7 @@ from relay_supervisor.wire.framing import Buffer
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, State
 from relay_worker.catalogue import Catalogue
-from relay_worker.eras import legacy_params, modern_members, same_era_params
+from relay_worker.eras import legacy_params, legacy_result, modern_members, same_era_params
 from relay_worker.flights import AGAIN_BYTES_MAX, Flight, Waiting
 from relay_worker.loop import Loop
 from relay_worker.repair import Envelope
@@ -154,6 +154,8 @@ class Router:
         if len(envelope) > 1:
             envelope.pop("error", None)  # null beside a result, as JSON-RPC 1 had it
         message = flight.message
+        if backend.modern and message.era == v1.LEGACY:
+            envelope["result"] = legacy_result(envelope["result"])
         if message.method in CHANGES:
             self._subscriptions.changed(backend, message)
         if len(text) > LARGE_BYTES and len(envelope) == 1 and message.era == v1.LEGACY:
@@ -321,7 +323,8 @@ class Router:
         call = message.call
         if message.tell:
             self._send(v1.Routed(call, backend.name))
-        adapt = legacy_params if message.era == v1.MODERN else same_era_params
+        bridged = message.era == v1.MODERN and not backend.modern
+        adapt = legacy_params if bridged else same_era_params
         error = backend.call(
             call, message.method, adapt(to.params or params, progress_token=call, name=to.name)
         )

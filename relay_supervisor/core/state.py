@@ -55,6 +55,8 @@ class BackendCall(msgspec.Struct):
     """The process that works on it, while no worker has that (`generation` is 0 then)."""
     written: bool = False
     """A worker before the present one gave it to its backend."""
+    begun: bool = False
+    """Its backend has answered it by asking for more, and is given it once more."""
 
 
 class Ask(msgspec.Struct):

@@ -32,6 +32,7 @@ from relay_supervisor.wire.v1_to_supervisor import (
     BackendInfo,
     BackendRequest,
     BackendState,
+    Begun,
     Catalogue,
     Checked,
     CheckResult,
@@ -98,6 +99,7 @@ __all__ = [
     "BackendInfo",
     "BackendRequest",
     "BackendState",
+    "Begun",
     "Call",
     "Cancel",
     "Catalogue",
@@ -223,6 +225,7 @@ ToSupervisor: TypeAlias = (
     | Joined
     | Done
     | LearnedSession
+    | Begun
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -22,6 +22,8 @@ _NONE: Final = msgspec.Raw(b"{}")
 PUSHED: Final = ("roots", "sampling", "elicitation")
 """Capabilities that let a server ask the client; a modern client cannot be asked by push."""
 
+_MODES: Final = frozenset({"form", "url"})
+
 UNROUTED: Final = ("tasks",)
 """Client capabilities that the relay does not carry."""
 
@@ -50,6 +52,24 @@ class Client(msgspec.Struct, frozen=True, eq=False):
         """Return whether the client declared *capability*."""
         return capability in self.capabilities
 
+    @property
+    def elicits(self) -> frozenset[str]:
+        """Return how the client can be asked by `elicitation/create`: by form, unless it says
+        otherwise.
+        """
+        capabilities = decode_object((decode_object(self.params) or {}).get("capabilities")) or {}
+        declared = decode_object(capabilities.get("elicitation"))
+        if declared is None:
+            return frozenset()
+        return frozenset(_MODES & declared.keys()) or frozenset({"form"})
+
+
+def is_modern(params: bytes) -> bool:
+    """Return whether a request with these params is one of a modern client's."""
+    if ENVELOPE_KEYS[0].encode() not in params:
+        return False
+    return ENVELOPE_KEYS[0] in (decode_object((decode_object(params) or {}).get("_meta")) or {})
+
 
 def client_of(session: v1.Session, payload: bytes) -> Client:
     """Return the client that *session* with its *payload* describes; never raises."""
@@ -63,7 +83,6 @@ def client_of(session: v1.Session, payload: bytes) -> Client:
     info = given.get("clientInfo") or msgspec.Raw(b'{"name":"mcp-relay","version":"0"}')
     params = {"protocolVersion": version, "capabilities": shown, "clientInfo": info}
     modern = session.era == v1.MODERN
-    # What a server may want of a client of the other era nobody could pass on.
-    wanted = given.get("capabilities", _NONE) if modern else _NONE
+    wanted = given.get("capabilities", _NONE) if modern else msgspec.Raw(encode(shown))
     envelope = dict(zip(ENVELOPE_KEYS, (MODERN_PROTOCOL, wanted, info), strict=True))
     return Client(encode(params), frozenset(shown), modern, encode(envelope))

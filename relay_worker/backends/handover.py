@@ -109,9 +109,10 @@ class MovableBackend(StdioBackend):
         except CONNECT_ERRORS as error:
             self._refuse(message, str(error))
             return
-        calls = [call.call for call in message.calls]
         try:
-            unsent, effects = connection.resume(left, calls, self.lists, crashed=message.crashed)
+            unsent, effects = connection.resume(
+                left, message.calls, self.lists, crashed=message.crashed
+            )
         except ValueError as error:
             connection.freeze()
             self._refuse(message, str(error))
@@ -132,6 +133,7 @@ class MovableBackend(StdioBackend):
         connection.apply(effects)
         if ready:
             self._bring_up_to_date(connection, again=message.crashed)
+        connection.go_on(left, message.calls)
         connection.look()
         if self._client is not None and self.state in {State.CONNECTING, State.READY}:
             self._suit(self._client)
