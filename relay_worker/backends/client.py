@@ -1,6 +1,7 @@
 """What the backends are told of the client: once, at their initialize."""
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, Self
 
 import msgspec
 
@@ -47,6 +48,15 @@ class Client(msgspec.Struct, frozen=True, eq=False):
 
     def __hash__(self) -> int:
         return hash(self.params)
+
+    @classmethod
+    def left(cls, params: bytes, capabilities: Iterable[str]) -> Self:
+        """Return the client that another worker has greeted a backend for."""
+        given = decode_object(params) or {}
+        wanted = given.get("capabilities", _NONE)
+        info = given.get("clientInfo", _NONE)
+        envelope = dict(zip(ENVELOPE_KEYS, (MODERN_PROTOCOL, wanted, info), strict=True))
+        return cls(params, frozenset(capabilities), envelope=encode(envelope))
 
     def can(self, capability: str) -> bool:
         """Return whether the client declared *capability*."""

@@ -101,9 +101,9 @@ class MovableBackend(StdioBackend):
                 self._start_unasked()
 
     def _take_over(self, message: v1.Adopt, left: Custody) -> None:
-        client = Client(left.client, frozenset(left.capabilities))
-        if left.phase == Phase.NEW.word:
-            client = self._client or client
+        client = Client.left(left.client, left.capabilities)
+        if self._client is not None and (left.phase == Phase.NEW.word or self._client == client):
+            client = self._client  # which says more of itself
         try:
             connection = self._connect(message, client, None if message.crashed else left.parsed)
         except CONNECT_ERRORS as error:
