@@ -93,12 +93,7 @@ class Connection:
         self._list_seconds = policy.list_timeout_seconds
         self._list_timer: Timer | None = None
         self.session = Conversation(
-            backend.name,
-            client,
-            surroundings.generation,
-            pages_max=policy.list_pages_max,
-            numbers=numbers,
-            known=known,
+            backend.name, client, surroundings, numbers=numbers, known=known
         )
         self._granted: list[int] = []
         tell = Callbacks(self._line, self._oversized, self._stderr.take, on_closed, self._errand)

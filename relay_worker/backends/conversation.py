@@ -5,7 +5,6 @@ and the other way round; and where a backend does not understand the first words
 the other era. Everything else is the session's.
 """
 
-import itertools
 from collections.abc import Iterable, Iterator
 from functools import partial
 
@@ -17,6 +16,7 @@ from relay_worker.backends.client import Client
 from relay_worker.backends.effects import Broken, Effect, Effects, Listed, Problem, Send
 from relay_worker.backends.session import Phase, Session
 from relay_worker.backends.speech import ACKNOWLEDGED, ModernSpeech, Spoken, order
+from relay_worker.backends.surroundings import Surroundings
 from relay_worker.lists import RawLists
 from relay_worker.repair import Envelope
 
@@ -32,18 +32,22 @@ class Conversation:
         self,
         backend: str,
         client: Client,
-        generation: int,
+        around: Surroundings,
         *,
-        pages_max: int,
-        numbers: Iterator[int] | None = None,
+        numbers: Iterator[int],
         known: str = "",
     ) -> None:
         self.client = client
-        self._numbers = numbers or itertools.count(1)
+        self._numbers = numbers
         self._new = partial(
-            Session, backend, client, generation, pages_max=pages_max, numbers=self._numbers
+            Session,
+            backend,
+            client,
+            around.generation,
+            pages_max=around.policy.list_pages_max,
+            numbers=numbers,
         )
-        self._generation = generation
+        self._generation = around.generation
         self._eras = order(client, known)
         self._early: _Words | None = None  # said first, and not answered so far
         self._refusal = ""

@@ -187,9 +187,7 @@ class TestOtherWorkers:
             cancelled = client.wait_notification("notifications/cancelled")
             assert cancelled["requestId"] == question.id
 
-    def test_a_kill_after_the_client_has_answered(
-        self, relay: Relay, kind: str, log: Path
-    ) -> None:
+    def test_a_kill_after_the_client_has_answered(self, relay: Relay, kind: str, log: Path) -> None:
         client = relay.client
         call, question = ask(client, "far__ask_then_wait", gate="d")
         client.answer(question, WHO)

@@ -138,7 +138,8 @@ def test_what_it_says_of_input_and_itself_arrives_as_it_is(supervisor: FakeSuper
 
     with ModernServer(asking=asking) as server:
         ready(supervisor, server, v1.MODERN)
-        supervisor.call(1, "tools/call", {"name": "far__asking"}, era=v1.MODERN)
+        meta = {f"{META}protocolVersion": MODERN, f"{META}clientCapabilities": {}}
+        supervisor.call(1, "tools/call", {"name": "far__asking", "_meta": meta}, era=v1.MODERN)
         assert supervisor.expect(v1.Reply)[1] == b'"result":' + result + b"}"
 
 
