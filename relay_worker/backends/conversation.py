@@ -209,12 +209,13 @@ class Conversation:
         return spoken + self._listen_anew()
 
     def _say(self, speech: ModernSpeech, frame: bytes) -> Effects:
+        before = speech.uris
         spoken = speech.say(frame)
         if isinstance(spoken, Spoken):
             return [Send(spoken.body)]
         if spoken is None:
             return []
-        self._listen_due = True
+        self._listen_due |= speech.uris != before
         return self._spoken(self._session.receive(spoken))
 
     def _broken(self, reason: str) -> Effects:

@@ -190,18 +190,16 @@ class Rounds:
         one = self._rounds.get(int(number))
         if one is None or one.number != int(time) or one.phase != ASKING or key not in one.open:
             return None
+        method = one.open[key]
+        still = {name: wanted for name, wanted in one.open.items() if name != key}
+        one = self._change(one, open=still)
         answer = frames.decode_object(b"{" + members) or {}
         if (result := answer.get("result")) is None:
             code, text = frames.error_of(answer) or (0, "")
-            reason = f"it asked for {one.open[key]}, and the client refused: {text} ({code})"
+            reason = f"it asked for {method}, and the client refused: {text} ({code})"
             return one.call, self._give_up(one, reason)
-        still = {name: method for name, method in one.open.items() if name != key}
-        one = self._change(
-            one,
-            open=still,
-            answers={**one.answers, key: bytes(result)},
-            phase=ASKING if still else DUE,
-        )
+        answers = {**one.answers, key: bytes(result)}
+        one = self._change(one, answers=answers, phase=ASKING if still else DUE)
         return one.call, None if still else Repeat()
 
     def make(self, call: int) -> tuple[int, str, bytes]:

@@ -111,7 +111,7 @@ class LegacySpeech:
 
 
 class ModernSpeech:
-    """The words of 2026-07-28."""
+    """The words of 2026-07-28. `uris` are the resources to be heard of."""
 
     modern = True
 
@@ -130,13 +130,13 @@ class ModernSpeech:
         self._mirror = mirror
         self._discovering: str | None = None
         self._capabilities: Envelope = {}
-        self._uris: list[str] = []
+        self.uris: list[str] = []
         self._numbers = numbers or itertools.count(1)
         self._listens = f"relay-{tag}-listen-"
 
     def resume(self, uris: Iterable[str], level: str | None, discovering: str | None) -> None:
         """Go on where another worker has stopped."""
-        self._uris = list(uris)
+        self.uris = list(uris)
         self._discovering = discovering
         if level is not None:
             self._set_level(msgspec.Raw(frames.encode(level)))
@@ -205,8 +205,8 @@ class ModernSpeech:
             for kind in ("tools", "prompts", "resources")
             if kind in self._capabilities
         }
-        if self._uris:
-            wanted["resourceSubscriptions"] = self._uris
+        if self.uris:
+            wanted["resourceSubscriptions"] = self.uris
         params = frames.encode({"notifications": wanted})
         return self._request(
             f"{self._listens}{next(self._numbers)}", "subscriptions/listen", params
@@ -232,9 +232,9 @@ class ModernSpeech:
     def subscribe(self, method: str, params: bytes) -> None:
         """Want to hear of a resource, or no longer."""
         uri = frames.text_of((frames.decode_object(params) or {}).get("uri")) or ""
-        self._uris = [one for one in self._uris if one != uri]
+        self.uris = [one for one in self.uris if one != uri]
         if method == "resources/subscribe":
-            self._uris.append(uri)
+            self.uris.append(uri)
 
     def enveloped(self, params: bytes) -> bytes:
         """Return params with what they do not say of the client."""
