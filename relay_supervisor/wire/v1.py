@@ -41,6 +41,7 @@ from relay_supervisor.wire.v1_to_supervisor import (
     Done,
     Frozen,
     Joined,
+    LearnedLinks,
     LearnedLists,
     LearnedSession,
     Limits,
@@ -67,6 +68,7 @@ from relay_supervisor.wire.v1_to_worker import (
     Exited,
     Freeze,
     Journal,
+    KnownLinks,
     KnownLists,
     KnownSession,
     Log,
@@ -116,8 +118,10 @@ __all__ = [
     "Frozen",
     "Joined",
     "Journal",
+    "KnownLinks",
     "KnownLists",
     "KnownSession",
+    "LearnedLinks",
     "LearnedLists",
     "LearnedSession",
     "Limits",
@@ -200,6 +204,7 @@ ToWorker: TypeAlias = (
     | Stderr
     | KnownSession
     | Attend
+    | KnownLinks
 )
 ToSupervisor: TypeAlias = (
     Configured
@@ -225,6 +230,7 @@ ToSupervisor: TypeAlias = (
     | Joined
     | Done
     | LearnedSession
+    | LearnedLinks
     | Begun
 )
 

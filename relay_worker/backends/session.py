@@ -28,6 +28,7 @@ from relay_worker.backends.effects import (
     Send,
     Withdrew,
 )
+from relay_worker.backends.envelopes import readable_object
 from relay_worker.backends.listing import KINDS, Kind, Listing, declared
 from relay_worker.lists import RawLists
 from relay_worker.repair import Envelope
@@ -179,8 +180,8 @@ class Session:
         if method is None:
             return self._answered(self._pending.pop(frames.text_of(raw_id) or "", ""), envelope)
         params = envelope.get("params")
-        if raw_id is None:
-            return self._notified(method, b"" if params is None else bytes(params))
+        if raw_id is None or (bytes(raw_id) == b"null" and method.startswith("notifications/")):
+            return self._notified(method, params)
         return self._requested(bytes(raw_id), method, params)
 
     def saw(self, capability: str) -> bool:
@@ -324,7 +325,10 @@ class Session:
             effects += self._list(KINDS[field])
         return effects
 
-    def _notified(self, method: str, params: bytes) -> Effects:
+    def _notified(self, method: str, raw_params: msgspec.Raw | None) -> Effects:
+        if (readable := _readable(raw_params)) is None:
+            return [Problem("a notification of it has params that are no object; it is dropped")]
+        params = bytes(readable)
         if method == "notifications/progress":
             return _progress(params)
         if method == "notifications/cancelled":
@@ -341,7 +345,8 @@ class Session:
             return [Send(frames.response(raw_id, b'"result":{}}'))]
         capability = ASKABLE.get(method)
         if capability is not None and self.client.can(capability):
-            members = frames.decode_object(params) if params is not None else {}
+            found = _readable(params)
+            members = None if found is None else frames.decode_object(found or b"{}")
             if members is not None:
                 shown = frames.token_towards_client(self._backend, members) if members else b""
                 return [Asked(raw_id, method, shown)]
@@ -350,6 +355,13 @@ class Session:
             text = f"The client does not support {method}"
             error = frames.error_members(frames.METHOD_NOT_FOUND, text)
         return [Send(frames.response(raw_id, error))]
+
+
+def _readable(params: msgspec.Raw | None) -> msgspec.Raw | None:
+    """Return params as every client can read them, empty where there are none; None where no client
+    can.
+    """
+    return msgspec.Raw() if params is None else readable_object(params)
 
 
 def _progress(params: bytes) -> Effects:
