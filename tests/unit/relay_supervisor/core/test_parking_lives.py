@@ -1,4 +1,4 @@
-"""A parked call outlives swaps, deaths and the code of the supervisor, or says what became of it."""
+"""A parked call outlives swaps, deaths and new code, or the retry is told what has become of it."""
 
 import json
 
