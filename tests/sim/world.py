@@ -78,6 +78,8 @@ class World:
         self.ended: float | None = None
         """Seconds awake when the end was asked for."""
         self.exited = False
+        self.streams = self.dice.chance(0.4)
+        """Backends say in which call they ask."""
         self.unread = False
         """The relay does not read what workers say."""
         self.spawn_failures = self.dice.pick((0.0, 0.0, 0.05, 0.5))
