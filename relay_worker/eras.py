@@ -112,6 +112,8 @@ def _request(
         return params
     if name is not None:
         members["name"] = name
+    if dropped:
+        members.pop("inputResponses", None)  # what they are for is done: a page was opened
     meta = members.get("_meta")
     if isinstance(meta, msgspec.Raw) and (kept := _kept_meta(meta, dropped, progress_token)):
         members["_meta"] = kept

@@ -14,6 +14,7 @@ from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.envelope import EnvelopeError, Meta, Route
 from relay_supervisor.core.events import ClientLine
+from relay_supervisor.core.parking import Parking
 from relay_supervisor.core.registry import CHANGED, MODERN_CACHING
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
@@ -41,7 +42,13 @@ class Client:
     """Talks JSON-RPC with the client; everything a backend has to do goes to `Calls`."""
 
     def __init__(
-        self, shared: Shared, requests: Requests, calls: Calls, asks: Asks, meet: Meet
+        self,
+        shared: Shared,
+        requests: Requests,
+        calls: Calls,
+        asks: Asks,
+        parking: Parking,
+        meet: Meet,
     ) -> None:
         self._shared = shared
         self._state = shared.state
@@ -51,6 +58,7 @@ class Client:
         self._open = requests
         self._calls = calls
         self._asks = asks
+        self._parking = parking
         self._meet = meet
         self._server_info = {"name": "mcp-relay", "version": shared.workers.identity.build}
         self._methods: dict[str, Callable[[ClientRequest, Members, float], None] | None] = {
@@ -277,7 +285,10 @@ class Client:
                 text = f"{request.method} needs a string {member!r} in its params"
                 return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
             request.name = name
-        return self._calls.admit(request, now)
+        retries = route.state and request.era == v1.MODERN and request.method in mcp.INPUT_REQUIRED
+        if not (retries and self._parking.retried(request, route.state, now)):
+            self._calls.admit(request, now)
+        return None
 
     # ---- notifications of the client ----------------------------------------------------------
 

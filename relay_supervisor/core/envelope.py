@@ -32,6 +32,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
 
     name: Raw = mcp.NO_PARAMS
     uri: Raw = mcp.NO_PARAMS
+    state: Raw = msgspec.field(default=mcp.NO_PARAMS, name="requestState")
     meta: Meta | None = msgspec.field(default=None, name="_meta")
 
 

@@ -95,6 +95,7 @@ class Notification(Message, frozen=True, tag=70):
 class BackendRequest(Message, frozen=True, tag=71):
     """A backend asks the client (sampling, elicitation, roots). Payload: params. `id` is its raw
     JSON-RPC id and `pid` the process that asked; both come back in `ClientAnswer`. `at`: see `v1`.
+    `call`: the one in which it asks, where that is known.
     """
 
     backend: str
@@ -102,6 +103,7 @@ class BackendRequest(Message, frozen=True, tag=71):
     pid: int
     method: str
     at: int = 0
+    call: int = 0
 
 
 class BackendCancel(Message, frozen=True, tag=72):

@@ -20,9 +20,6 @@ ENVELOPE_KEYS: Final = tuple(
 
 _NONE: Final = msgspec.Raw(b"{}")
 
-PUSHED: Final = ("roots", "sampling", "elicitation")
-"""Capabilities that let a server ask the client; a modern client cannot be asked by push."""
-
 _MODES: Final = frozenset({"form", "url"})
 
 UNROUTED: Final = ("tasks",)
@@ -85,8 +82,7 @@ def client_of(session: v1.Session, payload: bytes) -> Client:
     """Return the client that *session* with its *payload* describes; never raises."""
     given = decode_object(payload) or {}
     capabilities = decode_object(given.get("capabilities")) or {}
-    withheld = UNROUTED + (PUSHED if session.era == v1.MODERN else ())
-    shown = {name: raw for name, raw in capabilities.items() if name not in withheld}
+    shown = {name: raw for name, raw in capabilities.items() if name not in UNROUTED}
     version = text_of(given.get("protocolVersion")) or session.protocol
     if session.era == v1.MODERN or version not in PROTOCOLS:
         version = PROTOCOLS[-1]

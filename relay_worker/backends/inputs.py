@@ -83,7 +83,7 @@ class Inputs:
                     # Each has a place of its own: what has been told is not told again.
                     place = at + index
                     self._host.asked(
-                        self._backend, self._pid, one.id, one.method, one.params, place
+                        self._backend, self._pid, one.id, one.method, one.params, place, call
                     )
             case Repeat(seconds):
                 if seconds:

@@ -172,8 +172,8 @@ class Connection:
         self.line.close(self._headers() if farewell and self._name else None)
         self._patience.see(waiting=False)
 
-    def apply(self, effects: Iterable[Effect]) -> None:
-        """Do what the session wants."""
+    def apply(self, effects: Iterable[Effect], call: int = 0) -> None:
+        """Do what the session wants; it was heard in the stream that is to answer *call*."""
         for effect in effects:
             match effect:
                 case Send(frame):
@@ -188,7 +188,7 @@ class Connection:
                 case Broken(reason):
                     self._broke(Failure(Fault.REFUSED, reason))
                 case _:
-                    pass_on(self._host, self._backend, self.pid, effect)
+                    pass_on(self._host, self._backend, self.pid, effect, call)
 
     # ---- messages.Listener -----------------------------------------------------------------------
 
@@ -210,7 +210,8 @@ class Connection:
             return
         else:
             envelope = self._speech.heard(None, envelope)
-        self.apply(self.session.receive(envelope))
+        call = answers if isinstance(answers, int) and answers > 0 else 0
+        self.apply(self.session.receive(envelope), call)
         self._limit_listing()
 
     def skipped(self, pieces: int) -> None:

@@ -71,9 +71,8 @@ class Delivery:
         cleaned = clean_line(data.translate(_NO_BREAKS))
         answered = False
         for text, envelope in cleaned.frames:
-            answers = tag if "method" not in envelope else None
-            answered = answered or answers is not None
-            callback = partial(self._listener.received, text, envelope, answers)
+            answered = answered or (tag is not None and "method" not in envelope)
+            callback = partial(self._listener.received, text, envelope, tag)
             await self._inlet.hand(len(text), callback)
         if cleaned.skipped:
             self._inlet.tell(partial(self._listener.skipped, cleaned.skipped))

@@ -249,7 +249,14 @@ class Stage:
         self.told.append(("progressed", call, params))
 
     def asked(
-        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int
+        self,
+        backend: Backend,
+        pid: int,
+        raw_id: bytes,
+        method: str,
+        params: bytes,
+        at: int,
+        call: int = 0,
     ) -> None:
         self.told.append(("asked", pid, raw_id, method, params))
 
