@@ -67,6 +67,7 @@ class Custody(msgspec.Struct, frozen=True, omit_defaults=True):
     listen      The id of the request by which it is heard in the modern era; empty for none.
     rounds      The calls that may ask, or have asked, the client by their answers.
     outbox      Frames not wholly written, in order; of the first one `sent` bytes are.
+    fallen      It has no process, and not because nobody needs one: the next start is a restart.
     """
 
     phase: str = "new"
@@ -88,6 +89,7 @@ class Custody(msgspec.Struct, frozen=True, omit_defaults=True):
     other_era: bool = False
     listen: str = ""
     rounds: list[Round] = []
+    fallen: bool = False
 
 
 _encoder = msgspec.msgpack.Encoder()

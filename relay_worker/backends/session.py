@@ -28,7 +28,7 @@ from relay_worker.backends.effects import (
     Send,
     Withdrew,
 )
-from relay_worker.backends.envelopes import readable_object
+from relay_worker.backends.envelopes import readable_params
 from relay_worker.backends.listing import KINDS, Kind, Listing, declared
 from relay_worker.lists import RawLists
 from relay_worker.repair import Envelope
@@ -45,6 +45,10 @@ LIST_CHANGED: Final = {
     "notifications/prompts/list_changed": ("prompts",),
     "notifications/resources/list_changed": ("resources", "templates"),
 }
+
+
+METHOD_CHARS_SHOWN: Final = 100
+"""Characters of a method's name in a problem."""
 
 
 class Phase(enum.Enum):
@@ -110,6 +114,8 @@ class Session:
         """
         phase = _PHASES.get(left.phase, Phase.BROKEN)
         found = raw_lists.decode(left.found) if left.found else known
+        if crashed and known is not None:
+            found = known  # what was left for this case has no items
         complete = phase is Phase.READY
         if phase is Phase.BROKEN or (complete and found is None) or (crashed and not complete):
             raise ValueError(f"its conversation cannot be gone on with ({left.phase})")
@@ -148,8 +154,10 @@ class Session:
 
     def lasting(self) -> Custody:
         """Return the part of it that does not change from message to message."""
+        nothing: dict[str, list[bytes]] = {field: [] for field in KINDS}
         return Custody(
             phase=self.phase.word,
+            found=raw_lists.encode(msgspec.structs.replace(self._found, **nothing)),
             client=self.client.params,
             capabilities=sorted(self.client.capabilities),
             subscribed=sorted(self._subscribed),
@@ -326,8 +334,8 @@ class Session:
         return effects
 
     def _notified(self, method: str, raw_params: msgspec.Raw | None) -> Effects:
-        if (readable := _readable(raw_params)) is None:
-            return [Problem("a notification of it has params that are no object; it is dropped")]
+        if (readable := readable_params(method, raw_params)) is None:
+            return [Problem(f"{method[:METHOD_CHARS_SHOWN]} is dropped: its params are no good")]
         params = bytes(readable)
         if method == "notifications/progress":
             return _progress(params)
@@ -345,7 +353,7 @@ class Session:
             return [Send(frames.response(raw_id, b'"result":{}}'))]
         capability = ASKABLE.get(method)
         if capability is not None and self.client.can(capability):
-            found = _readable(params)
+            found = readable_params(method, params)
             members = None if found is None else frames.decode_object(found or b"{}")
             if members is not None:
                 shown = frames.token_towards_client(self._backend, members) if members else b""
@@ -355,13 +363,6 @@ class Session:
             text = f"The client does not support {method}"
             error = frames.error_members(frames.METHOD_NOT_FOUND, text)
         return [Send(frames.response(raw_id, error))]
-
-
-def _readable(params: msgspec.Raw | None) -> msgspec.Raw | None:
-    """Return params as every client can read them, empty where there are none; None where no client
-    can.
-    """
-    return msgspec.Raw() if params is None else readable_object(params)
 
 
 def _progress(params: bytes) -> Effects:

@@ -1,6 +1,7 @@
 """What a client could not read never gets to it, and everything else stays as it is."""
 
 import json
+from types import EllipsisType
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from relay_worker.backends.envelopes import (
     RAW_CHARS_SHOWN,
     readable_error,
     readable_object,
+    readable_params,
 )
 
 FILL = b'"fill":"%b"' % (b"x" * META_BYTES)
@@ -85,3 +87,39 @@ def test_an_error_that_cannot_be_read_says_the_same_in_one_that_can(text: bytes)
     found = json.loads(b"{" + readable_error(msgspec.Raw(text), "b"))["error"]
     assert found["code"] == -32603
     assert found["message"].endswith(f": {text.decode()[:RAW_CHARS_SHOWN]}")
+
+
+PROGRESS, MESSAGE = "notifications/progress", "notifications/message"
+ELICITED = "notifications/elicitation/complete"
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "passed"),
+    [
+        (PROGRESS, b'{"progressToken":1,"progress":1e0, "total":2.50}', ...),
+        (
+            PROGRESS,
+            b'{"progress":1,"total":null,"message":null,"x":1.0}',
+            b'{"progress":1,"x":1.0}',
+        ),
+        (PROGRESS, b'{"progress":1,"_meta":null}', b'{"progress":1}'),
+        (PROGRESS, b'{"progress":"1"}', None),
+        (PROGRESS, b'{"progress":null}', None),
+        (PROGRESS, b'{"progress":1,"message":7}', None),
+        (PROGRESS, None, None),
+        (MESSAGE, b'{"level":"info", "data":null}', ...),
+        (MESSAGE, b'{"level":"info","data":[1.0],"logger":null}', b'{"level":"info","data":[1.0]}'),
+        (MESSAGE, b'{"level":"warn","data":1}', None),
+        (MESSAGE, b"[]", None),
+        (ELICITED, b'{"elicitationId":"e"}', ...),
+        (ELICITED, b'{"elicitationId":1}', None),
+        ("notifications/vendor", b'{"x": null}', ...),
+        ("notifications/vendor", b"[]", None),
+        ("notifications/vendor", None, b""),
+    ],
+)
+def test_params_of_notifications(
+    method: str, params: bytes | None, passed: bytes | EllipsisType | None
+) -> None:
+    found = readable_params(method, None if params is None else msgspec.Raw(params))
+    assert (None if found is None else bytes(found)) == (params if passed is ... else passed)

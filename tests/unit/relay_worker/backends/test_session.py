@@ -271,6 +271,8 @@ def test_notifications_are_told_apart() -> None:
     backend.say(method="notifications/unheard_of")
     assert backend.effects == [
         Progressed(7, b'{"progress":1.5}'),
+        Problem("notifications/progress is dropped: its params are no good"),
+        Problem("notifications/progress is dropped: its params are no good"),
         Withdrew(b'"q"', b'{"requestId": "q", "reason": "r"}'),
         Notified("notifications/message", b'{"level": "info"}'),
         Notified("notifications/unheard_of", b""),
