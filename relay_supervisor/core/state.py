@@ -41,6 +41,8 @@ class ClientRequest(msgspec.Struct):
     held_since: float = 0.0
     ticket: int = 0
     """Of its `Parked`, once the client was asked something in it; with no `raw_id` it is parked."""
+    log_level: str = ""
+    """From which level on a modern client wants to hear what its backend logs; empty: nothing."""
 
 
 class BackendCall(msgspec.Struct):
