@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from typing import Final
 import httpx2
 from mcp import Client, StdioServerParameters
 
+from tests.conformance.client.direct import METADATA_URL
 from tests.conformance.client.session import accept_defaults, mode, told, tried
 from tests.harness import RelayHome
 from tests.harness.relay import RELAYCTL
@@ -18,7 +20,7 @@ READY_SECONDS_MAX: Final = 20
 LOGINS_MAX: Final = 3
 SECRET_VARIABLE: Final = "CONFORMANCE_CLIENT_SECRET"
 _ADDRESS: Final = re.compile(r"Log in here: (\S+)")
-_WANTS_LOGIN: Final = "relayctl backend login"
+_WANTS_LOGIN: Final = re.compile(r'relayctl backend login \w+(?: --scope \\?"([^"\\]+))?')
 
 
 @contextlib.asynccontextmanager
@@ -37,19 +39,17 @@ async def connected(home: RelayHome) -> AsyncIterator[Client]:
 async def use(url: str) -> None:
     """Use the server through a relay; log in and try again as often as it says so."""
     home = RelayHome.make()
-    settings = {
-        "prefix": False,
-        "builtin_tools": False,
-        "first_list_wait_seconds": READY_SECONDS_MAX,
-    }
+    settings = {"prefix": False, "builtin_tools": False}
     home.write_config({"backends": {"suite": {"url": url}}, "relay": settings})
     try:
         for _ in range(LOGINS_MAX):
             async with connected(home) as client:
-                fault = await tried(client) or await trouble(home)
-            if _WANTS_LOGIN not in fault:
+                await client.list_tools()  # with a modern client nothing is started before
+                fault = await trouble(home) or await tried(client)
+            advice = _WANTS_LOGIN.search(fault)
+            if advice is None:
                 break
-            await log_in(home)
+            await log_in(home, advice[1])
         sys.stderr.write(f"{fault}\n{home.logs()}\n")
     finally:
         home.remove()
@@ -70,16 +70,26 @@ async def relayctl(home: RelayHome, *words: str) -> asyncio.subprocess.Process:
 
 
 async def trouble(home: RelayHome) -> str:
-    """What `relayctl status` says of the backend."""
-    process = await relayctl(home, "status", "--json")
-    out, _ = await process.communicate()
-    return out.decode()
+    """Wait until the backend is ready, or has failed, and return why; as `relayctl status` says."""
+    async with asyncio.timeout(READY_SECONDS_MAX):
+        while True:
+            process = await relayctl(home, "status", "--json")
+            out, _ = await process.communicate()
+            (instance,) = json.loads(out)["instances"]
+            (backend,) = instance["backends"]
+            if backend["state"] == "ready":
+                return ""
+            if backend["state"] == "failed":
+                return str(backend["last_error"])
 
 
-async def log_in(home: RelayHome) -> None:
-    """Log in as a user does: with relayctl and a browser."""
+async def log_in(home: RelayHome, scope: str | None) -> None:
+    """Log in as a user does: with relayctl and a browser, for this scope, too."""
     scenario = told()
     words = ["backend", "login", "suite", "--no-browser", "--config", str(home.config_path)]
+    words += ["--client-metadata-url", METADATA_URL]
+    if scope:
+        words += ["--scope", scope]
     if "client_id" in scenario:
         words += ["--client-id", scenario["client_id"]]
     if "client_secret" in scenario:
