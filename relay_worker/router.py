@@ -14,13 +14,15 @@ from relay_supervisor.wire import v1
 from relay_supervisor.wire.framing import Buffer
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, State
+from relay_worker.backends.client import Client
 from relay_worker.backends.envelopes import readable_error, readable_object
 from relay_worker.catalogue import Catalogue
-from relay_worker.eras import legacy_params, modern_members, same_era_params
+from relay_worker.eras import legacy_params, legacy_result, modern_members, same_era_params
 from relay_worker.flights import AGAIN_BYTES_MAX, Flight, Waiting
 from relay_worker.loop import Loop
 from relay_worker.repair import Envelope
 from relay_worker.resource_desk import ResourceDesk
+from relay_worker.retries import input_required, objection
 from relay_worker.routes import Refused, Target, Undecided, find
 
 LARGE_BYTES: Final = 64 << 10
@@ -42,6 +44,7 @@ class Router:
     def __init__(self, loop: Loop, send: Callable[..., None]) -> None:
         self.backends: Mapping[str, Backend] = {}
         self.catalogue: Catalogue | None = None
+        self.client: Client | None = None
         self.refresh: Callable[[], bool] = lambda: False
         self._loop = loop
         self._send = send
@@ -148,6 +151,8 @@ class Router:
         elif (shown := readable_object(result)) is None:
             self._bad_answer(flight, "a result that is no object")
         else:
+            if backend.modern and flight.message.era == v1.LEGACY:
+                shown = legacy_result(shown)
             self.resources.answered(backend, flight.message, shown)
             pieces = (b'"result":', memoryview(shown), b"}")
             if len(text) > LARGE_BYTES and flight.message.era == v1.LEGACY:
@@ -161,10 +166,17 @@ class Router:
             self._send(v1.Progress(call, backend.pid or 0, at), params)
 
     def asked(
-        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int
+        self,
+        backend: Backend,
+        pid: int,
+        raw_id: bytes,
+        method: str,
+        params: bytes,
+        at: int,
+        call: int = 0,
     ) -> None:
         """Pass on what a backend asks the client."""
-        self._send(v1.BackendRequest(backend.name, raw_id, pid, method, at), params)
+        self._send(v1.BackendRequest(backend.name, raw_id, pid, method, at, call), params)
 
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         """Tell the client that nobody waits for its answer."""
@@ -259,6 +271,10 @@ class Router:
             done(outcome, b"".join(members))
 
     def _replied_error(self, flight: Flight, envelope: Envelope) -> None:
+        modern = flight.message.era == v1.MODERN
+        if modern and (asked := input_required(self.client, envelope)) is not None:
+            self.reply(flight.message, v1.OUTCOME_RESULT, asked)
+            return
         error = envelope.get("error")
         if error is None or bytes(error) == _NULL:
             self._bad_answer(flight, "neither result nor error")
@@ -319,9 +335,13 @@ class Router:
     def _transmit(self, waiting: Waiting, backend: Backend, to: Target) -> None:
         message, params = waiting.message, waiting.params
         call = message.call
+        if message.era == v1.MODERN and (refused := objection(backend, params)) is not None:
+            self._refuse(message, refused)
+            return
         if message.tell:
             self._send(v1.Routed(call, backend.name))
-        adapt = legacy_params if message.era == v1.MODERN else same_era_params
+        bridged = message.era == v1.MODERN and not backend.modern
+        adapt = legacy_params if bridged else same_era_params
         error = backend.call(
             call, message.method, adapt(to.params or params, progress_token=call, name=to.name)
         )

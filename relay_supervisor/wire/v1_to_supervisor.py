@@ -95,6 +95,7 @@ class Notification(Message, frozen=True, tag=70):
 class BackendRequest(Message, frozen=True, tag=71):
     """A backend asks the client (sampling, elicitation, roots). Payload: params. `id` is its raw
     JSON-RPC id and `pid` the process that asked; both come back in `ClientAnswer`. `at`: see `v1`.
+    `call`: the one in which it asks, where that is known.
     """
 
     backend: str
@@ -102,6 +103,7 @@ class BackendRequest(Message, frozen=True, tag=71):
     pid: int
     method: str
     at: int = 0
+    call: int = 0
 
 
 class BackendCancel(Message, frozen=True, tag=72):
@@ -235,6 +237,14 @@ class Done(Message, frozen=True, tag=86):
     """An errand is done: written whole to the backend, or void as its process is gone."""
 
     errand: int
+
+
+class Begun(Message, frozen=True, tag=100):
+    """A backend has answered a call by asking for more, and is given it once more under the same
+    number: from here on it is never one that no backend has seen.
+    """
+
+    call: int
 
 
 class LearnedSession(Message, frozen=True, tag=96):

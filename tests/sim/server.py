@@ -97,11 +97,11 @@ class Server:
         self.replied.add(call)
         self.out.append(Said("reply", call, "" if good else "failed"))
 
-    def ask(self) -> None:
-        """Put a question to the client."""
+    def ask(self, call: int) -> None:
+        """Put a question to the client, in a call it works on or, with 0, who knows in which."""
         question = f"{self.pid}-{len(self.asked)}"
         self.asked[question] = False
-        self.out.append(Said("question", text=question))
+        self.out.append(Said("question", call, question))
 
     def withdraw(self) -> None:
         """Want no answer any more to the last question that has none."""

@@ -67,7 +67,9 @@ class World:
         config = first.config if self.dice.chance(0.7) else None
         snapshots = AnyVariant(first) if self.dice.chance(0.5) else {}
         source = Source("/python", "", config)
-        self.relay = Relay(memory.begin(IDENTITY, snapshots, seed + 1, source), cache_path)
+        self.relay = Relay(
+            memory.begin(IDENTITY, snapshots, seed + 1, source, b"%d" % seed), cache_path
+        )
         self._snapshots = snapshots
         self.reexec_often = self.dice.pick((0.0, 0.0, 0.02, 0.3))
         """How often the code is replaced between two events, with nobody having asked for it."""
@@ -76,6 +78,8 @@ class World:
         self.ended: float | None = None
         """Seconds awake when the end was asked for."""
         self.exited = False
+        self.streams = self.dice.chance(0.4)
+        """Backends say in which call they ask."""
         self.unread = False
         self.unread_until = -1.0
         """When workers were last left unread, in seconds awake: nobody was late then."""

@@ -252,7 +252,14 @@ class Stage:
         self.told.append(("progressed", call, params))
 
     def asked(
-        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int
+        self,
+        backend: Backend,
+        pid: int,
+        raw_id: bytes,
+        method: str,
+        params: bytes,
+        at: int,
+        call: int = 0,
     ) -> None:
         self.told.append(("asked", pid, raw_id, method, params))
 
@@ -281,6 +288,9 @@ class Stage:
 
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         self.told.append(("unusable", call))
+
+    def unfinished(self, backend: Backend, call: int, reason: str, *, may_have_run: bool) -> None:
+        self.told.append(("unfinished", call, reason, may_have_run))
 
     def learned(self, backend: Backend) -> None:
         self.learned_times += 1
