@@ -80,8 +80,11 @@ class World:
         self.exited = False
         self.streams = self.dice.chance(0.4)
         """Backends say in which call they ask."""
+        self.modern_only = self.dice.chance(0.25)
+        """The client never shakes hands."""
         self.unread = False
         """The relay does not read what workers say."""
+        self.was_unread = False
         self.spawn_failures = self.dice.pick((0.0, 0.0, 0.05, 0.5))
         self.client = Client(self)
         self.relayctl = Relayctl(self)
