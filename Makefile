@@ -18,7 +18,7 @@ NPM_INSTALL := npm install --no-audit --no-fund --no-package-lock --loglevel=err
 
 help:
 	@echo "make demo    a real MCP client session on your terminal"
-	@echo "make test    all tests"
+	@echo "make test    all tests, several at once; one after another: ARGS=-n0"
 	@echo "make lint    ruff: rules and format      make format   let ruff repair both"
 	@echo "make types   mypy --strict"
 	@echo "make bench   the relay beside the floor and other relays; writes docs/benchmarks.md"
@@ -33,7 +33,7 @@ demo: $(STAMP)
 	@$(PY) deploy/demo.py $(ARGS)
 
 test: $(STAMP) node
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 lint: $(STAMP)
 	@$(PY) -m ruff check $(ARGS) .

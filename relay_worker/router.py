@@ -15,19 +15,20 @@ from relay_supervisor.wire.framing import Buffer
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, State
 from relay_worker.backends.client import Client
+from relay_worker.backends.envelopes import readable_error, readable_object
 from relay_worker.catalogue import Catalogue
 from relay_worker.eras import legacy_params, modern_members, same_era_params
 from relay_worker.flights import AGAIN_BYTES_MAX, Flight, Waiting
 from relay_worker.loop import Loop
 from relay_worker.repair import Envelope
+from relay_worker.resource_desk import ResourceDesk
 from relay_worker.retries import input_required, objection
 from relay_worker.routes import Refused, Target, Undecided, find
-from relay_worker.subscriptions import CHANGES, Subscriptions
 
 LARGE_BYTES: Final = 64 << 10
 """Replies over this size are passed on in pieces, without a copy."""
 
-
+_NULL: Final = b"null"
 _ELSEWHERE: Final = frozenset({State.LEAVING, State.AWAITED})
 _MOVED: Final = "Backend '{}' was handed over to another worker meanwhile."
 
@@ -35,9 +36,9 @@ _MOVED: Final = "Backend '{}' was handed over to another worker meanwhile."
 class Router:
     """Implements `backends.base.Host`.
 
-    `backends` has every enabled backend by name, the relay's own included. `refresh` brings the
-    catalogue up to date, and tells whether it was not. Calls of the relay's own have negative
-    numbers; all others are the client's.
+    `backends` has every enabled backend by name, the relay's own included, `resources` is for
+    what passes about those. `refresh` brings the catalogue up to date, and tells whether it was
+    not. Calls of the relay's own have negative numbers; all others are the client's.
     """
 
     def __init__(self, loop: Loop, send: Callable[..., None]) -> None:
@@ -50,7 +51,7 @@ class Router:
         self._flights: dict[int, Flight] = {}
         self._waiting: dict[int, Waiting] = {}
         self._own: dict[int, Callable[[int, bytes], None]] = {}
-        self._subscriptions = Subscriptions()
+        self.resources = ResourceDesk(send)
 
     # ---- from the supervisor ----------------------------------------------------------------
 
@@ -109,11 +110,6 @@ class Router:
         for backend in self.backends.values():
             backend.set_level(level)
 
-    def subscriptions(self, uris: list[str]) -> None:
-        """Make these the resources whose updates the client gets."""
-        self._subscriptions.replace(uris)
-        self._subscriptions.spread(self.catalogue, self.backends)
-
     def look_again(self) -> None:
         """Catalogue or states have changed: send, or answer, the calls that can be."""
         for number, waiting in list(self._waiting.items()):
@@ -140,7 +136,7 @@ class Router:
     def adopt(self, catalogue: Catalogue) -> None:
         """Route by *catalogue* from now on."""
         self.catalogue = catalogue
-        self._subscriptions.spread(catalogue, self.backends)
+        self.resources.adopt(catalogue, self.backends)
 
     # ---- from the backends (backends.base.Host) -------------------------------------------
 
@@ -149,21 +145,18 @@ class Router:
         flight = self._flights.pop(call, None)
         if flight is None:
             return
-        del envelope["id"]
-        envelope.pop("jsonrpc", None)
-        if "result" not in envelope:
+        result = envelope.get("result")
+        if result is None or bytes(result) == _NULL:  # JSON-RPC 1 had one beside an error
             self._replied_error(flight, envelope)
-            return
-        if len(envelope) > 1:
-            envelope.pop("error", None)  # null beside a result, as JSON-RPC 1 had it
-        message = flight.message
-        if message.method in CHANGES:
-            self._subscriptions.changed(backend, message)
-        if len(text) > LARGE_BYTES and len(envelope) == 1 and message.era == v1.LEGACY:
-            pieces = (b'"result":', memoryview(envelope["result"]), b"}")
-            self._answer(call, v1.OUTCOME_RESULT, *pieces)
+        elif (shown := readable_object(result)) is None:
+            self._bad_answer(flight, "a result that is no object")
         else:
-            self.reply(message, v1.OUTCOME_RESULT, frames.encode(envelope)[1:])
+            self.resources.answered(backend, flight.message, shown)
+            pieces = (b'"result":', memoryview(shown), b"}")
+            if len(text) > LARGE_BYTES and flight.message.era == v1.LEGACY:
+                self._answer(call, v1.OUTCOME_RESULT, *pieces)
+            else:
+                self.reply(flight.message, v1.OUTCOME_RESULT, b"".join(pieces))
 
     def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
         """Pass on the progress of a call."""
@@ -189,7 +182,8 @@ class Router:
 
     def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
         """Pass on a notification."""
-        self._send(v1.Notification(backend.name, method, backend.pid or 0, at), params)
+        if self.resources.passes(backend, method, params):
+            self._send(v1.Notification(backend.name, method, backend.pid or 0, at), params)
 
     def done(self, errand: int) -> None:
         """An errand is done, or void."""
@@ -279,11 +273,16 @@ class Router:
         if modern and (asked := input_required(self.client, envelope)) is not None:
             self.reply(flight.message, v1.OUTCOME_RESULT, asked)
             return
-        if frames.error_of(envelope) is None:
-            text = f"Backend '{flight.backend.name}' answered with neither result nor error"
-            members = frames.error_members(frames.INTERNAL_ERROR, text)
+        error = envelope.get("error")
+        if error is None or bytes(error) == _NULL:
+            self._bad_answer(flight, "neither result nor error")
         else:
-            members = frames.encode(envelope)[1:]
+            members = readable_error(error, flight.backend.name)
+            self.reply(flight.message, v1.OUTCOME_BACKEND_ERROR, members)
+
+    def _bad_answer(self, flight: Flight, what: str) -> None:
+        text = f"Backend '{flight.backend.name}' answered with {what}"
+        members = frames.error_members(frames.INTERNAL_ERROR, text)
         self.reply(flight.message, v1.OUTCOME_BACKEND_ERROR, members)
 
     def _fail(self, message: v1.Call, text: str) -> None:
@@ -313,9 +312,10 @@ class Router:
         message = waiting.message
         if self.catalogue is None:
             return False
-        target = find(self.catalogue, message, waiting.params)
+        owner_of = self.resources.owner_of
+        target = find(self.catalogue, message, waiting.params, owner_of)
         if isinstance(target, Undecided) and self.refresh():
-            target = find(self.catalogue, message, waiting.params)
+            target = find(self.catalogue, message, waiting.params, owner_of)
         if isinstance(target, Target):
             backend = self.backends.get(target.backend)
             if backend is None:

@@ -98,7 +98,7 @@ class Asks:
         del self._state.asks[ask.number]
         if self._state.peer.ready and not ask.ticket:
             params: dict[str, object] = {"requestId": ask.number}
-            if reason is not None:
+            if mcp.string(reason) is not None:  # clients trip over one that is no text
                 params["reason"] = reason
             body = msgspec.json.encode(params)
             self._out.client(mcp.notification("notifications/cancelled", body))

@@ -31,6 +31,8 @@ CHANGED_SECONDS_DELAY: Final = 0.05
 BATCH_ITEMS_MAX: Final = 1000
 LISTENS_MAX: Final = 64
 
+EMPTY: Final = Raw(b"{}")
+
 Members = dict[str, Raw]
 """The params of a request, one level deep."""
 
@@ -260,7 +262,7 @@ class Client:
             text = f"too many open subscriptions (at most {LISTENS_MAX})"
             return self._open.answer(request, mcp.error(mcp.RELAY_ERROR, text))
         try:
-            wanted = _filter.decode(params.get("notifications", Raw(b"{}")))
+            wanted = _filter.decode(params.get("notifications", EMPTY))
         except UNDECODABLE as error:
             text = f"notifications is no subscription filter: {error}"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
@@ -354,13 +356,13 @@ class Client:
         what was subscribed to; as nobody but its server can tell, all then get to know it.
         """
         peer = self._state.peer
-        uri = mcp.string((mcp.members_or_none(Raw(payload)) or {}).get("uri"))
-        if uri is None:
+        params = mcp.members_or_none(Raw(payload)) or {}
+        if (uri := mcp.string(params.get("uri"))) is None:
             return
         part = uri not in peer.subscriptions()
         for listen in peer.listens.values():
             if uri in listen.uris or (part and listen.uris):
-                self._stamped("notifications/resources/updated", listen, uri=uri)
+                self._stamped("notifications/resources/updated", listen, **params)
         if uri in peer.uris or (part and peer.uris):
             self._out.client(mcp.notification("notifications/resources/updated", payload))
 
@@ -368,9 +370,9 @@ class Client:
         """Give the workers the set of all URIs the client wants to hear of."""
         self._shared.tell_workers(v1.Subscriptions(self._state.peer.subscriptions()))
 
-    def _stamped(self, method: str, listen: Listen, **params: object) -> None:
-        meta = {envelope.SUBSCRIPTION: Raw(listen.raw_id)}
-        body = msgspec.json.encode({"_meta": meta, **params})
+    def _stamped(self, method: str, listen: Listen, /, _meta: Raw = EMPTY, **rest: object) -> None:
+        meta = {**(mcp.members_or_none(_meta) or {}), envelope.SUBSCRIPTION: Raw(listen.raw_id)}
+        body = msgspec.json.encode({"_meta": meta, **rest})
         self._out.client(mcp.notification(method, body))
 
 

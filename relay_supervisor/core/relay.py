@@ -264,7 +264,7 @@ class Relay:
         return bool(self.shared.state.calls) or self.swaps.open
 
     def _worker_spawned(self, event: events.WorkerSpawned, now: float) -> None:
-        self.shared.processes.add(event.pid, event.generation)
+        self.shared.processes.add(event.pid, event.generation, pidfd=event.pidfd)
         if self.ending.pace is not None:
             self.shared.processes.end(event.pid, self.ending.pace, now)
             return

@@ -140,6 +140,8 @@ class Charge(msgspec.Struct):
     last_pid: int = 0
     seen: int = -1
     """Offset in the output of `last_pid` of the last message that was passed on."""
+    deaths: int = 0
+    """Of workers, one after another, while they took its process over."""
 
     @property
     def key(self) -> str:
@@ -169,6 +171,8 @@ class Errand(msgspec.Struct):
     """The process it is for, while no worker has that."""
     carried: bool = False
     """The custody its backend was left in has it already."""
+    reached: bool = False
+    """The call that it cancels may have reached the backend through a worker before this one."""
 
 
 class BatchReply(msgspec.Struct):

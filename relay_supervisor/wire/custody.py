@@ -41,6 +41,7 @@ class Custody(msgspec.Struct, frozen=True, omit_defaults=True):
     level       The log level it was set to.
     parsed      Offset in the stream of its stdout up to which all was passed on before `Frozen`.
     outbox      Frames not wholly written, in order; of the first one `sent` bytes are.
+    fallen      It has no process, and not because nobody needs one: the next start is a restart.
     """
 
     phase: str = "new"
@@ -58,6 +59,7 @@ class Custody(msgspec.Struct, frozen=True, omit_defaults=True):
     restarts: int = 0
     last_error: str | None = None
     skipped_lines: int = 0
+    fallen: bool = False
 
 
 _encoder = msgspec.msgpack.Encoder()

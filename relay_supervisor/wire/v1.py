@@ -40,6 +40,7 @@ from relay_supervisor.wire.v1_to_supervisor import (
     Done,
     Frozen,
     Joined,
+    LearnedLinks,
     LearnedLists,
     LearnedSession,
     Limits,
@@ -66,6 +67,7 @@ from relay_supervisor.wire.v1_to_worker import (
     Exited,
     Freeze,
     Journal,
+    KnownLinks,
     KnownLists,
     KnownSession,
     Log,
@@ -114,8 +116,10 @@ __all__ = [
     "Frozen",
     "Joined",
     "Journal",
+    "KnownLinks",
     "KnownLists",
     "KnownSession",
+    "LearnedLinks",
     "LearnedLists",
     "LearnedSession",
     "Limits",
@@ -198,6 +202,7 @@ ToWorker: TypeAlias = (
     | Stderr
     | KnownSession
     | Attend
+    | KnownLinks
 )
 ToSupervisor: TypeAlias = (
     Configured
@@ -223,6 +228,7 @@ ToSupervisor: TypeAlias = (
     | Joined
     | Done
     | LearnedSession
+    | LearnedLinks
 )
 
 _encoder = msgspec.msgpack.Encoder()

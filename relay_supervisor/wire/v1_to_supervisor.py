@@ -246,3 +246,12 @@ class LearnedSession(Message, frozen=True, tag=96):
 
     backend: str
     spec_hash: str
+
+
+class LearnedLinks(Message, frozen=True, tag=112):
+    """A backend has named resources that nobody lists: requests for them are its own, also under
+    other workers. Sent before the answer that names them.
+    """
+
+    backend: str
+    uris: list[str]

@@ -57,9 +57,11 @@ def client_of(session: v1.Session, payload: bytes) -> Client:
     if session.era == v1.MODERN or version not in PROTOCOLS:
         version = PROTOCOLS[-1]
     info = given.get("clientInfo") or msgspec.Raw(b'{"name":"mcp-relay","version":"0"}')
-    params = {"protocolVersion": version, "capabilities": shown, "clientInfo": info}
+    known = {"protocolVersion": version, "capabilities": shown, "clientInfo": info}
+    # What else it says of itself is passed on; its _meta is its request's, which ends here.
+    more = {name: raw for name, raw in given.items() if name != "_meta"}
     modern = session.era == v1.MODERN
     # What a server may want of a client of the other era nobody could pass on.
     wanted = given.get("capabilities", _NONE) if modern else _NONE
     envelope = dict(zip(ENVELOPE_KEYS, (MODERN_PROTOCOL, wanted, info), strict=True))
-    return Client(encode(params), frozenset(shown), modern, encode(envelope))
+    return Client(encode({**more, **known}), frozenset(shown), modern, encode(envelope))

@@ -181,6 +181,7 @@ class Contact(abc.ABC):
             restarts=self.restarts,
             last_error=self.last_error,
             skipped_lines=self.skipped_lines,
+            fallen=self.pid is None and self._error is not None,
         )
 
     def _bring_up_to_date(self, connection: Connection, *, again: bool = False) -> None:

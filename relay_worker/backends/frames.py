@@ -5,6 +5,7 @@ A frame is one line with its newline. `members`, `params` and `call` are the wor
 
 import re
 from typing import Final
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -151,11 +152,12 @@ def token_towards_client(backend: str, params: Envelope) -> bytes:
     """Return the params of a backend's request with its progress token made unique.
 
     The token says which backend chose it and how it was spelled, so that the client's progress
-    finds its way back without any table (`token_towards_backend`).
+    finds its way back without any table (`token_towards_backend`). A colon ends the name: one in it
+    is quoted.
     """
     meta = decode_object(params.get("_meta"))
     if meta and (token := meta.get("progressToken")) is not None:
-        shown = f"{RELAY_TOKEN}{backend}:{bytes(token).decode(errors='replace')}"
+        shown = f"{RELAY_TOKEN}{quote(backend)}:{bytes(token).decode(errors='replace')}"
         meta["progressToken"] = msgspec.Raw(encode(shown))
         params = {**params, "_meta": msgspec.Raw(encode(meta))}
     return encode(params)
@@ -169,6 +171,6 @@ def token_towards_backend(params: bytes) -> tuple[str, bytes] | None:
     token = text_of(members.get("progressToken")) if members else None
     if not members or not token or not token.startswith(RELAY_TOKEN):
         return None
-    backend, _, raw = token.removeprefix(RELAY_TOKEN).partition(":")
+    name, _, raw = token.removeprefix(RELAY_TOKEN).partition(":")
     members["progressToken"] = msgspec.Raw(raw.encode())
-    return (backend, encode(members)) if raw else None
+    return (unquote(name), encode(members)) if raw else None

@@ -144,10 +144,9 @@ class StdioBackend(Contact):
 
     def _spawn(self) -> None:
         plan = self._plan
+        self.restarts += self._error is not None  # until it is ready again
         if self._learn_by is None:
             self._learn_soon()
-        elif self._back_off.failures:
-            self.restarts += 1
         try:
             program = resolve(plan.argv[0], plan.env, plan.cwd)
             self._token = self._around.next_token()

@@ -44,6 +44,7 @@ def processes_have_somebody(world: "World") -> None:
         if server.alive:
             must(pid in owners or server.closed, "{} is nobody's", pid)
             read = server.tended or server.given_to or server.closed
+            read = read or server.refused  # until that one is dead
             must(read, "nobody reads the stderr of {}", pid)
 
 

@@ -96,7 +96,7 @@ def come_to_rest(world: World) -> None:
             run_checks(world)
         do_everything(world)
         world.upgrade.answer()
-        world.upgrade.end_turn()
+        world.turn()
         while any(worker.calls for worker in speakers(world)):
             reply(world)
         world.client.answer_questions()

@@ -37,6 +37,8 @@ class Server:
         """The supervisor reads its stderr."""
         self.given_to: set[int] = set()
         """The generations that have its descriptors and may use them."""
+        self.refused = False
+        """Whoever was given it last could not use it."""
         self._header = bytearray(len(Word) * 8)
         self.words = memoryview(self._header).cast("q")
         self.head = 0
@@ -50,6 +52,16 @@ class Server:
         self.out: list[Said] = []
         self.told: set[int] = set()
         """Offsets of what the core was told."""
+
+    def give_to(self, generation: int) -> None:
+        """Its descriptors are on their way."""
+        self.given_to.add(generation)
+        self.refused = False
+
+    def refused_by(self, generation: int) -> None:
+        """They were of no use."""
+        self.given_to.discard(generation)
+        self.refused = True
 
     def record(self) -> Record | None:
         """What its mailbox says is being written to it."""

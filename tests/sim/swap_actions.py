@@ -64,6 +64,5 @@ def control(world: World) -> None:
 def stop_reading(world: World) -> None:
     """The client has too much to read, so workers are not read for now; or again."""
     world.unread = not world.unread
-    world.was_unread = True
     world.watch.forgive()
     world.happen(events.WorkersUnread(world.unread))

@@ -49,12 +49,6 @@ class Upgrade:
         if not self.checking:
             self._world.happen(events.SupervisorChecked("9.9.8"))
 
-    def end_turn(self) -> None:
-        """End a turn in which nothing else happens."""
-        self.at_the_end_of_a_turn()
-        if self._world.queue:
-            self._world.happen(self._world.queue.popleft())
-
     def at_the_end_of_a_turn(self) -> None:
         """Replace the code, if that is wanted and the relay does not end."""
         world = self._world

@@ -126,10 +126,10 @@ def test_resources_belong_to_the_first_backend_that_lists_them() -> None:
     lists = {"a": resources("x:1", "x:2"), "b": resources("x:2", "x:3")}
     found = build(config("b", "a"), lists)
     assert keys(found.body.resources) == ["x:1", "x:2", "x:3"]
-    assert found.resources == {"x:1": "a", "x:2": "b", "x:3": "b"}
+    assert found.resources.listed == {"x:1": "a", "x:2": "b", "x:3": "b"}
     assert quarantined(found) == [("a", "resources", "x:2")]
     assert "b" in found.body.quarantined[0].reason
-    assert [found.resource_owner(uri) for uri in ("x:1", "x:2", "y:1")] == ["a", "b", None]
+    assert [found.resources.owner(uri, {}) for uri in ("x:1", "x:2", "y:1")] == ["a", "b", None]
 
 
 def test_a_uri_goes_to_the_most_literal_template() -> None:
@@ -139,11 +139,11 @@ def test_a_uri_goes_to_the_most_literal_template() -> None:
         "c": resources(templates=("{+everything}", "db://{+any}")),
     }
     found = build(config("c", "b", "a"), lists)
-    assert found.resource_owner("db://users/row/1") == "a"
-    assert found.resource_owner("db://users/row/2") == "b"
-    assert found.resource_owner("db://users/x") == "c"
-    assert found.resource_owner("http://x") == "c"
-    assert found.resource_owner("db://{table}/row/{id}") == "b"
+    assert found.resources.owner("db://users/row/1", {}) == "a"
+    assert found.resources.owner("db://users/row/2", {}) == "b"
+    assert found.resources.owner("db://users/x", {}) == "c"
+    assert found.resources.owner("http://x", {}) == "c"
+    assert found.resources.owner("db://{table}/row/{id}", {}) == "b"
     assert sorted(quarantined(found)) == [
         ("a", "templates", "db://{+any}"),
         ("b", "templates", "db://{"),
@@ -152,8 +152,8 @@ def test_a_uri_goes_to_the_most_literal_template() -> None:
 
 def test_an_unlisted_uri_goes_to_the_only_backend_with_resources() -> None:
     lists = {"a": tools("t"), "b": resources("x:1")}
-    assert build(config("a", "b"), lists).resource_owner("y:1") == "b"
-    assert build(config("a"), lists).resource_owner("y:1") is None
+    assert build(config("a", "b"), lists).resources.owner("y:1", {}) == "b"
+    assert build(config("a"), lists).resources.owner("y:1", {}) is None
 
 
 def test_capabilities() -> None:
@@ -244,9 +244,9 @@ def test_every_entry_has_a_way_home(lists: dict, prefix: bool) -> None:
             assert json.loads(entry.item)["name"] == entry.key
             assert routes[entry.key].backend == entry.backend
     for entry in found.body.resources:
-        assert found.resource_owner(entry.key) == entry.backend
+        assert found.resources.owner(entry.key, {}) == entry.backend
     for entry in found.body.templates:
-        assert found.resource_owner(entry.key) in lists
+        assert found.resources.owner(entry.key, {}) in lists
     original = sorted((route.backend, route.name) for route in found.tools.values())
     assert len(original) == len(set(original))
 

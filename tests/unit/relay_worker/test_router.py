@@ -12,6 +12,7 @@ from relay_worker.backends.base import State
 from relay_worker.flights import AGAIN_BYTES_MAX
 from tests.unit.relay_worker.router_stage import LISTS, Stage
 
+NO_OBJECT = b"Backend 'one' answered with a result that is no object"
 NEITHER = b"Backend 'one' answered with neither result nor error"
 
 
@@ -90,12 +91,23 @@ def test_a_resource_nobody_has_depends_on_the_era(stage: Stage) -> None:
     ("text", "outcome", "members"),
     [
         (b'{"jsonrpc":"2.0","id":7,"result":{"a":1.0}}', v1.OUTCOME_RESULT, b'"result":{"a":1.0}}'),
-        (b'{"result":{},"id":"7","x":[1]}', v1.OUTCOME_RESULT, b'"result":{},"x":[1]}'),
+        (b'{"result":{},"id":"7","x":[1]}', v1.OUTCOME_RESULT, b'"result":{}}'),
+        (b'{"id":7,"result":{"_meta":null,"a":1.0}}', v1.OUTCOME_RESULT, b'"result":{"a":1.0}}'),
         (b'{"id":7,"result":{},"error":null}', v1.OUTCOME_RESULT, b'"result":{}}'),
         (
             b'{"id":7,"error":{"code":-1,"message":"m","data":1.0}}',
             v1.OUTCOME_BACKEND_ERROR,
             b'"error":{"code":-1,"message":"m","data":1.0}}',
+        ),
+        (
+            b'{"id":7,"result":null,"error":{"code":-1,"message":"m"}}',
+            v1.OUTCOME_BACKEND_ERROR,
+            b'"error":{"code":-1,"message":"m"}}',
+        ),
+        (
+            b'{"id":7,"result":[1]}',
+            v1.OUTCOME_BACKEND_ERROR,
+            b'"error":{"code":-32603,"message":"%b"}}' % NO_OBJECT,
         ),
         (
             b'{"id":7}',
@@ -329,7 +341,7 @@ def test_each_backend_is_told_its_share_of_the_subscriptions(stage: Stage) -> No
     stage.known["two"] = msgspec.structs.replace(
         LISTS, resources=[b'{"uri":"t://t","name":"t"}'], templates=[]
     )
-    stage.router.subscriptions(["a://b", "t://t", "none://x"])
+    stage.router.resources.subscribe(["a://b", "t://t", "none://x"])
     only = [("subscribe", ["a://b", "none://x", "t://t"])]
     assert stage.one.told == only, "it is the only one with resources so far"
     stage.adopt()
@@ -344,7 +356,7 @@ def test_each_backend_is_told_its_share_of_the_subscriptions(stage: Stage) -> No
     stage.reply(stage.one, 9, b'{"id":9,"result":{}}')
     stage.adopt()
     assert stage.one.told[-1] == ("subscribe", ["a://b", "a://item/1"])
-    stage.router.subscriptions([])
+    stage.router.resources.subscribe([])
     assert stage.one.told[-1] == ("subscribe", [])
 
 

@@ -124,6 +124,8 @@ class Stage:
         self.processes: list[Process] = []
         self.told: list[tuple[Any, ...]] = []
         self.states: list[State] = []
+        self.places: list[int] = []
+        """Where in the stream the progress came from."""
         self.ledger = Ledger(memoryview(bytearray(LEDGER_BYTES)))
         self.learned_times = 0
         life_read, self.life_fd = os.pipe()
@@ -246,6 +248,7 @@ class Stage:
         self.told.append(("replied", call, text))
 
     def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
+        self.places.append(at)
         self.told.append(("progressed", call, params))
 
     def asked(

@@ -14,12 +14,12 @@ MODERN = v1.Session(v1.MODERN, "2026-07-28", "")
 def test_a_legacy_client_is_shown_as_it_is() -> None:
     payload = (
         b'{"protocolVersion":"2024-11-05","capabilities":{"roots":{"listChanged":true},"x":{"n":1.0}},'
-        b'"clientInfo":{"name":"c","version":"1","title":"T"},"_meta":{}}'
+        b'"clientInfo":{"name":"c","version":"1","title":"T"},"more":1e2,"_meta":{}}'
     )
     client = client_of(LEGACY, payload)
     assert client.params == (
         b'{"protocolVersion":"2024-11-05","capabilities":{"roots":{"listChanged":true},"x":{"n":1.0}},'
-        b'"clientInfo":{"name":"c","version":"1","title":"T"}}'
+        b'"clientInfo":{"name":"c","version":"1","title":"T"},"more":1e2}'
     )
     assert client.can("roots") and not client.can("sampling")
 

@@ -271,10 +271,40 @@ def test_notifications_are_told_apart() -> None:
     backend.say(method="notifications/unheard_of")
     assert backend.effects == [
         Progressed(7, b'{"progress":1.5}'),
+        Problem("notifications/progress is dropped: its params are no good"),
+        Problem("notifications/progress is dropped: its params are no good"),
         Withdrew(b'"q"', b'{"requestId": "q", "reason": "r"}'),
         Notified("notifications/message", b'{"level": "info"}'),
         Notified("notifications/unheard_of", b""),
     ]
+
+
+@pytest.mark.parametrize("params", [None, [1], "x", 7])
+def test_a_notification_whose_params_no_client_could_read_is_dropped(params: object) -> None:
+    backend = Backend()
+    backend.ready()
+    backend.say(method="notifications/message", params=params)
+    assert [type(effect) for effect in backend.effects] == [Problem]
+
+
+def test_a_meta_that_no_client_could_read_is_left_out() -> None:
+    backend = Backend(sampling={})
+    backend.ready()
+    backend.say(method="notifications/message", params={"_meta": None, "level": "info"})
+    backend.say(id=1, method="sampling/createMessage", params={"_meta": [], "a": 1})
+    assert backend.effects == [
+        Notified("notifications/message", b'{"level":"info"}'),
+        Asked(b"1", "sampling/createMessage", b'{"a":1}'),
+    ]
+
+
+def test_a_notification_with_a_null_id_is_one() -> None:
+    """Some servers write every member, whether it has a value or not."""
+    backend = Backend()
+    backend.ready()
+    backend.say(id=None, method="notifications/message", params={"level": "info"})
+    assert backend.effects == [Notified("notifications/message", b'{"level": "info"}')]
+    assert backend.asked == []
 
 
 def test_the_level_is_set_where_the_backend_logs() -> None:
