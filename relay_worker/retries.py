@@ -11,7 +11,7 @@ import msgspec
 
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend
-from relay_worker.backends.client import MODERN_PROTOCOL, Client
+from relay_worker.backends.client import Client
 from relay_worker.repair import Envelope
 from relay_worker.routes import Refused
 
@@ -49,7 +49,7 @@ def objection(backend: Backend, params: bytes) -> Refused | None:
     """
     if _STATE not in params and _RESPONSES not in params:
         return None
-    if backend.lists is not None and backend.lists.protocol == MODERN_PROTOCOL:
+    if backend.modern:
         return None
     members = frames.decode_object(params) or {}
     if "requestState" in members:

@@ -17,7 +17,7 @@ from relay_worker.backends.base import Backend, State
 from relay_worker.backends.client import Client
 from relay_worker.backends.envelopes import readable_error, readable_object
 from relay_worker.catalogue import Catalogue
-from relay_worker.eras import legacy_params, modern_members, same_era_params
+from relay_worker.eras import legacy_params, legacy_result, modern_members, same_era_params
 from relay_worker.flights import AGAIN_BYTES_MAX, Flight, Waiting
 from relay_worker.loop import Loop
 from relay_worker.repair import Envelope
@@ -151,6 +151,8 @@ class Router:
         elif (shown := readable_object(result)) is None:
             self._bad_answer(flight, "a result that is no object")
         else:
+            if backend.modern and flight.message.era == v1.LEGACY:
+                shown = legacy_result(shown)
             self.resources.answered(backend, flight.message, shown)
             pieces = (b'"result":', memoryview(shown), b"}")
             if len(text) > LARGE_BYTES and flight.message.era == v1.LEGACY:
@@ -338,7 +340,8 @@ class Router:
             return
         if message.tell:
             self._send(v1.Routed(call, backend.name))
-        adapt = legacy_params if message.era == v1.MODERN else same_era_params
+        bridged = message.era == v1.MODERN and not backend.modern
+        adapt = legacy_params if bridged else same_era_params
         error = backend.call(
             call, message.method, adapt(to.params or params, progress_token=call, name=to.name)
         )

@@ -9,11 +9,12 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from relay_supervisor.core import envelope, mcp
+from relay_supervisor.core import envelope, listening, logs, mcp
 from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.envelope import EnvelopeError, Meta, Route
 from relay_supervisor.core.events import ClientLine
+from relay_supervisor.core.listening import FILTERS
 from relay_supervisor.core.parking import Parking
 from relay_supervisor.core.registry import CHANGED, MODERN_CACHING
 from relay_supervisor.core.requests import Requests
@@ -127,6 +128,7 @@ class Client:
             now,
             bytes(meta.token),
             batch=batch,
+            log_level=mcp.string(meta.log_level) or "" if meta.log_level else "",
         )
         self._open.add(request)
         if message.method not in self._methods:
@@ -228,8 +230,8 @@ class Client:
 
     def _set_level(self, request: ClientRequest, params: Members, now: float) -> None:
         level = mcp.string(params.get("level"))
-        if level not in LOG_LEVELS:
-            text = f"level must be one of {', '.join(LOG_LEVELS)}"
+        if level not in logs.LEVELS:
+            text = f"level must be one of {', '.join(logs.LEVELS)}"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
         self._state.peer.log_level = level
         self._shared.tell_workers(v1.SetLevel(level))
@@ -262,7 +264,7 @@ class Client:
             text = f"too many open subscriptions (at most {LISTENS_MAX})"
             return self._open.answer(request, mcp.error(mcp.RELAY_ERROR, text))
         try:
-            wanted = _filter.decode(params.get("notifications", EMPTY))
+            wanted = listening.read(params.get("notifications", EMPTY))
         except UNDECODABLE as error:
             text = f"notifications is no subscription filter: {error}"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
@@ -328,14 +330,14 @@ class Client:
         wanted = {
             kind
             for kind, method in CHANGED.items()
-            if peer.ready or any(getattr(listen, _FILTERS[method]) for listen in listens)
+            if peer.ready or any(getattr(listen, FILTERS[method]) for listen in listens)
         }
         methods = {CHANGED[kind] for kind in self._registry.announce(wanted)}
         for method in sorted(methods):
             if peer.ready:
                 self._out.client(mcp.notification(method))
             for listen in listens:
-                if getattr(listen, _FILTERS[method]):
+                if getattr(listen, FILTERS[method]):
                     self._stamped(method, listen)
 
     def changed(self, now: float) -> None:
@@ -348,7 +350,7 @@ class Client:
         peer = self._state.peer
         if message.method == "notifications/resources/updated":
             self._updated(payload)
-        elif peer.era == v1.LEGACY and peer.greeted:
+        elif (peer.era == v1.LEGACY and peer.greeted) or logs.wanted(self._state, message, payload):
             self._out.client(mcp.notification(message.method, payload))
 
     def _updated(self, payload: bytes) -> None:
@@ -376,32 +378,4 @@ class Client:
         self._out.client(mcp.notification(method, body))
 
 
-class SubscriptionFilter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The `notifications` of `subscriptions/listen`."""
-
-    tools: bool | None = msgspec.field(default=None, name="toolsListChanged")
-    prompts: bool | None = msgspec.field(default=None, name="promptsListChanged")
-    resources: bool | None = msgspec.field(default=None, name="resourcesListChanged")
-    uris: list[str] | None = msgspec.field(default=None, name="resourceSubscriptions")
-
-
-LOG_LEVELS: Final = (
-    "debug",
-    "info",
-    "notice",
-    "warning",
-    "error",
-    "critical",
-    "alert",
-    "emergency",
-)
-
 _BEFORE_INITIALIZE: Final = ("initialize", "ping", "server/discover")
-
-_FILTERS: Final = {
-    "notifications/tools/list_changed": "tools",
-    "notifications/prompts/list_changed": "prompts",
-    "notifications/resources/list_changed": "resources",
-}
-
-_filter = msgspec.json.Decoder(SubscriptionFilter)

@@ -43,6 +43,12 @@ class Estate:
         self._state = shared.state
         self._calls = calls
 
+    def begun(self, generation: int, message: v1.Begun) -> None:
+        """A backend has begun with a call, and is to be given it again."""
+        call = self._state.calls.get(message.call)
+        if call is not None and call.generation == generation:
+            call.begun = True
+
     # ---- given back -------------------------------------------------------------------------
 
     def returned(self, generation: int, message: v1.Returned, now: float) -> None:
@@ -80,7 +86,7 @@ class Estate:
     def drop(self, charge: Charge, why: str, now: float) -> None:
         """A process ends before it has answered, and no worker will ever hear of it."""
         for call in [c for c in self._of(charge.holder) if c.pid == charge.pid]:
-            fate = Fate.UNSURE if call.written else Fate.CUT
+            fate = Fate.UNSURE if call.written or call.begun else Fate.CUT
             self._settle(self._give_up(call), fate, Losses(), why, now)
         self._release(now)
 
@@ -108,6 +114,8 @@ class Estate:
                 losses.going_on += 1
                 call.generation, call.pid, call.written = 0, charge.pid, True
                 continue
+            if call.begun and fate is Fate.CUT:
+                fate = Fate.UNSURE  # not this time, but before
             self._settle(self._give_up(call), fate, losses, DIED, now)
         self._release(now)
         return losses

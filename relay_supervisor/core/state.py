@@ -41,6 +41,8 @@ class ClientRequest(msgspec.Struct):
     held_since: float = 0.0
     ticket: int = 0
     """Of its `Parked`, once the client was asked something in it; with no `raw_id` it is parked."""
+    log_level: str = ""
+    """From which level on a modern client wants to hear what its backend logs; empty: nothing."""
 
 
 class BackendCall(msgspec.Struct):
@@ -57,6 +59,8 @@ class BackendCall(msgspec.Struct):
     """The process that works on it, while no worker has that (`generation` is 0 then)."""
     written: bool = False
     """A worker before the present one gave it to its backend."""
+    begun: bool = False
+    """Its backend has answered it by asking for more, and is given it once more."""
 
 
 class Ask(msgspec.Struct):

@@ -32,6 +32,7 @@ from relay_supervisor.wire.v1_to_supervisor import (
     BackendInfo,
     BackendRequest,
     BackendState,
+    Begun,
     Catalogue,
     Checked,
     CheckResult,
@@ -100,6 +101,7 @@ __all__ = [
     "BackendInfo",
     "BackendRequest",
     "BackendState",
+    "Begun",
     "Call",
     "Cancel",
     "Catalogue",
@@ -229,6 +231,7 @@ ToSupervisor: TypeAlias = (
     | Done
     | LearnedSession
     | LearnedLinks
+    | Begun
 )
 
 _encoder = msgspec.msgpack.Encoder()

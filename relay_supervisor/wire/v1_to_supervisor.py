@@ -239,6 +239,14 @@ class Done(Message, frozen=True, tag=86):
     errand: int
 
 
+class Begun(Message, frozen=True, tag=100):
+    """A backend has answered a call by asking for more, and is given it once more under the same
+    number: from here on it is never one that no backend has seen.
+    """
+
+    call: int
+
+
 class LearnedSession(Message, frozen=True, tag=96):
     """The session a remote backend is in, to be gone on with by the next worker; it is kept in
     memory only. Payload: the worker's own format, or empty where there is none any more.

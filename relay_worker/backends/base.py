@@ -59,6 +59,10 @@ class Backend(Protocol):
         """Return how many pieces of its output were no MCP."""
 
     @property
+    def modern(self) -> bool:
+        """Return whether it is spoken to in the modern era."""
+
+    @property
     def learning(self) -> bool:
         """Return whether its lists are unknown and still to be expected."""
 

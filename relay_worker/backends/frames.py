@@ -24,6 +24,9 @@ CALL_DIGITS_MAX: Final = len(str(v1.CALL_MAX))
 OWN_ID: Final = b"relay-call-"
 """The id of a call of the relay's own is this and a number: see `call_id`."""
 
+ROUND_ID: Final = b"relay-round-"
+"""The id by which a call is made once more is this, its number, a dash and the round's number."""
+
 RELAY_TOKEN: Final = "relay:"
 """Progress tokens of backends start so towards the client: see `token_towards_client`."""
 
@@ -39,6 +42,7 @@ class _Error(msgspec.Struct):
 
 
 _OWN_ID: Final = re.compile(rb'"%b([1-9]\d{0,17})"' % OWN_ID)
+_ROUND_ID: Final = re.compile(rb'"%b([1-9]\d{0,15})-([1-9]\d{0,3})"' % ROUND_ID)
 _decode_error: Final = msgspec.json.Decoder(_Error).decode
 
 
@@ -69,6 +73,17 @@ def call_id(call: int) -> bytes:
     return b"%d" % call if call > 0 else b'"%b%d"' % (OWN_ID, -call)
 
 
+def round_id(call: int, number: int) -> bytes:
+    """Return the JSON text of the id by which a call is made for the *number*th time."""
+    return call_id(call) if number == 1 else b'"%b%d-%d"' % (ROUND_ID, call, number)
+
+
+def round_number(raw: msgspec.Raw) -> int:
+    """Return which time of its call an id is of."""
+    again = _ROUND_ID.fullmatch(bytes(raw))
+    return int(again[2]) if again else 1
+
+
 def call_number(raw: msgspec.Raw) -> int | None:
     """Return the call that an id or progress token of a backend's names, or None.
 
@@ -80,6 +95,8 @@ def call_number(raw: msgspec.Raw) -> int | None:
         number = int(text)
     elif own := _OWN_ID.fullmatch(text):
         return -int(own[1])
+    elif again := _ROUND_ID.fullmatch(text):
+        number = int(again[1])
     else:
         try:
             value = _decode_any(text)
@@ -100,10 +117,10 @@ def request(number: str, method: str, params: bytes) -> bytes:
     )
 
 
-def call_frame(call: int, method: str, params: bytes) -> bytes:
-    """Return the frame of a call."""
+def call_frame(call: int, method: str, params: bytes, number: int = 1) -> bytes:
+    """Return the frame of a call that is made for the *number*th time."""
     return b'{"jsonrpc":"2.0","id":%b,"method":"%b","params":%b}\n' % (
-        call_id(call),
+        round_id(call, number),
         method.encode(),
         params,
     )

@@ -104,17 +104,18 @@ class MovableBackend(StdioBackend):
                 self._start_unasked()
 
     def _take_over(self, message: v1.Adopt, left: Custody) -> None:
-        client = Client(left.client, frozenset(left.capabilities))
-        if left.phase == Phase.NEW.word:
-            client = self._client or client
+        client = Client.left(left.client, left.capabilities)
+        if self._client is not None and (left.phase == Phase.NEW.word or self._client == client):
+            client = self._client  # which says more of itself
         try:
             connection = self._connect(message, client, None if message.crashed else left.parsed)
         except CONNECT_ERRORS as error:
             self._refuse(message, str(error))
             return
-        calls = [call.call for call in message.calls]
         try:
-            unsent, effects = connection.resume(left, calls, self.lists, crashed=message.crashed)
+            unsent, effects = connection.resume(
+                left, message.calls, self.lists, crashed=message.crashed
+            )
         except ValueError as error:
             connection.freeze()
             self._refuse(message, str(error))
@@ -135,6 +136,7 @@ class MovableBackend(StdioBackend):
         connection.apply(effects)
         if ready:
             self._bring_up_to_date(connection, again=message.crashed)
+        connection.go_on(left, message.calls)
         connection.look()
         if self._client is not None and self.state in {State.CONNECTING, State.READY}:
             self._suit(self._client)

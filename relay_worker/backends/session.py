@@ -196,6 +196,15 @@ class Session:
         """Return whether the backend was told that the client has *capability*."""
         return self.client.can(capability)
 
+    def awaits(self, tag: str | None) -> bool:
+        """Return whether it has made a request with this id, and has no answer to it."""
+        return tag in self._pending
+
+    @property
+    def greeting(self) -> str | None:
+        """Return the id of its first request while that is not answered."""
+        return next((tag for tag, word in self._pending.items() if word == _INITIALIZE), None)
+
     @property
     def listing(self) -> bool:
         """Return whether answers to list requests are outstanding."""

@@ -77,10 +77,10 @@ class Delivery:
         cleaned = clean_line(data.translate(_NO_BREAKS))
         answered = False
         for text, envelope in cleaned.frames:
-            mine = "method" in envelope or alone or _may_be(tag, envelope)
-            answers = tag if mine else None
-            answered = answered or ("method" not in envelope and answers is not None)
-            callback = partial(self._listener.received, text, envelope, answers)
+            says = "method" in envelope
+            heard = tag if says or alone or _may_be(tag, envelope) else None
+            answered = answered or (heard is not None and not says)
+            callback = partial(self._listener.received, text, envelope, heard)
             await self._inlet.hand(len(text), callback)
         if cleaned.skipped:
             self._inlet.tell(partial(self._listener.skipped, cleaned.skipped))

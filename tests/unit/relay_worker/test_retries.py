@@ -3,12 +3,11 @@
 import json
 from typing import Any
 
-import msgspec
 import pytest
 
 from relay_supervisor.wire import v1
 from relay_worker.backends.client import MODERN_PROTOCOL, client_of
-from tests.unit.relay_worker.router_stage import LISTS, Stage
+from tests.unit.relay_worker.router_stage import Stage
 
 PAGE = {"mode": "url", "url": "https://x/login", "message": "log in", "elicitationId": "e1"}
 ERROR = {"code": -32042, "message": "log in first", "data": {"elicitations": [PAGE]}}
@@ -86,7 +85,7 @@ def test_an_argument_may_be_called_the_same(stage: Stage) -> None:
 
 
 def test_a_modern_backend_gets_its_state_back(stage: Stage) -> None:
-    stage.one.lists = msgspec.structs.replace(LISTS, protocol=MODERN_PROTOCOL)
+    stage.one.modern = True
     call(stage, requestState="its own")
     ((_, _, params),) = stage.one.told
     assert params["requestState"] == "its own"

@@ -72,4 +72,5 @@ TO_SUPERVISOR: tuple[Sample, ...] = (
     v1.Adopted("files", 74, "its descriptors did not come"),
     v1.Joined("files", 75),
     v1.Done(4722),
+    v1.Begun(4723),
 )

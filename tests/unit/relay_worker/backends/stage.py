@@ -289,6 +289,9 @@ class Stage:
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         self.told.append(("unusable", call))
 
+    def unfinished(self, backend: Backend, call: int, reason: str, *, may_have_run: bool) -> None:
+        self.told.append(("unfinished", call, reason, may_have_run))
+
     def learned(self, backend: Backend) -> None:
         self.learned_times += 1
 
