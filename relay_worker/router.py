@@ -39,7 +39,8 @@ class Router:
 
     `backends` has every enabled backend by name, the relay's own included; `resources` and
     `extensions` are for what passes about those. `refresh` brings the catalogue up to date, and
-    tells whether it was not. Calls of the relay's own have negative numbers; all others are the client's.
+    tells whether it was not. Calls of the relay's own have negative numbers, others are the
+    client's.
     """
 
     def __init__(self, loop: Loop, send: Callable[..., None]) -> None:
