@@ -25,6 +25,7 @@ ERROR_CODES: Final[Mapping[bytes, bytes]] = {b"-32002": b"-32602", b"-32042": b"
 a URL elicitation cannot be asked for by an error (the message still says what is wanted)."""
 
 _COMPLETE: Final = b'"resultType":"complete"'
+_IS_COMPLETE: Final = msgspec.Raw(b'"complete"')
 
 _Object: TypeAlias = dict[str, msgspec.Raw]
 
@@ -141,11 +142,9 @@ def _with_keys(text: bytes, at: int, keys: _ModernKeys, method: str) -> bytes:
     added = []
     if keys.resultType is msgspec.UNSET:
         added.append(_COMPLETE)
-    # Nothing that is not complete may be reused, so it says nothing about that.
-    complete = keys.resultType is msgspec.UNSET or bytes(keys.resultType) == b'"complete"'
-    if (
-        method == "resources/read" and complete
-    ):  # nobody said how long it holds, so it must not be reused
+    elif keys.resultType != _IS_COMPLETE:
+        return text  # it asks for something, and holds nothing that could be kept
+    if method == "resources/read":  # nobody said how long it holds, so it must not be reused
         if keys.ttlMs is msgspec.UNSET:
             added.append(b'"ttlMs":0')
         if keys.cacheScope is msgspec.UNSET:

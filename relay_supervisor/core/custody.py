@@ -127,6 +127,13 @@ class Custody:
             for charge in self.charges
         )
 
+    @property
+    def _adopting(self) -> bool:
+        """Tell whether somebody is taking something over. What a worker may have died of is given
+        when nobody is, by itself, so that nothing else is blamed for it.
+        """
+        return any(charge.hold is Hold.ADOPTING for charge in self.charges)
+
     def leaving(self, generation: int) -> bool:
         """Tell whether a worker has yet to give something back, or to take it over."""
         return any(c.hold is not Hold.HELD for c in self.charges.of(generation))
@@ -140,10 +147,11 @@ class Custody:
         if active is None:
             return
         to_freeze = self._no_longer_serving(active)
-        for charge in self.charges:
+        for charge in sorted(self.charges, key=lambda charge: charge.deaths):
             if charge.hold is Hold.FREE and not charge.ending:
                 if (heir := self._heir(charge, active)) is not None:
-                    self._give(charge, heir, now)
+                    if not (charge.deaths and self._adopting):
+                        self._give(charge, heir, now)
                 elif not self._wanted_later(charge):
                     self._drop(charge, now)
             elif charge.hold is Hold.HELD and self._is_due(charge, active):

@@ -1,8 +1,7 @@
 """What may differ between a direct connection and the relay, and why: this and nothing else.
 
 A transcript is read, each rule of its side is applied to each message, and it is written again. The
-rules are applied to both transcripts alike. Requests by HTTP have a connection each, so there the
-order of messages says nothing.
+rules are applied to both transcripts alike.
 """
 
 import json
@@ -29,6 +28,10 @@ RELAYS_OWN = {
 ENVELOPE = {f"{META}{key}" for key in ("protocolVersion", "clientCapabilities", "clientInfo")}
 
 
+UNKNOWN = '"not of a script"'
+"""The name of a request that is no part of a session, as those by which a server is heard."""
+
+
 @dataclass
 class Names:
     """The names of the ids in one transcript, which is what is compared of them."""
@@ -38,7 +41,7 @@ class Names:
     def of(self, kind: str, raw: Tree | None) -> str:
         """The name of an id, or of a token."""
         names = self.known.setdefault(kind, {})
-        return names.get(dumps(raw or "null"), "null")
+        return names.get(dumps(raw or "null"), UNKNOWN)
 
     def give(self, kind: str, raw: Tree, name: Tree | None) -> str:
         """Name an id after what both sides know its message by."""
@@ -168,14 +171,15 @@ def mended(line: str) -> str:
 def to_client(lines: Iterable[str], by: By) -> list[str]:
     """What a client was told, ready to be compared."""
     found = _apply(lines, [rule for pairs, rule in TO_CLIENT if by.pair in pairs])
-    return sorted(found) if by.web else found
+    return found if by.ordered else sorted(found)
 
 
 def to_server(lines: Iterable[str], by: By) -> list[str]:
     """What a server was told, without what the relay does on its own account."""
     rules = [rule for pairs, rule in TO_SERVER if by.pair in pairs]
     found = _apply([line for line in lines if not _own(line, by)], rules)
-    return sorted(found) if by.web else found
+    found = [line for line in found if UNKNOWN not in line]
+    return found if by.ordered else sorted(found)
 
 
 def listed(lists: Mapping[str, list[Tree]]) -> list[str]:

@@ -35,8 +35,13 @@ FEATURES: dict[str, frozenset[Pair]] = {
     "refusal": frozenset({LL}),
     "report": frozenset({LL}),
     "withdrawn": frozenset({LL}),
-    "question": frozenset({LL}),
+    "question": frozenset({LL, MM}),
+    # A legacy server has nothing to say by it, and a legacy client has said who it is once.
+    "state": frozenset({MM}),
+    "introduced": frozenset(),
 }
+
+QUESTIONS_MAX = 3
 
 NOT_BY_HTTP = {
     # It comes by another connection than answers do, so nobody can tell when it must have come.
@@ -53,6 +58,28 @@ class By:
 
     def __str__(self) -> str:
         return "".join(self.pair) + ("-http" if self.web else "")
+
+    @property
+    def ordered(self) -> bool:
+        """Whether what is told comes in the same order both ways. By HTTP every request has a
+        connection of its own; and where the relay asks a server again for a client that knows
+        nothing of it, it takes its time.
+        """
+        return not self.web and self.pair != LM
+
+    @property
+    def attributes(self) -> bool:
+        """Whether it is known which request a question belongs to. On a pipe a legacy server does
+        not say so: where several requests are under way, a modern client may be asked in another.
+        """
+        return self.pair != ML or self.web
+
+    @property
+    def questions_max(self) -> int:
+        """So many may be asked at once. Of a legacy server's, which come one by one, the relay
+        cannot know whether there will be more when it asks a modern client the first.
+        """
+        return 1 if self.pair == ML else QUESTIONS_MAX
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -24,11 +24,10 @@ from tests.differential.script import (
 
 STEPS_MAX = 5
 TOGETHER_MAX = 4
-QUESTIONS_MAX = 3
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 CODES = (-32602, -32603, -32000, -32050, 0, 7, 404)
 ASKED = ("elicitation/create", "sampling/createMessage", "roots/list")
-QUESTION_WORDS = ("question", "refusal", "report", "withdrawn")
+QUESTION_WORDS = ("question", "refusal", "report", "withdrawn", "state")
 
 
 def session(seed: int, by: By, house: House) -> Session:
@@ -44,6 +43,7 @@ class _Maker:
         self.random = Random(f"{seed} {by}")
         self.used: set[str] = set()
         self._odd = Odd(self.random)
+        self._by = by
         self._features = frozenset(by.features)
         self._house = house
         self._seed = seed
@@ -59,7 +59,8 @@ class _Maker:
         match self._pick(kinds):
             case "together":
                 count = 2 + self.random.randrange(TOGETHER_MAX - 1)
-                return self._together([self._request() for _ in range(count)])
+                asking = self._by.attributes
+                return self._together([self._request(asking=asking) for _ in range(count)])
             case "updated":
                 return self._follow()
             case "level":
@@ -101,13 +102,13 @@ class _Maker:
 
     # ---- requests ---------------------------------------------------------------------------
 
-    def _request(self) -> Request:
+    def _request(self, *, asking: bool = True) -> Request:
         kind = self._pick(["tool", "tool", "prompt", "resource", "completion"])
         method, members = self._target(kind)
         token = self._token() if self.random.random() < 0.6 else None
         ops = [self._aside() for _ in range(self.random.randrange(3))]
         questions: list[Question] = []
-        if kind != "completion":
+        if kind != "completion" and asking:
             ops += self._ask(questions)
             ops += [self._aside() for _ in range(self.random.randrange(2))]
         cancel = None
@@ -120,9 +121,13 @@ class _Maker:
         else:
             ops.append(self._end(kind))
         meta = self._odd.extras()
-        return Request(
-            self._id(), method, members, tuple(ops), meta, token, tuple(questions), cancel
-        )
+        asked = tuple(questions)
+        request = Request(self._id(), method, members, tuple(ops), meta, token, asked, cancel)
+        if "introduced" in self._features and self._odd.maybe():
+            self.used.add("introduced")
+            info = f'{{"name":"another","version":{self._odd.string()}{self._odd.extras()}}}'
+            request = replace(request, client_info=info)
+        return request
 
     def _target(self, kind: str) -> tuple[str, str]:
         """The method and the params of a request, without what all have."""
@@ -155,8 +160,8 @@ class _Maker:
         if not words or self.random.random() < 0.6:
             return []
         word = self._pick(words)
-        count = 1 + (self.random.randrange(QUESTIONS_MAX) if word == "question" else 0)
-        found = [self._question(word) for _ in range(count)]
+        count = 1 + (self.random.randrange(self._by.questions_max) if word == "question" else 0)
+        found = [self._question(word) for _ in range(count if word != "state" else 0)]
         questions += found
         name = "withdrawn" if word == "withdrawn" else "ask"
         return [(name, *(text for one in found for text in one.op))]

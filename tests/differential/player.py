@@ -178,6 +178,8 @@ class Player:
 
     def _ask(self, run: Run, *texts: str) -> bool:
         questions = [texts[at : at + 4] for at in range(0, len(texts), 4)]
+        if self._era == LEGACY and not questions:
+            return False
         if self._era == LEGACY:
             run.unanswered = {raw_id for raw_id, *_ in questions}
             for raw_id, _, method, params in questions:

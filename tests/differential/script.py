@@ -13,7 +13,9 @@ MODERN = "M"
 SCRIPT = "play/script"
 """The member of a request's `_meta` that has the script."""
 ID = "play/id"
-"""The member of a request's `_meta` with the client's own id for it, which it keeps on its way."""
+"""The member of a request's `_meta` with the client's own id for it, which is that of the first
+attempt, and which it keeps on its way.
+"""
 QUESTION = "play/question"
 """The member of a question's params by which the client knows it."""
 
@@ -60,6 +62,8 @@ class Request:
     questions: tuple[Question, ...] = ()
     cancel: str | None = None
     """What is in the params of its cancellation, after the id, once it has made progress."""
+    client_info: str = ""
+    """Who a modern client says it is, where it is not whom it says it is else."""
 
     @property
     def script_text(self) -> str:

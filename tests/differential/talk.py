@@ -168,10 +168,11 @@ class Talk:
     # ---- messages ---------------------------------------------------------------------------
 
     def _ask(self, request: Request, raw_id: str, more: str) -> None:
-        meta = f',"{SCRIPT}":{request.script_text},"{ID}":{raw_id}{request.meta}'
+        meta = f',"{SCRIPT}":{request.script_text},"{ID}":{request.id}{request.meta}'
         if request.token is not None:
             meta += f',"progressToken":{request.token}'
-        params = self._params(request.members + more, meta)
+        params = self._params(request.members, meta, request.client_info)
+        params = f"{params[:-1]}{more}}}"
         self._send(f'"id":{raw_id},"method":"{request.method}","params":{params}')
 
     def _plain(self, raw_id: str, method: str, more: str) -> None:
@@ -179,12 +180,12 @@ class Talk:
         while self._next().get("id") != raw_id:
             pass
 
-    def _params(self, more: str, meta: str) -> str:
+    def _params(self, more: str, meta: str, client_info: str = "") -> str:
         if self._era == MODERN:
             meta = (
                 f',"{META}protocolVersion":"{VERSIONS[MODERN]}"'
                 f',"{META}clientCapabilities":{self._house.client_capabilities}'
-                f',"{META}clientInfo":{self._house.client_info}{meta}'
+                f',"{META}clientInfo":{client_info or self._house.client_info}{meta}'
             )
         shown = f',"_meta":{{{meta[1:]}}}' if meta else ""
         return f"{{{(more + shown)[1:]}}}"

@@ -168,6 +168,12 @@ MOVES = (
         "",
     ),
     Mutant(
+        "what workers may die of is given together with the rest",
+        "custody.py",
+        "                    if not (charge.deaths and self._adopting):\n",
+        "                    if charge.backend:\n",
+    ),
+    Mutant(
         "a worker that took it over is counted as one that died of it",
         "custody.py",
         'charge.left, charge.deaths = b"", 0\n',

@@ -80,6 +80,8 @@ class World:
         self.exited = False
         self.streams = self.dice.chance(0.4)
         """Backends say in which call they ask."""
+        self.modern_only = self.dice.chance(0.25)
+        """The client never shakes hands."""
         self.unread = False
         self.unread_until = -1.0
         """When workers were last left unread, in seconds awake: nobody was late then."""

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import msgspec
 import pytest
@@ -249,6 +250,34 @@ def test_every_entry_has_a_way_home(lists: dict, prefix: bool) -> None:
         assert found.resources.owner(entry.key, {}) in lists
     original = sorted((route.backend, route.name) for route in found.tools.values())
     assert len(original) == len(set(original))
+
+
+def claude_code(name: str) -> str:
+    """What Claude Code makes of a name; of several that it makes one it keeps one."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)
+
+
+@given(LISTS, st.booleans())
+def test_no_client_makes_two_names_one(lists: dict, prefix: bool) -> None:
+    relay = RelaySettings(prefix=prefix)
+    found = build(config(*lists, relay=relay), lists, tools("status", "a__t"))
+    for names in (keys(found.body.tools), keys(found.body.prompts)):
+        assert len({claude_code(name) for name in names}) == len(names)
+        assert all(claude_code(name) == name for name in names)
+        assert all(len(f"mcp__relay__{name}") <= 64 for name in names)
+    own = [entry.key for entry in found.body.tools if entry.backend == "relay"]
+    assert own == ["relay__a__t", "relay__status"], "whatever the others are called"
+
+
+@given(LISTS, ITEMS, st.booleans())
+def test_a_backend_that_is_added_last_renames_nothing(
+    lists: dict, added: RawLists, prefix: bool
+) -> None:
+    relay = RelaySettings(prefix=prefix)
+    before = build(config(*lists, relay=relay), lists)
+    after = build(config(*lists, "last", relay=relay), {**lists, "last": added})
+    assert before.tools.items() <= after.tools.items()
+    assert before.prompts.items() <= after.prompts.items()
 
 
 @given(LISTS)

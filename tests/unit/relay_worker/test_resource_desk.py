@@ -1,6 +1,7 @@
 """One rule in reading, subscribing, updates, links and completion."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ TOOL = b'{"name":"find","inputSchema":{"type":"object"}}'
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     """Two backends with tools and resources, some of them of the same scheme."""
     stage = Stage(monkeypatch)
     stage.known = {
@@ -33,7 +34,8 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
         ),
     }
     stage.adopt()
-    return stage
+    yield stage
+    stage.loop.close()
 
 
 OWNERS = {"a://x": "one", "a://y": "two", "a://items/1": "one", "a://items/1/2": "two"}

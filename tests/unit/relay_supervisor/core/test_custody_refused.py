@@ -108,8 +108,8 @@ def test_workers_do_not_die_of_it_for_ever(relay: CustodyDriver, deaf: bool) -> 
     relay.kill(1, {number: Stage.WRITTEN})
     for generation in range(2, 2 + ADOPT_DEATHS_MAX):
         relay.revive(generation)
-        assert "files" in {adopt.backend for _, adopt, _ in relay.given() if adopt.pid}
         relay.adopted("slow", generation)
+        assert "files" in {adopt.backend for _, adopt, _ in relay.given() if adopt.pid}
         if deaf:
             relay.wait(ADOPT_SECONDS_MAX + 0.1)
         assert relay.client() == []
@@ -130,10 +130,29 @@ def test_deaths_count_only_one_after_another(relay: CustodyDriver) -> None:
     relay.kill(1, {})
     for generation in range(2, 3 * ADOPT_DEATHS_MAX, 2):
         relay.revive(generation)
+        relay.given()
         relay.kill(generation, {})
         relay.revive(generation + 1)
-        for name in ("files", "slow"):
-            relay.adopted(name, generation + 1)
+        while gifts := relay.given():  # one, and then the other
+            relay.adopted(gifts[0][1].backend, generation + 1)
+        assert {charge.deaths for charge in relay.state.charges.values()} == {0}
         relay.wait(20.0)
         relay.kill(generation + 1, {})
     assert effects.CloseStdin(relay.pid_of["files"]) not in relay.take(effects.CloseStdin)
+
+
+def test_only_what_they_die_of_is_started_anew(relay: CustodyDriver) -> None:
+    """Nobody knows at first what it was: what may be it is given alone, the likelier the later."""
+    relay.kill(1, {})
+    given = list[list[str]]()
+    for generation in range(2, 2 + ADOPT_DEATHS_MAX):
+        relay.revive(generation)
+        given.append([adopt.backend for _, adopt, _ in relay.given()])
+        if given[-1] == ["slow"]:
+            relay.adopted("slow", generation)
+            given[-1] += [adopt.backend for _, adopt, _ in relay.given()]
+        relay.kill(generation, {})
+    assert given == [["files", "slow"], ["files"], ["slow", "files"]]
+    closed = relay.take(effects.CloseStdin)
+    assert effects.CloseStdin(relay.pid_of["files"]) in closed
+    assert effects.CloseStdin(relay.pid_of["slow"]) not in closed

@@ -2,6 +2,7 @@
 of its handshake; and nobody touches what is another one's.
 """
 
+import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -311,7 +312,8 @@ def test_each_message_says_where_in_the_stream_it_is(stage: Make) -> None:
     start = before._transport._mailbox.parsed
     one.backend.call(7, "tools/call", b"{}")
     one.turn()
-    progress = '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":7}}'
+    params = {"progressToken": 7, "progress": 1}
+    progress = json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
     batch = f"[{progress},{progress}]\n".encode()
     assert process.stdout is not None
     os.write(process.stdout, batch)
