@@ -79,8 +79,6 @@ class World:
         self.exited = False
         self.streams = self.dice.chance(0.4)
         """Backends say in which call they ask."""
-        self.modern_only = self.dice.chance(0.25)
-        """The client never shakes hands."""
         self.unread = False
         """The relay does not read what workers say."""
         self.unread_until = -1.0
