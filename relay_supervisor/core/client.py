@@ -20,7 +20,7 @@ from relay_supervisor.core.registry import CHANGED, MODERN_CACHING
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import ClientRequest, Listen, Phase
-from relay_supervisor.wire import v1
+from relay_supervisor.wire import extensions, v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
 GREETING_SECONDS_MAX: Final = 2.0
@@ -131,7 +131,7 @@ class Client:
             log_level=mcp.string(meta.log_level) or "" if meta.log_level else "",
         )
         self._open.add(request)
-        if message.method not in self._methods:
+        if message.method not in self._methods and not self._extends(message.method):
             text = f"Method not found: {message.method}"
             return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
         if meta.version:
@@ -142,10 +142,14 @@ class Client:
         elif state.peer.era != v1.LEGACY and message.method not in _BEFORE_INITIALIZE:
             text = f"{message.method} before initialize: the session is not open yet"
             return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
-        if (handle := self._methods[message.method]) is not None:
+        if (handle := self._methods.get(message.method)) is not None:
             return handle(request, mcp.members_of(message.params), now)
         self._open.keep(request, message.params)
         return self._route(request, route, now)
+
+    def _extends(self, method: str) -> bool:
+        """Tell whether a backend declares an extension that has this request."""
+        return extensions.has(self._registry.capabilities(), method)
 
     def _batch(self, message: mcp.Batch, outer: int, now: float) -> None:
         if outer or not message.items:
@@ -286,7 +290,7 @@ class Client:
         return None
 
     def _route(self, request: ClientRequest, route: Route, now: float) -> None:
-        if member := mcp.ROUTED_BY[request.method]:
+        if member := mcp.ROUTED_BY.get(request.method):
             name = mcp.string(route.name if member == "name" else route.uri)
             if name is None:
                 text = f"{request.method} needs a string {member!r} in its params"
