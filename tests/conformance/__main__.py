@@ -10,6 +10,7 @@ import datetime
 import platform
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -32,8 +33,8 @@ def server_row(target: Target, revisions: list[str]) -> Row:
         with serving(target) as one:
             checks[revision] = suite.run_server(one.url, revision)
         swaps += one.swaps
-        for refused in one.refused:
-            progress(f"  a swap was refused: {refused}")
+        for failed in one.failed:
+            progress(f"{target.name}: a swap has failed: {failed}")
         told(target.name, revision, checks[revision], begin)
     return Row(target.name, checks, f"{swaps} swaps" if target.swapped else "")
 
@@ -64,6 +65,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="only rows with this word in their name")
     parser.add_argument("--revision", choices=suite.REVISIONS, help="only this revision")
     parser.add_argument("--leg", choices=("server", "client"), help="only these scenarios")
+    parser.add_argument("--jobs", type=int, default=1, help="so many rows at a time")
     return parser.parse_args()
 
 
@@ -73,7 +75,8 @@ def legs(wanted: argparse.Namespace) -> tuple[Leg, ...]:
     done = []
     if wanted.leg != "client":
         targets = [each for each in TARGETS if each is DIRECT or wanted.only in each.name]
-        rows = tuple(server_row(target, revisions) for target in targets)
+        with ThreadPoolExecutor(wanted.jobs) as pool:
+            rows = tuple(pool.map(lambda target: server_row(target, revisions), targets))
         done.append(Leg("Server scenarios", SERVER, rows))
     if wanted.leg != "server":
         rows = tuple(client_row(name, way, revisions) for way, name in WAYS.items())
