@@ -7,7 +7,7 @@ other side says what is wrong with it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 import msgspec
@@ -37,6 +37,8 @@ class _ModernKeys(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Object).decode
+_decode_any: Callable[[bytes], dict[str, object]] = _decode  # type: ignore[assignment]
+"""For objects in which other things than raw text are to be put."""
 _decode_keys = msgspec.json.Decoder(_ModernKeys).decode
 _encode = msgspec.json.Encoder().encode
 _UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -92,7 +94,7 @@ def _request(
     params: bytes, dropped: frozenset[str], progress_token: int | None, name: str | None
 ) -> bytes:
     try:
-        members: dict[str, object] = {**_decode(params)}
+        members = _decode_any(params)
     except _UNDECODABLE:
         return params
     if name is not None:
@@ -107,16 +109,17 @@ def _request(
 
 def _kept_meta(
     meta: msgspec.Raw, dropped: frozenset[str], progress_token: int | None
-) -> msgspec.Raw | _Object:
+) -> msgspec.Raw | dict[str, object]:
     """Return what is left of *meta*; empty where nothing is."""
     try:
-        members = _decode(meta)
+        members = _decode_any(meta)
     except _UNDECODABLE:
         return meta  # not an object: for the backend to refuse
-    kept = {key: value for key, value in members.items() if key not in dropped}
-    if progress_token is not None and "progressToken" in kept:
-        kept["progressToken"] = msgspec.Raw(b"%d" % progress_token)
-    return kept
+    if dropped:
+        members = {key: value for key, value in members.items() if key not in dropped}
+    if progress_token is not None and "progressToken" in members:
+        members["progressToken"] = progress_token
+    return members
 
 
 def _with_keys(text: bytes, at: int, keys: _ModernKeys, method: str) -> bytes:

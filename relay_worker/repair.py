@@ -6,7 +6,7 @@ the input: a backend is not trusted.
 """
 
 import re
-from typing import Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -39,6 +39,17 @@ _NONFINITE_HERE: Final = re.compile(rb"[-:,\[\s]?(?:NaN|-?Infinity)")
 _START: Final = re.compile(rb'\{[ \t]*+"(?:jsonrpc|id|method|params|result|error)"[ \t]*+:')
 _POSITION: Final = re.compile(r"\(byte (\d+)\)")
 
+
+
+class PlainResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A response with a result and nothing else, as nearly all lines are: read in one go."""
+
+    jsonrpc: Literal["2.0"]
+    id: Annotated[int, msgspec.Meta(ge=1)]
+    result: msgspec.Raw
+
+
+_decode_result = msgspec.json.Decoder(PlainResult).decode
 _decode = msgspec.json.Decoder(Envelope).decode
 _decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -51,6 +62,18 @@ class Cleaned(msgspec.Struct, frozen=True):
 
     frames: list[tuple[bytes, Envelope]]
     skipped: int = 0
+
+
+def plain_result(line: bytes) -> PlainResult | None:
+    """Return what is on *line*, if it is that and healthy; else see what `clean_line` makes of it.
+    Never raises.
+    """
+    if not line.isascii() or (b"\\" in line and b"\\u" in line):
+        return None
+    try:
+        return _decode_result(line)
+    except _UNDECODABLE:
+        return None
 
 
 def clean_line(line: bytes) -> Cleaned:

@@ -22,10 +22,6 @@ from relay_worker.repair import Envelope
 from relay_worker.routes import Refused, Target, Undecided, find
 from relay_worker.subscriptions import CHANGES, Subscriptions
 
-LARGE_BYTES: Final = 64 << 10
-"""Replies over this size are passed on in pieces, without a copy."""
-
-
 _ELSEWHERE: Final = frozenset({State.LEAVING, State.AWAITED})
 _MOVED: Final = "Backend '{}' was handed over to another worker meanwhile."
 
@@ -53,6 +49,13 @@ class Router:
 
     def call(self, message: v1.Call, params: bytes) -> None:
         """Carry out a client request."""
+        if self.catalogue is not None:  # this spares nearly all the rest
+            target = find(self.catalogue, message, params)
+            if type(target) is Target:
+                backend = self.backends.get(target.backend)
+                if backend is not None and backend.state is State.READY:
+                    self._transmit(message, params, backend, target)
+                    return
         waiting = Waiting(message, params)
         if not self._dispatch(waiting):
             self._waiting[message.call] = waiting
@@ -146,8 +149,9 @@ class Router:
         flight = self._flights.pop(call, None)
         if flight is None:
             return
-        del envelope["id"]
-        envelope.pop("jsonrpc", None)
+        if len(envelope) > 1:
+            envelope.pop("id", None)
+            envelope.pop("jsonrpc", None)
         if "result" not in envelope:
             self._replied_error(flight, envelope)
             return
@@ -156,9 +160,8 @@ class Router:
         message = flight.message
         if message.method in CHANGES:
             self._subscriptions.changed(backend, message)
-        if len(text) > LARGE_BYTES and len(envelope) == 1 and message.era == v1.LEGACY:
-            pieces = (b'"result":', memoryview(envelope["result"]), b"}")
-            self._answer(call, v1.OUTCOME_RESULT, *pieces)
+        if message.era == v1.LEGACY and len(envelope) == 1:
+            self._answer(call, v1.OUTCOME_RESULT, b'"result":', envelope["result"], b"}")
         else:
             self.reply(message, v1.OUTCOME_RESULT, frames.encode(envelope)[1:])
 
@@ -308,7 +311,7 @@ class Router:
                 self._fail(message, f"Backend '{target.backend}' is not there any more.")
                 return True
             if backend.state is State.READY:
-                self._transmit(waiting, backend, target)
+                self._transmit(message, waiting.params, backend, target, waiting.sent_before)
                 return True
             return self._start_for(waiting, backend)
         if isinstance(target, Undecided):
@@ -316,8 +319,14 @@ class Router:
         self._refuse(message, target)
         return True
 
-    def _transmit(self, waiting: Waiting, backend: Backend, to: Target) -> None:
-        message, params = waiting.message, waiting.params
+    def _transmit(
+        self,
+        message: v1.Call,
+        params: bytes,
+        backend: Backend,
+        to: Target,
+        sent_before: bool = False,  # noqa: FBT001, FBT002 - on the path of every call
+    ) -> None:
         call = message.call
         if message.tell:
             self._send(v1.Routed(call, backend.name))
@@ -326,7 +335,7 @@ class Router:
             call, message.method, adapt(to.params or params, progress_token=call, name=to.name)
         )
         if error is None:
-            again = None if waiting.sent_before or len(params) > AGAIN_BYTES_MAX else params
+            again = None if sent_before or len(params) > AGAIN_BYTES_MAX else params
             self._flights[call] = Flight(message, backend, again)
         else:
             self._fail(message, error)

@@ -34,7 +34,7 @@ from relay_worker.backends.stdio import Callbacks, Transport
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.lists import RawLists
 from relay_worker.loop import Timer
-from relay_worker.repair import clean_line
+from relay_worker.repair import clean_line, plain_result
 
 STDERR_TAIL_LINES: Final = 5
 STDERR_TAIL_CHARS_MAX: Final = 400
@@ -154,7 +154,7 @@ class Connection:
         """Send a request; False where the backend does not read what was sent before."""
         self.last_used = self._loop.now
         start = self._transport.queued_bytes
-        number = max(call, 0)  # one of the relay's own is in no ledger
+        number = call if call > 0 else 0  # one of the relay's own is in no ledger
         if len(params) <= SMALL_BYTES:  # one small buffer costs less than several
             sent = self._transport.write(frames.call_frame(call, method, params), number=number)
         else:
@@ -238,6 +238,10 @@ class Connection:
                     self._on_broken(reason)
 
     def _line(self, at: int, line: bytes) -> None:
+        plain = plain_result(line)
+        if plain is not None:
+            self._replied(plain.id, line, {"result": plain.result})
+            return
         cleaned = clean_line(line)
         if cleaned.skipped:
             self._skipped(cleaned.skipped)
