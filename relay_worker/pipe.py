@@ -63,7 +63,7 @@ class Pipe:
         self._reader = FrameReader()
         self._read_bytes = READ_BYTES
         self._queue = WriteQueue()
-        self._ledger = ledger
+        self._release = ledger.release
         self._written = 0  # bytes so far, in all
         self._marks: deque[tuple[int, Callable[[int], None], int]] = deque()
         self._flush_due = False
@@ -79,15 +79,16 @@ class Pipe:
         self.send_header(v1.encode(message), *payload)
         kind = type(message)
         if kind is v1.Reply:
-            self.when_written(self._ledger.release, message.call)  # type: ignore[attr-defined]
+            self.when_written(self._release, message.call)  # type: ignore[attr-defined]
         elif kind in _ENDS:
             for number in _ENDS[kind](message):
-                self.when_written(self._ledger.release, number)
+                self.when_written(self._release, number)
 
     def when_written(self, act: Callable[[int], None], number: int) -> None:
         """Do *act* with *number* once all that was sent so far is in the pipe to the last byte."""
-        if self._queue.size or self._ended:  # after the end nothing arrives any more
-            self._marks.append((self._written + self._queue.size, act, number))
+        waiting = self._queue.size
+        if waiting or self._ended:  # after the end nothing arrives any more
+            self._marks.append((self._written + waiting, act, number))
         else:
             act(number)
 
@@ -127,7 +128,8 @@ class Pipe:
         self._flush_due = False
         if not self._waiting:
             self._write()
-        self._weigh()
+        if self._queue.size or self.full:
+            self._weigh()
 
     def _writable(self, _events: int) -> None:
         self._waiting = False
@@ -144,11 +146,12 @@ class Pipe:
             queue.clear()
             self._end(f"the supervisor does not read any more: {error.strerror}")
             return
-        self._written += waiting - queue.size
-        while marks and marks[0][0] <= self._written:
+        left = queue.size
+        self._written = written = self._written + waiting - left
+        while marks and (not left or marks[0][0] <= written):
             _, act, number = marks.popleft()
             act(number)
-        if queue.size:
+        if left:
             self._waiting = True
             self._loop.watch(self._out, WRITE, self._writable, self._broken)
 

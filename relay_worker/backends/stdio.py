@@ -140,8 +140,8 @@ class Transport:
                     return
             if mailbox.oversized:
                 self._report_oversized()
-            if not self._open:
-                return
+                if not self._open:
+                    return
             if mailbox.parsed != before:
                 self._when_written(self._passed, mailbox.parsed)
 
@@ -152,16 +152,17 @@ class Transport:
         if not self.input_open:
             return not errand  # in vain, like all that is on its way when a process ends
         queue = self._queue
-        if queue.size:
-            size = 0
-            for buffer in frame:
-                size += len(buffer)
-            if queue.size + size > OUT_BYTES_MAX:
-                return False
         before = queue.size
+        size = 0
+        for buffer in frame:
+            size += len(buffer)
+        if before and before + size > OUT_BYTES_MAX:
+            return False
         queue.append(number, *frame, errand=errand)
         self.queued_bytes += queue.size - before
-        self._flush_later()
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.at_turn_end(self._flush)
         return True
 
     def pause(self, *, paused: bool) -> None:
