@@ -124,6 +124,15 @@ class Relay:
     def handle(self, event: events.AnyEvent, now: float) -> list[AnyEffect]:
         """Take in what happened and return what is to be done, in this order."""
         self._events[type(event)](event, now)
+        shared = self.shared
+        if "heartbeat" not in shared.timers.at or not shared.memory.calm:
+            self._follow_up(now)
+        out = shared.out
+        wanted, out.effects = out.effects, []
+        return wanted
+
+    def _follow_up(self, now: float) -> None:
+        """After each event, but for what only carries a call: see what has become of the rest."""
         if self.ending.pace is None:
             self.custody.check(now)
             if self.swaps.probation is not None:
@@ -139,7 +148,6 @@ class Relay:
             self.reexec.interrupt(now)
         if "heartbeat" not in self.shared.timers.at and self._busy():
             self.heartbeat.begin(now)
-        return self.shared.out.take()
 
     def next_deadline(self) -> float | None:
         """Return when `DeadlinePassed` is due, None for never."""
