@@ -50,11 +50,11 @@ def read(params: Raw) -> tuple[Route, Meta]:
     Raises:
         EnvelopeError: params or `_meta` are no objects, or a modern envelope is incomplete.
     """
-    if params in mcp.ABSENT:
-        return _NO_ROUTE, NO_META
     try:
         route = _decode(params)
     except UNDECODABLE as error:
+        if params in mcp.ABSENT:
+            return _NO_ROUTE, NO_META
         raise EnvelopeError(mcp.INVALID_PARAMS, "params and _meta must be objects") from error
     if (meta := route.meta) is None:
         return route, NO_META
