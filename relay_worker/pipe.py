@@ -126,37 +126,34 @@ class Pipe:
 
     def _flush(self) -> None:
         self._flush_due = False
+        queue, marks = self._queue, self._marks
         if not self._waiting:
-            self._write()
-        if self._queue.size or self.full:
+            before = queue.size
+            try:
+                queue.flush(self._out)
+            except OSError as error:
+                queue.clear()
+                self._end(f"the supervisor does not read any more: {error.strerror}")
+            else:
+                self._written = written = self._written + before - queue.size
+                while marks and marks[0][0] <= written:
+                    _, act, number = marks.popleft()
+                    act(number)
+        if queue.size or self.full:
             self._weigh()
 
     def _writable(self, _events: int) -> None:
         self._waiting = False
         self._loop.unwatch(self._out)
-        self._write()
-        self._weigh()
-
-    def _write(self) -> None:
-        queue, marks = self._queue, self._marks
-        waiting = queue.size
-        try:
-            queue.flush(self._out)
-        except OSError as error:
-            queue.clear()
-            self._end(f"the supervisor does not read any more: {error.strerror}")
-            return
-        left = queue.size
-        self._written = written = self._written + waiting - left
-        while marks and (not left or marks[0][0] <= written):
-            _, act, number = marks.popleft()
-            act(number)
-        if left:
-            self._waiting = True
-            self._loop.watch(self._out, WRITE, self._writable, self._broken)
+        self._flush()
 
     def _weigh(self) -> None:
-        """Pause or resume the backends; after every turn, as the queue grows while it waits."""
+        """Wait until more can be written, and pause or resume the backends meanwhile; after every
+        turn, as the queue grows while it waits.
+        """
+        if self._queue.size and not self._waiting and not self._ended:
+            self._waiting = True
+            self._loop.watch(self._out, WRITE, self._writable, self._broken)
         limit = OUT_BYTES_LOW if self.full else OUT_BYTES_HIGH
         if self.full != (self._queue.size > limit):
             self.full = not self.full

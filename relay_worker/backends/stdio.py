@@ -131,11 +131,11 @@ class Transport:
     def look(self) -> None:
         """Pass on what lies in the mailbox."""
         mailbox = self._mailbox
-        line = self._tell.line
+        tell = self._tell.line
         while mailbox.unseen:
             before = mailbox.parsed
-            for at, text in mailbox.cut():
-                line(at, text)
+            for at, line in mailbox.cut():
+                tell(at, line)
                 if not self._open:
                     return
             if mailbox.oversized:
@@ -160,9 +160,7 @@ class Transport:
             return False
         queue.append(number, *frame, errand=errand)
         self.queued_bytes += queue.size - before
-        if not self._flush_due:
-            self._flush_due = True
-            self._loop.at_turn_end(self._flush)
+        self._flush_later()
         return True
 
     def pause(self, *, paused: bool) -> None:
@@ -293,24 +291,23 @@ class Transport:
 
     def _flush(self) -> None:
         self._flush_due = False
-        if self.input_open and not self._waiting:
-            self._write()
-
-    def _writable(self, _events: int) -> None:
-        self._waiting = False
-        self._loop.unwatch(self._stdin)
-        self._write()
-
-    def _write(self) -> None:
+        if self._waiting or not self.input_open:
+            return
+        queue = self._queue
         try:
-            self._queue.flush(self._stdin)
+            queue.flush(self._stdin)
         except OSError as error:
             self.end_input()
             self._tell.end(f"it closed its input ({error.strerror})")
             return
-        if self._queue.size:
+        if queue.size:
             self._waiting = True
             self._loop.watch(self._stdin, WRITE, self._writable, self._failed)
+
+    def _writable(self, _events: int) -> None:
+        self._waiting = False
+        self._loop.unwatch(self._stdin)
+        self._flush()
 
     def _failed(self, error: Exception) -> None:
         self._tell.end(f"the relay failed to read it ({type(error).__name__}: {error})")
