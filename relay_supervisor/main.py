@@ -130,7 +130,8 @@ class Supervisor:
         self._flush()
         while self._status is None:
             self._turn()
-            self._succession.take_place(self._last_call)
+            if self._succession.appointed is not None:
+                self._succession.take_place(self._last_call)
         self._last_words()
         return self._status
 
@@ -186,8 +187,9 @@ class Supervisor:
     def _flush(self) -> None:
         if self._journal or self._log.waiting:
             self._hand_on_records()
-        self._client.flush()
-        full = self._client.full
+        client = self._client
+        client.flush()
+        full = client.full
         for pipe in self._pipes.values():
             if pipe.paused is not full:
                 pipe.pause(paused=full)

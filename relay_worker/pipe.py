@@ -78,8 +78,8 @@ class Pipe:
         """Queue *message* and its payload, given as the buffers it consists of."""
         self.send_header(v1.encode(message), *payload)
         kind = type(message)
-        if kind is v1.Reply:
-            self.when_written(self._release, message.call)  # type: ignore[attr-defined]
+        if isinstance(message, v1.Reply):  # `when_written`, without a call
+            self._marks.append((self._written + self._queue.size, self._release, message.call))
         elif kind in _ENDS:
             for number in _ENDS[kind](message):
                 self.when_written(self._release, number)

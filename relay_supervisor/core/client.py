@@ -73,10 +73,11 @@ class Client:
 
     def line(self, event: ClientLine, now: float) -> None:
         """The client wrote a line; a blank one means nothing."""
-        message = mcp.parse(event.line)
+        line = event.line
+        message = mcp.parse(line)
         if type(message) is mcp.Request:  # as nearly all are
             self._request(message, 0, now)
-        elif event.line and not event.line.isspace():
+        elif line and not line.isspace():
             self._message(message, 0, now)
 
     def line_too_long(self, limit: int) -> None:
@@ -99,7 +100,7 @@ class Client:
                 self._open.reject(message.raw_id, message.code, message.message, batch)
 
     def _request(self, message: mcp.Request, batch: int, now: float) -> None:
-        state = self._state
+        state, method = self._state, message.method
         if message.id in state.requests:
             # Answered under its own id it would be taken for the answer to the first one.
             text = f"id {message.raw_id.decode()} is already in use by an open request"
@@ -108,29 +109,24 @@ class Client:
             route, meta = envelope.read(message.params)
         except EnvelopeError as error:
             return self._open.reject(message.raw_id, error.code, str(error), batch, error.data)
+        era = v1.MODERN if meta.version else v1.LEGACY
         request = ClientRequest(
-            message.id,
-            message.raw_id,
-            message.method,
-            v1.MODERN if meta.version else v1.LEGACY,
-            Phase.CALLING,
-            now,
-            bytes(meta.token),
-            batch=batch,
+            message.id, message.raw_id, method, era, Phase.CALLING, now, bytes(meta.token)
         )
+        request.batch = batch
         self._open.add(request)
-        if message.method not in self._methods:
-            text = f"Method not found: {message.method}"
+        if method not in self._methods:
+            text = f"Method not found: {method}"
             return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
         if meta.version:
-            if message.method in mcp.LEGACY_ONLY:
-                text = f"Method not found: {message.method} (removed in {mcp.MODERN_VERSIONS[0]})"
+            if method in mcp.LEGACY_ONLY:
+                text = f"Method not found: {method} (removed in {mcp.MODERN_VERSIONS[0]})"
                 return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
-            self._meet_modern(message.method, meta, now)
-        elif state.peer.era != v1.LEGACY and message.method not in _BEFORE_INITIALIZE:
-            text = f"{message.method} before initialize: the session is not open yet"
+            self._meet_modern(method, meta, now)
+        elif state.peer.era != v1.LEGACY and method not in _BEFORE_INITIALIZE:
+            text = f"{method} before initialize: the session is not open yet"
             return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
-        if (handle := self._methods[message.method]) is not None:
+        if (handle := self._methods[method]) is not None:
             return handle(request, mcp.members_of(message.params), now)
         self._open.keep(request, message.params)
         return self._route(request, route, now)

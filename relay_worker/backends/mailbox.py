@@ -176,6 +176,8 @@ class Mailbox:
             elif end > place:
                 lines.append((begin, memory[place:end]))
             begin = scanned = end - zero + 1
+            if begin == until:  # as nearly always: spares another look
+                break
         self.parsed = begin
         if until - begin > longest and begin == self.head:
             self._start_skipping()
