@@ -75,9 +75,9 @@ class FrameReader:
             self._parts.clear()
         frames: list[tuple[bytes, bytes]] = []
         start, end, need = 0, len(data), PREFIX_BYTES
-        while end - start >= PREFIX_BYTES:
+        begin = PREFIX_BYTES
+        while begin <= end:
             header_bytes, payload_bytes = _unpack(data, start)
-            begin = start + PREFIX_BYTES
             middle = begin + header_bytes
             stop = middle + payload_bytes
             if header_bytes > HEADER_BYTES_MAX or payload_bytes > PAYLOAD_BYTES_MAX:
@@ -87,6 +87,7 @@ class FrameReader:
                 break
             frames.append((data[begin:middle], data[middle:stop]))
             start = stop
+            begin = stop + PREFIX_BYTES
         if start < end:
             self._parts.append(data[start:])
             self._size = end - start
