@@ -195,7 +195,8 @@ class Supervisor:
                 pipe.pause(paused=full)
                 self._on(events.WorkersUnread(full))
             pipe.flush()
-        self._state.stderr_dropped = self._log.dropped
+        if self._state.stderr_dropped != self._log.dropped:
+            self._state.stderr_dropped = self._log.dropped
 
     def _hand_on_records(self) -> None:
         """Give the worker what it is to write into journal and log file."""

@@ -104,7 +104,8 @@ class Calls:
         assert active is not None
         number = request.call = state.last_call = state.last_call + 1
         assert number <= v1.CALL_MAX
-        request.phase = Phase.CALLING
+        if request.phase is not Phase.CALLING:
+            request.phase = Phase.CALLING
         attempt = request.attempts = request.attempts + 1
         method, name = request.method, request.name
         backend = self._registry.owner(_KINDS.get(method), name)

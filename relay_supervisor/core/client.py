@@ -12,7 +12,7 @@ from msgspec import Raw
 from relay_supervisor.core import envelope, mcp
 from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.calls import Calls
-from relay_supervisor.core.envelope import EnvelopeError, Meta, Route
+from relay_supervisor.core.envelope import EnvelopeError, Meta
 from relay_supervisor.core.events import ClientLine
 from relay_supervisor.core.registry import CHANGED, MODERN_CACHING
 from relay_supervisor.core.requests import Requests
@@ -109,11 +109,22 @@ class Client:
             route, meta = envelope.read(message.params)
         except EnvelopeError as error:
             return self._open.reject(message.raw_id, error.code, str(error), batch, error.data)
-        era = v1.MODERN if meta.version else v1.LEGACY
+        member = mcp.ROUTED_BY.get(method)
+        name = mcp.string(route.name if member == "name" else route.uri) if member else ""
+        # All at once, as to store a member later costs as much as to make the whole.
         request = ClientRequest(
-            message.id, message.raw_id, method, era, Phase.CALLING, now, bytes(meta.token)
+            message.id,
+            message.raw_id,
+            method,
+            v1.MODERN if meta.version else v1.LEGACY,
+            Phase.CALLING,
+            now,
+            bytes(meta.token),
+            name or "",
+            b"" if member is None else bytes(message.params),
+            0,
+            batch,
         )
-        request.batch = batch
         self._open.add(request)
         if method not in self._methods:
             text = f"Method not found: {method}"
@@ -128,8 +139,10 @@ class Client:
             return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
         if (handle := self._methods[method]) is not None:
             return handle(request, mcp.members_of(message.params), now)
-        self._open.keep(request, message.params)
-        return self._route(request, route, now)
+        if name is None:
+            text = f"{method} needs a string {member!r} in its params"
+            return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
+        return self._calls.admit(request, now)
 
     def _batch(self, message: mcp.Batch, outer: int, now: float) -> None:
         if outer or not message.items:
@@ -265,15 +278,6 @@ class Client:
         if listen.uris:
             self.tell_subscriptions()
         return None
-
-    def _route(self, request: ClientRequest, route: Route, now: float) -> None:
-        if member := mcp.ROUTED_BY[request.method]:
-            name = mcp.string(route.name if member == "name" else route.uri)
-            if name is None:
-                text = f"{request.method} needs a string {member!r} in its params"
-                return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
-            request.name = name
-        return self._calls.admit(request, now)
 
     # ---- notifications of the client ----------------------------------------------------------
 
