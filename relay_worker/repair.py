@@ -40,7 +40,6 @@ _START: Final = re.compile(rb'\{[ \t]*+"(?:jsonrpc|id|method|params|result|error
 _POSITION: Final = re.compile(r"\(byte (\d+)\)")
 
 
-
 class PlainResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A response with a result and nothing else, as nearly all lines are: read in one go."""
 

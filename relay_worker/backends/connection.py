@@ -154,7 +154,7 @@ class Connection:
         """Send a request; False where the backend does not read what was sent before."""
         self.last_used = self._loop.now
         start = self._transport.queued_bytes
-        number = call if call > 0 else 0  # one of the relay's own is in no ledger
+        number = max(call, 0)  # one of the relay's own is in no ledger
         if len(params) <= SMALL_BYTES:  # one small buffer costs less than several
             sent = self._transport.write(frames.call_frame(call, method, params), number=number)
         else:

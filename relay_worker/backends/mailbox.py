@@ -144,7 +144,7 @@ class Mailbox:
         """Return where the next read may go; `count` what came."""
         begin = self._zero + self.tail
         stop = begin + READ_BYTES_MAX
-        if stop > self._end:  # here and below: `min` costs more than all the rest
+        if stop > self._end:  # noqa: PLR1730 - here and below: `min` costs more than all the rest
             stop = self._end
         return self._view[begin:stop]
 
