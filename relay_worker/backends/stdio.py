@@ -125,7 +125,8 @@ class Transport:
             at += len(unsent.frame)
         self.queued_bytes = at
         if self._queue.size:
-            self._flush_later()
+            self._flush_due = True
+            self._loop.at_turn_end(self._flush)
         return starts
 
     def look(self) -> None:
@@ -152,15 +153,18 @@ class Transport:
         if not self.input_open:
             return not errand  # in vain, like all that is on its way when a process ends
         queue = self._queue
-        before = queue.size
         size = 0
         for buffer in frame:
             size += len(buffer)
-        if before and before + size > OUT_BYTES_MAX:
+        if queue.size and queue.size + size > OUT_BYTES_MAX:
             return False
-        queue.append(number, *frame, errand=errand)
-        self.queued_bytes += queue.size - before
-        self._flush_later()
+        queue.put(number, size, frame)
+        if errand:
+            queue.errands.add(number)
+        self.queued_bytes += size
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.at_turn_end(self._flush)
         return True
 
     def pause(self, *, paused: bool) -> None:
@@ -204,7 +208,8 @@ class Transport:
         more, and nothing is called.
         """
         left = Left(
-            self._mailbox.parsed, self._queue.unsent(), self._queue.sent, self._queue.errands
+            *(self._mailbox.parsed, self._queue.unsent(), self._queue.sent),
+            frozenset(self._queue.errands),
         )
         self.input_open = False
         self._loop.unwatch(self._stdin)
@@ -283,11 +288,6 @@ class Transport:
             self.complain(data)
         else:
             self._loop.unwatch(self._stderr)
-
-    def _flush_later(self) -> None:
-        if not self._flush_due:
-            self._flush_due = True
-            self._loop.at_turn_end(self._flush)
 
     def _flush(self) -> None:
         self._flush_due = False
