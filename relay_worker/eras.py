@@ -36,6 +36,15 @@ class _ModernKeys(msgspec.Struct, gc=False):
     cacheScope: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+class _PlainParams(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """The params of nearly all calls, read and written in one go."""
+
+    name: msgspec.Raw
+    arguments: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    meta: _Object | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="_meta")
+
+
+_decode_plain = msgspec.json.Decoder(_PlainParams).decode
 _decode = msgspec.json.Decoder(_Object).decode
 _decode_any: Callable[[bytes], dict[str, object]] = _decode  # type: ignore[assignment]
 """For objects in which other things than raw text are to be put."""
@@ -47,7 +56,7 @@ _CLOSES: Final = re.compile(rb"\s*+\}")
 
 
 def legacy_params(
-    params: bytes, *, progress_token: int | None = None, name: str | None = None
+    params: bytes, progress_token: int | None = None, name: str | None = None
 ) -> bytes:
     """Return the params for a legacy backend: the envelope keys taken out of `_meta` (and a
     `_meta` with nothing else dropped), a progress token the client sent replaced by
@@ -57,11 +66,22 @@ def legacy_params(
 
 
 def same_era_params(
-    params: bytes, *, progress_token: int | None = None, name: str | None = None
+    params: bytes, progress_token: int | None = None, name: str | None = None
 ) -> bytes:
     """Return the params with a progress token the client sent replaced by *progress_token* and
     `name` by *name*, everything else as it was.
     """
+    if name is not None:
+        try:
+            plain = _decode_plain(params)
+        except _UNDECODABLE:
+            pass  # more than a name and arguments, or broken
+        else:
+            plain.name = name  # type: ignore[assignment] # what is only encoded need not be raw
+            meta = plain.meta
+            if progress_token is not None and meta is not msgspec.UNSET and "progressToken" in meta:
+                meta["progressToken"] = progress_token  # type: ignore[assignment]
+            return _encode(plain)
     return _request(params, _NEVER, progress_token, name)
 
 

@@ -76,7 +76,7 @@ class Pipe:
 
     def send(self, message: v1.Message, *payload: Buffer) -> None:
         """Queue *message* and its payload, given as the buffers it consists of."""
-        self.send_header(v1.encode(message), *payload)
+        self._put(v1.encode(message), payload)
         kind = type(message)
         if isinstance(message, v1.Reply):  # `when_written`, without a call
             self._marks.append((self._written + self._queue.size, self._release, message.call))
@@ -94,13 +94,17 @@ class Pipe:
 
     def send_header(self, header: bytes, *payload: Buffer) -> None:
         """Queue a frame whose header is encoded already."""
+        self._put(header, payload)
+
+    def _put(self, header: bytes, payload: tuple[Buffer, ...]) -> None:
         size = 0
         for buffer in payload:
             size += len(buffer)
+        head = prefix(header, size) + header
         if size <= SMALL_BYTES:  # one small buffer costs less than several
-            self._queue.append(b"".join((prefix(header, size), header, *payload)))
+            self._queue.append(head + b"".join(payload))
         else:
-            self._queue.append(prefix(header, size), header, *payload)
+            self._queue.append(head, *payload)
         if not self._flush_due:
             self._flush_due = True
             self._loop.at_turn_end(self._flush)

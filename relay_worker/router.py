@@ -325,15 +325,13 @@ class Router:
         params: bytes,
         backend: Backend,
         to: Target,
-        sent_before: bool = False,  # noqa: FBT001, FBT002 - on the path of every call
+        sent_before: bool = False,  # noqa: FBT001, FBT002 - names take time, here and below
     ) -> None:
         call = message.call
         if message.tell:
             self._send(v1.Routed(call, backend.name))
         adapt = legacy_params if message.era == v1.MODERN else same_era_params
-        error = backend.call(
-            call, message.method, adapt(to.params or params, progress_token=call, name=to.name)
-        )
+        error = backend.call(call, message.method, adapt(to.params or params, call, to.name))
         if error is None:
             again = None if sent_before or len(params) > AGAIN_BYTES_MAX else params
             self._flights[call] = Flight(message, backend, again)

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from relay_supervisor.wire.custody import Custody, Unsent
+from relay_supervisor.wire.framing import Buffer
 from relay_supervisor.wire.mailbox import HINT_BYTES
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, Host, Watcher
@@ -154,12 +155,13 @@ class Connection:
         """Send a request; False where the backend does not read what was sent before."""
         self.last_used = self._loop.now
         start = self._transport.queued_bytes
-        number = max(call, 0)  # one of the relay's own is in no ledger
+        number = 0 if call < 0 else call  # noqa: FURB136 # the relay's own are in no ledger
+        frame: tuple[Buffer, ...]
         if len(params) <= SMALL_BYTES:  # one small buffer costs less than several
-            sent = self._transport.write(frames.call_frame(call, method, params), number=number)
+            frame = (frames.call_frame(call, method, params),)
         else:
-            sent = self._transport.write(*frames.call_pieces(call, method, params), number=number)
-        if not sent:
+            frame = frames.call_pieces(call, method, params)
+        if not self._transport.put(frame, number):
             return False
         self.in_flight[call] = start
         return True

@@ -101,11 +101,13 @@ def request(number: str, method: str, params: bytes) -> bytes:
 
 def call_frame(call: int, method: str, params: bytes) -> bytes:
     """Return the frame of a call."""
-    return b'{"jsonrpc":"2.0","id":%b,"method":"%b","params":%b}\n' % (
-        call_id(call),
-        method.encode(),
-        params,
-    )
+    if call > 0:
+        return b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}\n' % (
+            call,
+            method.encode(),
+            params,
+        )
+    return b"".join(call_pieces(call, method, params))
 
 
 def call_pieces(call: int, method: str, params: bytes) -> tuple[bytes, bytes, bytes]:

@@ -150,6 +150,15 @@ class Transport:
         """Queue a frame, with the number of its call or *errand*, for the end of the turn; False
         where too much is waiting already, or nobody will ever read it.
         """
+        return self.put(frame, number, errand)
+
+    def put(
+        self,
+        frame: tuple[Buffer, ...],
+        number: int,
+        errand: bool = False,  # noqa: FBT001, FBT002
+    ) -> bool:
+        """The same, in less time."""
         if not self.input_open:
             return not errand  # in vain, like all that is on its way when a process ends
         queue = self._queue
