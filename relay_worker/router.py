@@ -13,7 +13,7 @@ import msgspec
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.framing import Buffer
 from relay_worker.backends import frames
-from relay_worker.backends.base import Backend, State
+from relay_worker.backends.base import READY, Backend, State
 from relay_worker.catalogue import Catalogue
 from relay_worker.eras import legacy_params, modern_members, same_era_params
 from relay_worker.flights import AGAIN_BYTES_MAX, Flight, Waiting
@@ -53,7 +53,7 @@ class Router:
             target = find(self.catalogue, message, params)
             if type(target) is Target:
                 backend = self.backends.get(target.backend)
-                if backend is not None and backend.state is State.READY:
+                if backend is not None and backend.state is READY:
                     self._transmit(message, params, backend, target)
                     return
         waiting = Waiting(message, params)

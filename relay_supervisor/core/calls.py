@@ -13,7 +13,7 @@ from relay_supervisor.core.mcp import Kind
 from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.state import BackendCall, ClientRequest, Phase
+from relay_supervisor.core.state import CALLING, BackendCall, ClientRequest, Phase
 from relay_supervisor.wire import v1
 
 LATENCIES_KEPT: Final = 1024
@@ -104,8 +104,8 @@ class Calls:
         assert active is not None
         number = request.call = state.last_call = state.last_call + 1
         assert number <= v1.CALL_MAX
-        if request.phase is not Phase.CALLING:
-            request.phase = Phase.CALLING
+        if request.phase is not CALLING:
+            request.phase = CALLING
         attempt = request.attempts = request.attempts + 1
         method, name = request.method, request.name
         backend = self._registry.owner(_KINDS.get(method), name)

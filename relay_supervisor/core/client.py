@@ -17,7 +17,7 @@ from relay_supervisor.core.events import ClientLine
 from relay_supervisor.core.registry import CHANGED, MODERN_CACHING
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.state import ClientRequest, Listen, Phase
+from relay_supervisor.core.state import CALLING, ClientRequest, Listen, Phase
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
@@ -117,7 +117,7 @@ class Client:
             message.raw_id,
             method,
             v1.MODERN if meta.version else v1.LEGACY,
-            Phase.CALLING,
+            CALLING,
             now,
             bytes(meta.token),
             name or "",

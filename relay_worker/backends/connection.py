@@ -242,10 +242,7 @@ class Connection:
     def _line(self, at: int, line: bytes) -> None:
         plain = plain_result(line)
         if plain is not None:
-            call = plain.id
-            if self.in_flight.pop(call, None) is not None:  # see `_replied`
-                self.last_used = self._loop.now
-                self._host.replied(self._backend, call, line, {"result": plain.result})
+            self._replied(plain.id, line, {"result": plain.result})
             return
         cleaned = clean_line(line)
         if cleaned.skipped:
