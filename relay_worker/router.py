@@ -14,14 +14,18 @@ from relay_supervisor.wire import v1
 from relay_supervisor.wire.framing import Buffer
 from relay_worker.backends import frames
 from relay_worker.backends.base import READY, Backend, State
+from relay_worker.backends.client import Client
+from relay_worker.backends.envelopes import readable_error, readable_object
 from relay_worker.catalogue import Catalogue
-from relay_worker.eras import legacy_params, modern_members, same_era_params
+from relay_worker.eras import legacy_params, legacy_result, modern_members, same_era_params
 from relay_worker.flights import AGAIN_BYTES_MAX, Flight, Waiting
 from relay_worker.loop import Loop
 from relay_worker.repair import Envelope
+from relay_worker.resource_desk import ResourceDesk
+from relay_worker.retries import input_required, objection
 from relay_worker.routes import Refused, Target, Undecided, find
-from relay_worker.subscriptions import CHANGES, Subscriptions
 
+_NULL: Final = msgspec.Raw(b"null")
 _ELSEWHERE: Final = frozenset({State.LEAVING, State.AWAITED})
 _MOVED: Final = "Backend '{}' was handed over to another worker meanwhile."
 
@@ -29,28 +33,29 @@ _MOVED: Final = "Backend '{}' was handed over to another worker meanwhile."
 class Router:
     """Implements `backends.base.Host`.
 
-    `backends` has every enabled backend by name, the relay's own included. `refresh` brings the
-    catalogue up to date, and tells whether it was not. Calls of the relay's own have negative
-    numbers; all others are the client's.
+    `backends` has every enabled backend by name, the relay's own included, `resources` is for
+    what passes about those. `refresh` brings the catalogue up to date, and tells whether it was
+    not. Calls of the relay's own have negative numbers; all others are the client's.
     """
 
     def __init__(self, loop: Loop, send: Callable[..., None]) -> None:
         self.backends: Mapping[str, Backend] = {}
         self.catalogue: Catalogue | None = None
+        self.client: Client | None = None
         self.refresh: Callable[[], bool] = lambda: False
         self._loop = loop
         self._send = send
         self._flights: dict[int, Flight] = {}
         self._waiting: dict[int, Waiting] = {}
         self._own: dict[int, Callable[[int, bytes], None]] = {}
-        self._subscriptions = Subscriptions()
+        self.resources = ResourceDesk(send)
 
     # ---- from the supervisor ----------------------------------------------------------------
 
     def call(self, message: v1.Call, params: bytes) -> None:
         """Carry out a client request."""
         if self.catalogue is not None:  # this spares nearly all the rest
-            target = find(self.catalogue, message, params)
+            target = find(self.catalogue, message, params, self.resources.owner_of)
             if type(target) is Target:
                 backend = self.backends.get(target.backend)
                 if backend is not None and backend.state is READY:
@@ -109,11 +114,6 @@ class Router:
         for backend in self.backends.values():
             backend.set_level(level)
 
-    def subscriptions(self, uris: list[str]) -> None:
-        """Make these the resources whose updates the client gets."""
-        self._subscriptions.replace(uris)
-        self._subscriptions.spread(self.catalogue, self.backends)
-
     def look_again(self) -> None:
         """Catalogue or states have changed: send, or answer, the calls that can be."""
         for number, waiting in list(self._waiting.items()):
@@ -140,7 +140,7 @@ class Router:
     def adopt(self, catalogue: Catalogue) -> None:
         """Route by *catalogue* from now on."""
         self.catalogue = catalogue
-        self._subscriptions.spread(catalogue, self.backends)
+        self.resources.adopt(catalogue, self.backends)
 
     # ---- from the backends (backends.base.Host) -------------------------------------------
 
@@ -149,21 +149,20 @@ class Router:
         flight = self._flights.pop(call, None)
         if flight is None:
             return
-        if len(envelope) > 1:
-            envelope.pop("id", None)
-            envelope.pop("jsonrpc", None)
-        if "result" not in envelope:
+        result = envelope.get("result")
+        if result is None or result == _NULL:  # JSON-RPC 1 had one beside an error
             self._replied_error(flight, envelope)
-            return
-        if len(envelope) > 1:
-            envelope.pop("error", None)  # null beside a result, as JSON-RPC 1 had it
-        message = flight.message
-        if message.method in CHANGES:
-            self._subscriptions.changed(backend, message)
-        if message.era == v1.LEGACY and len(envelope) == 1:
-            self._answer(call, v1.OUTCOME_RESULT, b'"result":', envelope["result"], b"}")
+        elif (shown := readable_object(result)) is None:
+            self._bad_answer(flight, "a result that is no object")
         else:
-            self.reply(message, v1.OUTCOME_RESULT, frames.encode(envelope)[1:])
+            message = flight.message
+            if backend.modern and message.era == v1.LEGACY:
+                shown = legacy_result(shown)
+            self.resources.answered(backend, message, shown)
+            if message.era == v1.LEGACY:  # in pieces, without a copy
+                self._answer(call, v1.OUTCOME_RESULT, b'"result":', shown, b"}")
+            else:
+                self.reply(message, v1.OUTCOME_RESULT, b"".join((b'"result":', shown, b"}")))
 
     def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
         """Pass on the progress of a call."""
@@ -171,10 +170,17 @@ class Router:
             self._send(v1.Progress(call, backend.pid or 0, at), params)
 
     def asked(
-        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int
+        self,
+        backend: Backend,
+        pid: int,
+        raw_id: bytes,
+        method: str,
+        params: bytes,
+        at: int,
+        call: int = 0,
     ) -> None:
         """Pass on what a backend asks the client."""
-        self._send(v1.BackendRequest(backend.name, raw_id, pid, method, at), params)
+        self._send(v1.BackendRequest(backend.name, raw_id, pid, method, at, call), params)
 
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         """Tell the client that nobody waits for its answer."""
@@ -182,7 +188,8 @@ class Router:
 
     def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
         """Pass on a notification."""
-        self._send(v1.Notification(backend.name, method, backend.pid or 0, at), params)
+        if self.resources.passes(backend, method, params):
+            self._send(v1.Notification(backend.name, method, backend.pid or 0, at), params)
 
     def done(self, errand: int) -> None:
         """An errand is done, or void."""
@@ -268,11 +275,20 @@ class Router:
             done(outcome, b"".join(members))
 
     def _replied_error(self, flight: Flight, envelope: Envelope) -> None:
-        if frames.error_of(envelope) is None:
-            text = f"Backend '{flight.backend.name}' answered with neither result nor error"
-            members = frames.error_members(frames.INTERNAL_ERROR, text)
+        modern = flight.message.era == v1.MODERN
+        if modern and (asked := input_required(self.client, envelope)) is not None:
+            self.reply(flight.message, v1.OUTCOME_RESULT, asked)
+            return
+        error = envelope.get("error")
+        if error is None or error == _NULL:
+            self._bad_answer(flight, "neither result nor error")
         else:
-            members = frames.encode(envelope)[1:]
+            members = readable_error(error, flight.backend.name)
+            self.reply(flight.message, v1.OUTCOME_BACKEND_ERROR, members)
+
+    def _bad_answer(self, flight: Flight, what: str) -> None:
+        text = f"Backend '{flight.backend.name}' answered with {what}"
+        members = frames.error_members(frames.INTERNAL_ERROR, text)
         self.reply(flight.message, v1.OUTCOME_BACKEND_ERROR, members)
 
     def _fail(self, message: v1.Call, text: str) -> None:
@@ -302,16 +318,17 @@ class Router:
         message = waiting.message
         if self.catalogue is None:
             return False
-        target = find(self.catalogue, message, waiting.params)
+        owner_of = self.resources.owner_of
+        target = find(self.catalogue, message, waiting.params, owner_of)
         if isinstance(target, Undecided) and self.refresh():
-            target = find(self.catalogue, message, waiting.params)
+            target = find(self.catalogue, message, waiting.params, owner_of)
         if isinstance(target, Target):
             backend = self.backends.get(target.backend)
             if backend is None:
                 self._fail(message, f"Backend '{target.backend}' is not there any more.")
                 return True
             if backend.state is State.READY:
-                self._transmit(message, waiting.params, backend, target, waiting.sent_before)
+                self._transmit(message, waiting.params, backend, target, not waiting.sent_before)
                 return True
             return self._start_for(waiting, backend)
         if isinstance(target, Undecided):
@@ -320,20 +337,19 @@ class Router:
         return True
 
     def _transmit(
-        self,
-        message: v1.Call,
-        params: bytes,
-        backend: Backend,
-        to: Target,
-        sent_before: bool = False,  # noqa: FBT001, FBT002 - names take time, here and below
+        self, message: v1.Call, params: bytes, backend: Backend, to: Target, retries: int = 1
     ) -> None:
         call = message.call
+        if message.era == v1.MODERN and (refused := objection(backend, params)) is not None:
+            self._refuse(message, refused)
+            return
         if message.tell:
             self._send(v1.Routed(call, backend.name))
-        adapt = legacy_params if message.era == v1.MODERN else same_era_params
+        bridged = message.era == v1.MODERN and not backend.modern
+        adapt = legacy_params if bridged else same_era_params
         error = backend.call(call, message.method, adapt(to.params or params, call, to.name))
         if error is None:
-            again = None if sent_before or len(params) > AGAIN_BYTES_MAX else params
+            again = params if retries and len(params) <= AGAIN_BYTES_MAX else None
             self._flights[call] = Flight(message, backend, again)
         else:
             self._fail(message, error)
@@ -356,7 +372,9 @@ class Router:
         owner = self.backends.get(target.owner or "")
         if owner is not None and owner.lists is None:
             return self._start_for(waiting, owner)
-        awaited = [one for one in self.backends.values() if one.learning or _unknown_here(one)]
+        # The lists of one that another worker has will come with it.
+        known, away = self.backends.values(), State.AWAITED
+        awaited = [b for b in known if b.learning or (b.state is away and b.lists is None)]
         if owner is not None or not awaited:
             self._refuse(waiting.message, target.refusal)
             return True
@@ -381,8 +399,3 @@ class Router:
     def _refuse(self, message: v1.Call, refusal: Refused) -> None:
         members = frames.error_members(refusal.code, refusal.text)
         self.reply(message, v1.OUTCOME_REFUSED, members)
-
-
-def _unknown_here(backend: Backend) -> bool:
-    """Return whether another worker has it, and its lists will come with it."""
-    return backend.state is State.AWAITED and backend.lists is None

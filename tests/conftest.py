@@ -1,5 +1,9 @@
-"""What holds for every test: hypothesis' settings, and that no test leaves a process behind."""
+"""What holds for every test: hypothesis' settings, signals, how many run at once, and that no test
+leaves a process behind.
+"""
 
+import os
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -15,7 +19,17 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("relay")
 
-WITH_PROCESSES = ("integration", "faults")
+# A shell lets what it runs in the background ignore SIGINT, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+PROCESSES_MAX = 8
+WITH_PROCESSES = ("integration", "faults", "differential")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: one more than there are processors, as tests of processes wait a lot."""
+    return min((os.cpu_count() or 1) + 1, PROCESSES_MAX)
 
 
 @pytest.fixture(autouse=True)

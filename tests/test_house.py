@@ -44,7 +44,8 @@ def sources(*folders: str) -> list[tuple[str, str]]:
 
 def texts() -> list[tuple[str, str]]:
     """(path, text) of every text file that belongs to the repository."""
-    top = [path for path in REPOSITORY.iterdir() if path.is_file()]
+    # In a worktree .git is a file, with a path of this machine.
+    top = [path for path in REPOSITORY.iterdir() if path.is_file() and path.name != ".git"]
     below = [path for root in TEXT_ROOTS for path in sorted((REPOSITORY / root).rglob("*"))]
     return [
         (path.relative_to(REPOSITORY).as_posix(), path.read_text(encoding="utf-8"))
@@ -213,18 +214,18 @@ def test_machine_names_are_found(parts: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    "parts",
     [
-        "https://example.com/mcp",
-        "http://127.0.0.1:8080/",
-        "https://api.example.org",
-        "${HOME}/work/main",
-        "~/work/main",
-        "/home/you/project",
-        "https://{host}/mcp",
-        "https://x/mcp",
-        "/work",
+        ("https://example.com/mcp",),
+        ("http://127.0.0.1:8080/",),
+        ("https://api.example.org",),
+        ("${HOME}/work", "/main"),
+        ("~/work", "/main"),
+        ("/home", "/you/project"),
+        ("https://{host}/mcp",),
+        ("https://x/mcp",),
+        ("/", "work"),
     ],
 )
-def test_innocent_names_are_let_through(text: str) -> None:
-    assert not named_machines("m.md", text)
+def test_innocent_names_are_let_through(parts: tuple[str, ...]) -> None:
+    assert not named_machines("m.md", "".join(parts))

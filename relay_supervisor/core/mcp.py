@@ -65,6 +65,9 @@ ROUTED_BY: Final = {
 REPEATABLE: Final = frozenset({"prompts/get", "resources/read", "completion/complete"})
 """Requests that change nothing, by the specification."""
 
+INPUT_REQUIRED: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
+"""Requests of the modern era that may be answered with `input_required`, and are then retried."""
+
 LEGACY_ONLY: Final = frozenset(
     {"ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"}
 )

@@ -68,15 +68,14 @@ def swap(
                 3 no relay was reached
     """
     target.check_words(wanted)
-    work = Swapping(settings(), force=force, no_wait=no_wait, instance=instance)
-    if supervisor:
-        if force or no_wait or watch:
-            raise click.UsageError("--supervisor takes neither --force, --no-wait nor --watch")
-        sys.exit(_replace_supervisors(work, wanted, as_json=as_json))
+    if supervisor and (force or no_wait or watch):
+        raise click.UsageError("--supervisor takes neither --force, --no-wait nor --watch")
+    if watch and wanted is not None:
+        raise click.UsageError("--watch swaps to what changes here, so it takes no RELEASE or PATH")
+    kind = ReplacingSupervisors if supervisor else Swapping
+    work = kind(settings(), force=force, no_wait=no_wait, instance=instance)
     if not watch:
         sys.exit(_once(work, wanted, as_json=as_json))
-    if wanted is not None:
-        raise click.UsageError("--watch swaps to what changes here, so it takes no RELEASE or PATH")
     from relay_supervisor.ctl.watching import watch_and_swap  # noqa: PLC0415 - seldom wanted
 
     watch_and_swap(work, as_json=as_json)
@@ -84,6 +83,9 @@ def swap(
 
 class Swapping:
     """Swaps, with the options of one command line."""
+
+    operation = "swap"
+    """What a relay is asked for."""
 
     def __init__(
         self, found: Settings, *, force: bool, no_wait: bool, instance: str | None
@@ -159,6 +161,26 @@ class Swapping:
         return f"New relays start {name} from now on."
 
 
+class ReplacingSupervisors(Swapping):
+    """The supervisors instead of the workers: it touches neither the configurations nor what fresh
+    relays start.
+    """
+
+    operation = "reexec"
+
+    def back_up(self, relays: Relays) -> dict[str, str]:
+        """Back up nothing."""
+        return {}
+
+    def args(self, to: Target, backups: dict[str, str], relay: Relay) -> Args:
+        """Return what a relay is sent."""
+        return {"python": to.python, "release": to.release}
+
+    def settle(self, to: Target, relays: Relays, changes: Changes) -> str:
+        """Let fresh relays start what they did before."""
+        return ""
+
+
 def _once(work: Swapping, wanted: str | None, *, as_json: bool) -> int:
     relays = work.relays()
     with ending_with(relays):
@@ -170,7 +192,7 @@ def _once(work: Swapping, wanted: str | None, *, as_json: bool) -> int:
         with interruptible(relays, GOES_ON):
             changes = change_all(
                 relays,
-                "swap",
+                work.operation,
                 lambda relay: work.args(to, backups, relay),
                 progress,
                 done=lambda change: progress.result(change.words()),
@@ -181,28 +203,6 @@ def _once(work: Swapping, wanted: str | None, *, as_json: bool) -> int:
         click.echo(as_object(changes, to.release, backups, work.releases.current()))
     else:
         report(changes, settled)
-    return 0 if changes.ok else 1
-
-
-def _replace_supervisors(work: Swapping, wanted: str | None, *, as_json: bool) -> int:
-    relays = work.relays()
-    with ending_with(relays):
-        target.check(work.releases, wanted)
-    with tidy_at_signals(), shown(silent=as_json) as progress:
-        with interruptible(relays, NOTHING_BEGUN), ending_with(relays):
-            to = target.resolve(work.releases, wanted, progress)
-        with interruptible(relays, GOES_ON):
-            changes = change_all(
-                relays,
-                "reexec",
-                lambda relay: {"python": to.python, "release": to.release},
-                progress,
-                done=lambda change: progress.result(change.words()),
-            )
-    if as_json:
-        click.echo(as_object(changes, to.release, {}, work.releases.current()))
-    else:
-        report(changes, "")
     return 0 if changes.ok else 1
 
 

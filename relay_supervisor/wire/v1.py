@@ -33,6 +33,7 @@ from relay_supervisor.wire.v1_to_supervisor import (
     BackendInfo,
     BackendRequest,
     BackendState,
+    Begun,
     Catalogue,
     Checked,
     CheckResult,
@@ -41,6 +42,7 @@ from relay_supervisor.wire.v1_to_supervisor import (
     Done,
     Frozen,
     Joined,
+    LearnedLinks,
     LearnedLists,
     LearnedSession,
     Limits,
@@ -67,6 +69,7 @@ from relay_supervisor.wire.v1_to_worker import (
     Exited,
     Freeze,
     Journal,
+    KnownLinks,
     KnownLists,
     KnownSession,
     Log,
@@ -99,6 +102,7 @@ __all__ = [
     "BackendInfo",
     "BackendRequest",
     "BackendState",
+    "Begun",
     "Call",
     "Cancel",
     "Catalogue",
@@ -115,8 +119,10 @@ __all__ = [
     "Frozen",
     "Joined",
     "Journal",
+    "KnownLinks",
     "KnownLists",
     "KnownSession",
+    "LearnedLinks",
     "LearnedLists",
     "LearnedSession",
     "Limits",
@@ -199,6 +205,7 @@ ToWorker: TypeAlias = (
     | Stderr
     | KnownSession
     | Attend
+    | KnownLinks
 )
 ToSupervisor: TypeAlias = (
     Configured
@@ -224,6 +231,8 @@ ToSupervisor: TypeAlias = (
     | Joined
     | Done
     | LearnedSession
+    | LearnedLinks
+    | Begun
 )
 
 encode: Final[Callable[[Message], bytes]] = msgspec.msgpack.Encoder().encode

@@ -11,15 +11,14 @@ import os
 import signal
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from tests.bench import contestants, measure
+from tests.harness.processes import wait_until
 
 CALLS = 200
 SHOWN = 40
 FILE_SECONDS_MAX = 10.0
-PAUSE_SECONDS = 0.05
 TRACING = Path(__file__).with_name("tracing")
 
 
@@ -46,11 +45,7 @@ def count(code: Path, folder: Path) -> list[tuple[str, dict[str, float]]]:
 
 
 def _read(file: Path) -> dict[str, int]:
-    until = time.monotonic() + FILE_SECONDS_MAX
-    while not file.exists():
-        if time.monotonic() > until:
-            raise SystemExit(f"{file.name} was not written: was the process ended?")
-        time.sleep(PAUSE_SECONDS)
+    wait_until(file.exists, FILE_SECONDS_MAX, f"{file.name} written: was the process ended?")
     counts: dict[str, int] = json.loads(file.read_bytes())
     return counts
 

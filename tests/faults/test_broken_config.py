@@ -240,7 +240,7 @@ def test_a_file_that_cannot_be_read_or_trusted(
         (problem,) = own_status(relay)["problems"]
         assert str(path) in problem
         assert said in problem
-        assert problem in relay.client.child.stderr_text()
+        relay.client.child.wait_stderr(problem)
         checked = config_check(path)
         assert problem in checked.output
         assert checked.exit_code == 1
@@ -253,9 +253,7 @@ def test_a_wrong_variable_of_the_environment_is_named_at_once(value: str, home: 
         with Relay(GOOD, home=home, env={name: value}) as relay:
             assert relay.client.initialize()
             for word in (name, value, choices):
-                wait_until(
-                    lambda word=word: word in relay.client.child.stderr_text(), 5.0, "a warning"
-                )
+                relay.client.child.wait_stderr(word)
 
 
 def test_a_configuration_that_breaks_while_the_relay_runs_changes_nothing() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.ends import SIGNAL_SECONDS, all_ready, own_status, seconds_until_gone
-from tests.harness import Relay, RelayHome, fixture_backend, json_of, wait_until
+from tests.harness import Relay, RelayHome, fixture_backend, json_of
 
 NOISE = "noise-of-a-library"
 
@@ -59,7 +59,7 @@ def test_what_a_process_of_the_relay_prints_never_reaches_the_client(
         all_ready(relay)
         for number in range(50):
             assert json_of(relay.client.call_tool("fix__echo", {"n": number})) == {"n": number}
-        wait_until(lambda: NOISE in relay.client.child.stderr_text(), 10.0, "the noise")
+        relay.client.child.wait_stderr(NOISE)
         assert not [frame for frame in relay.client.frames if NOISE.encode() in frame.raw]
         relay.client.assert_clean()
 

@@ -17,7 +17,7 @@ def kill_worker(relay: Relay, number: int = signal.SIGKILL) -> None:
     (worker,) = own_status(relay)["workers"]
     os.kill(worker["pid"], number)
     noticed = f"worker of generation {worker['generation']} failed"
-    wait_until(lambda: noticed in relay.client.child.stderr_text(), 10.0, noticed)
+    relay.client.child.wait_stderr(noticed)
 
 
 def tools_bytes(relay: Relay) -> bytes:

@@ -16,10 +16,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from tests.harness.processes import MARK_VARIABLE, describe, kill_marked, new_mark, wait_gone
+from tests.harness.processes import (
+    MARK_VARIABLE,
+    describe,
+    kill_marked,
+    new_mark,
+    wait_gone,
+    wait_until,
+)
 
 READ_BYTES_MAX = 1 << 20
 STDERR_BYTES_KEPT_MAX = 1 << 20
+STDERR_SECONDS_MAX = 10.0
 FLUSH_SECONDS_MAX = 30.0
 EXIT_SECONDS_MAX = 5.0
 END = None  # in the queue of lines to write: close stdin
@@ -129,6 +137,15 @@ class Child:
         """The end of what the process wrote to stderr."""
         with self._stderr_lock:
             return b"".join(self._stderr).decode(errors="replace")
+
+    def wait_stderr(self, text: str, seconds: float = STDERR_SECONDS_MAX) -> None:
+        """Wait until the process has written this to stderr; it comes on a pipe of its own, so it
+        may come after an answer that was written later. TimeoutError with what came instead.
+        """
+        try:
+            wait_until(lambda: text in self.stderr_text(), seconds)
+        except TimeoutError:
+            raise TimeoutError(f"no {text!r} in {self.stderr_text()!r}") from None
 
     def _read_stdout(self) -> None:
         stdout = _pipe(self.process.stdout)

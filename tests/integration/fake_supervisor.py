@@ -56,6 +56,7 @@ class FakeSupervisor:
         self.held: list[Any] = []
         self._reader = FrameReader()
         self._exits: queue.SimpleQueue[tuple[str, int, int]] = queue.SimpleQueue()
+        self._reapers: list[threading.Thread] = []
         self._wake_read, self._wake_write = os.pipe()
         to_worker, self.out = os.pipe()
         self._in, from_worker = os.pipe()
@@ -97,7 +98,10 @@ class FakeSupervisor:
             for pipe in (child.stdin, child.stdout, child.stderr):
                 assert pipe is not None
                 pipe.close()
-        for fd in (self.out, self._in, self.life, self.ledger_fd, *self.mailboxes.values()):
+        for reaper in self._reapers:
+            reaper.join()
+        wake = (self._wake_read, self._wake_write)
+        for fd in (self.out, self._in, self.life, self.ledger_fd, *wake, *self.mailboxes.values()):
             try:
                 os.close(fd)
             except OSError:
@@ -269,7 +273,9 @@ class FakeSupervisor:
             self.mailboxes[child.pid] = _memory(message.mailbox_bytes)
         self.pass_ends(message.token, child.pid)
         self.spawned.append((message.backend, child.pid))
-        threading.Thread(target=self._reap, args=(message.backend, child), daemon=True).start()
+        reaper = threading.Thread(target=self._reap, args=(message.backend, child), daemon=True)
+        reaper.start()
+        self._reapers.append(reaper)
         return child.pid
 
     def exited(self, backend: str, pid: int, status: int) -> None:

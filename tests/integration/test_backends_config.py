@@ -17,7 +17,6 @@ from tests.harness import (
     side_effects,
     stopwatch,
     text_of,
-    wait_until,
 )
 from tests.integration.through import backend_state, configuration, names, relayed
 
@@ -173,8 +172,8 @@ class TestToolRules:
         rules = {"rename": {"ecco": "say"}, "describe": {"nope": "x"}}
         with relayed({"a": fixture_backend(tools=rules)}) as relay:
             assert "a__echo" in names(relay.client.list_all("tools"))
-            wait_until(lambda: "ecco" in relay.client.child.stderr_text(), 10)
-            assert "nope" in relay.client.child.stderr_text()
+            relay.client.child.wait_stderr("ecco")
+            relay.client.child.wait_stderr("nope")
 
 
 class TestTimeouts:

@@ -109,7 +109,7 @@ class TestFaults:
                 client.response(call, seconds=0.3)
             client.child.resume_reading_stderr()
             client.response(call)
-            wait_until(lambda: "fixture stderr" in client.child.stderr_text(), 5.0)
+            client.child.wait_stderr("fixture stderr")
 
     def test_a_server_that_stops_reading_blocks_flush_only(self) -> None:
         with start_fixture() as client:

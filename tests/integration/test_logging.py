@@ -64,7 +64,7 @@ def test_a_level_admits_itself_and_what_is_worse(level: str) -> None:
     admitted = LEVELS[LEVELS.index(level) :]
     with Relay(CONFIG, env={"RELAY_LOG_LEVEL": level}) as relay:
         talk(relay)
-        wait_until(lambda: LOST in relay.client.child.stderr_text(), 5.0, "the error on stderr")
+        relay.client.child.wait_stderr(LOST)
         stderr = relay.client.child.stderr_text().splitlines()
         for lines in (stderr, relay_log(relay.home).splitlines()):
             levels = {level_of(line) for line in lines}
@@ -300,4 +300,4 @@ def test_a_short_value_hides_nothing_else() -> None:
     with Relay(config, env={"RELAY_TEST_SHORT": "fix"}) as relay:
         relay.client.initialize()
         assert text_of(relay.client.call_tool("fix__pollute", {"where": "line"})) == "polluted"
-        wait_until(lambda: "backend=fix" in relay.client.child.stderr_text(), 5.0, "its name")
+        relay.client.child.wait_stderr("backend=fix")

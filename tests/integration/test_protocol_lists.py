@@ -102,7 +102,7 @@ class TestPagesOfBackends:
             assert len(found) == 5
             result = relay.client.call_tool("a__ping_client")
             assert "isError" not in result, "a tool that was found can be called"
-            assert said in relay.client.child.stderr_text()
+            relay.client.child.wait_stderr(said)
 
     def test_a_backend_that_cannot_list_does_not_hide_the_others(self) -> None:
         """Its own tools are missing, and status says why."""

@@ -290,4 +290,4 @@ def test_a_relay_whose_runtime_directory_is_unsafe_serves_its_client(home: Relay
         relay.client.initialize()
         done = relayctl(home, "status")
         assert done.returncode == 1 and "chmod 0700" in done.stderr
-        wait_until(lambda: "chmod 0700" in relay.client.child.stderr_text(), SECONDS_MAX, "warned")
+        relay.client.child.wait_stderr("chmod 0700")

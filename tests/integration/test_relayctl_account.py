@@ -138,7 +138,7 @@ def test_a_fresh_relay_says_that_its_release_is_gone_and_serves(home: RelayHome)
     (home.state / "releases" / "current").write_text("gone\n")
     with Relay(config("fx"), home=home) as relay:
         ready(relay)
-        assert "the current release 'gone' is not there" in relay.client.child.stderr_text()
+        relay.client.child.wait_stderr("the current release 'gone' is not there")
         assert "gone is current and not there" in relay.relayctl("releases").stdout
 
 

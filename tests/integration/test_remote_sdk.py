@@ -74,7 +74,7 @@ def kill_worker(relay: Relay) -> None:
     worker = active(relay)
     os.kill(worker["pid"], signal.SIGKILL)
     noticed = f"worker of generation {worker['generation']} failed"
-    wait_until(lambda: noticed in relay.client.child.stderr_text(), WAIT_SECONDS, noticed)
+    relay.client.child.wait_stderr(noticed)
     assert active(relay)["generation"] > worker["generation"]
 
 

@@ -323,13 +323,14 @@ def test_many_calls_of_all_sizes_get_their_own_answers(supervisor: FakeSuperviso
 
 def test_a_backend_that_does_not_read_gets_no_more(supervisor: FakeSupervisor) -> None:
     supervisor.ready(config())
-    supervisor.tool(5, "fix__stop_reading", seconds=1.0)
-    assert supervisor.text(5) == "deaf"
+    pid = dict(supervisor.spawned)["fix"]
+    os.kill(pid, signal.SIGSTOP)
     large = "x" * 7_000_000
     for call in range(10, 20):
         supervisor.tool(call, "fix__echo", text=large)
     assert "does not read its input" in supervisor.text(19)
     other_backend_works(supervisor)
+    os.kill(pid, signal.SIGCONT)
     for call in range(10, 19):
         assert len(supervisor.structured(call)["text"]) == len(large)
 

@@ -159,7 +159,7 @@ def talk(world: World) -> None:
         return
     what = world.dice.pick(("progress", "progress", "news", "question", "withdraw"))
     if what == "question":
-        server.ask()
+        server.ask(world.dice.pick([0, *server.busy()]) if world.streams else 0)
     elif what == "withdraw":
         server.withdraw()
     elif what == "news":

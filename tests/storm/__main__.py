@@ -2,10 +2,12 @@
 
 Modes: `swap` (as fast as swaps are accepted, at most every 0.3 s), `kill` (SIGKILL of the active
 worker at random times), `reexec` (other code for the supervisor, every 0.3 s), `mixed` (all of them
-by turns), and `endure` (a hundred swaps, twenty kills and a hundred re-execs in one session, under
-a backend that remembers and a long call). Prints calls, how often it was done, added latency and
-the longest gap without an answer, and fails if a call was lost, answered wrongly or run twice, if
-more than one for each kill and backend had an unknown outcome, or if anything grew.
+by turns), `endure` (a hundred swaps, twenty kills and a hundred re-execs in one session, under a
+backend that remembers and a long call) and `gap` (64 small calls in flight, no answer of which
+costs the load client anything: what is missed there is the relay's own). Prints calls, how often it
+was done, added latency and the longest gap without an answer, and fails if a call was lost,
+answered wrongly or run twice, if more than one for each kill and backend had an unknown outcome, or
+if anything grew.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from tests.bench import disturbance as small_calls
 from tests.harness import Relay, fixture_backend, resident_bytes
 from tests.storm.disturbances import DISTURBANCES, KILLING, killer, replacer, swapper
 from tests.storm.endurance import endure
@@ -27,9 +30,10 @@ from tests.storm.holdings import GROWTH_BYTES_MAX, grown, measure, renew, settle
 from tests.storm.load import Load, Tally
 
 BACKENDS: Final = ("one", "two", "three")
-MODES: Final = ("swap", "kill", "reexec", "mixed", "endure")
+MODES: Final = ("swap", "kill", "reexec", "mixed", "endure", "gap")
 PAUSE_SECONDS_MIN: Final = 0.3
 KILL_SECONDS_MAX: Final = 1.5
+GAP_WINDOWS: Final = 8
 
 
 class Disturbance:
@@ -124,6 +128,16 @@ def last() -> dict[str, Any]:
             return endure(relay, BACKENDS[0], scratch / "effects", trials)
 
 
+def gaps() -> dict[str, Any]:
+    """The longest time without an answer, in windows of a second: the median and the worst."""
+    with tempfile.TemporaryDirectory(prefix="storm-") as name:
+        seen, missing = small_calls.measure(Path(name), GAP_WINDOWS)
+    shown: dict[str, Any] = {"mode": "gap", "windows": GAP_WINDOWS}
+    for kind, found in seen.items():
+        shown[f"{kind} ms"] = f"{found['gap_ms']:.1f} (worst {found['gap_max_ms']:.1f})"
+    return shown | {"faults": [f"{kind}: {reason}" for kind, reason in missing.items()]}
+
+
 def figures(mode: str, quiet: Tally, storm: Tally, times: int) -> dict[str, Any]:
     """What is printed."""
 
@@ -144,6 +158,10 @@ def figures(mode: str, quiet: Tally, storm: Tally, times: int) -> dict[str, Any]
     }
 
 
+WHOLE: Final = {"endure": last, "gap": gaps}
+"""Modes that are not a load of so many seconds."""
+
+
 def main() -> int:
     """Run the modes asked for; exit status 1 if anything was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.storm", description=__doc__)
@@ -154,7 +172,7 @@ def main() -> int:
     asked = parser.parse_args()
     bad = False
     for mode in asked.mode or MODES:
-        shown = last() if mode == "endure" else run(mode, asked.seconds, asked.seed)
+        shown = WHOLE[mode]() if mode in WHOLE else run(mode, asked.seconds, asked.seed)
         faults = shown.pop("faults")
         print("  ".join(f"{name}: {value}" for name, value in shown.items()))
         for fault in faults[:20]:

@@ -4,6 +4,7 @@ Tests of adapters that can be written down are run twice: as they are, and with 
 and made anew before each turn of the loop, as when the code is replaced. That must be invisible.
 """
 
+import gc
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,16 @@ def resumed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         return
     for helper in _helpers(request.module):
         monkeypatch.setattr(helper, "turn", _resuming(helper.turn))
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_collected() -> Iterator[None]:
+    """What earlier tests have left to the collector must not be closed while a test here counts
+    the descriptors of this process.
+    """
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def _helpers(module: ModuleType) -> list[Any]:

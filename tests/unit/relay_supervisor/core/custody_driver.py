@@ -17,6 +17,7 @@ FILES = v1.BackendInfo("files", "stdio", None, "print", "spec")
 SLOW = v1.BackendInfo("slow", "stdio", 30.0, "print", "spec")
 CHANGED = v1.BackendInfo("files", "stdio", None, "print 2", "spec 2")
 KEPT = (FILES, SLOW)
+BOTH = ["files", "slow"]
 SAFE = cache.Entry("files__list", "files", b'{"name":"files__list"}', repeatable=True)
 TOOLS = cache.Body(
     tools=[SAFE, *BODY.tools], resources=BODY.resources, capabilities=BODY.capabilities
@@ -47,7 +48,7 @@ class CustodyDriver(SwapDriver):
         """A worker that serves, with both backends at work, and a greeted client."""
         pid = super().serve(limits=limits, **capabilities)
         self.catalogue(TOOLS, "with a safe tool")
-        for name in ("files", "slow"):
+        for name in BOTH:
             self.spawn(name)
             self.join(name)
         self.wanted.clear()

@@ -57,7 +57,7 @@ PHASES = {
 }
 
 
-@pytest.mark.parametrize(("phase", "reach"), PHASES.items(), ids=str)
+@pytest.mark.parametrize(("phase", "reach"), PHASES.items(), ids=[phase.value for phase in PHASES])
 def test_a_request_cancelled_in_any_phase_is_forgotten_and_never_answered(
     phase: Phase, reach: Callable[[], Driver]
 ) -> None:

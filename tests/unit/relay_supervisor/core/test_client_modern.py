@@ -177,6 +177,18 @@ def test_uris_are_told_to_the_worker_and_updates_are_stamped(relay: Driver) -> N
     assert relay.client() == []
 
 
+def test_all_that_an_update_says_is_passed_on(relay: Driver) -> None:
+    listen(relay, "l", resourceSubscriptions=["file:///a"])
+    update = v1.Notification("files", "notifications/resources/updated")
+    relay.frame(update, b'{"uri":"file:///a","method":"m","_meta":{"kept":1}}')
+    (told,) = relay.client()
+    assert told["params"] == {
+        "_meta": {"kept": 1, SUBSCRIPTION: "l"},
+        "uri": "file:///a",
+        "method": "m",
+    }
+
+
 def test_a_cancelled_subscription_is_free_and_never_answered(relay: Driver) -> None:
     listen(relay, "l", **ALL)
     relay.line(notification("notifications/cancelled", requestId="l"))

@@ -10,9 +10,7 @@ from relay_supervisor.core.generation import Life
 from relay_supervisor.core.state import Hold
 from relay_supervisor.core.swap_record import Outcome
 from relay_supervisor.wire import v1
-from tests.unit.relay_supervisor.core.custody_driver import FAST, CustodyDriver
-
-BOTH = ["files", "slow"]
+from tests.unit.relay_supervisor.core.custody_driver import BOTH, FAST, CustodyDriver
 
 
 @pytest.fixture

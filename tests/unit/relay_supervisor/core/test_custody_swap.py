@@ -7,12 +7,11 @@ from relay_supervisor.core.generation import Life
 from relay_supervisor.core.state import Hold
 from relay_supervisor.wire import v1
 from tests.unit.relay_supervisor.core.custody_driver import (
+    BOTH,
     CHANGED,
     SLOW,
     CustodyDriver,
 )
-
-BOTH = ["files", "slow"]
 
 
 @pytest.fixture
