@@ -21,9 +21,6 @@ SUPERSET: Final[Mapping[str, Mapping[str, bool]]] = {
 PASSED: Final = ("experimental", "extensions")
 """What servers declare key by key, and whose meaning is between them and the client."""
 
-UNROUTED: Final = frozenset({"io.modelcontextprotocol/tasks"})
-"""Extensions with requests that nobody here could carry to the right backend."""
-
 _Object: TypeAlias = dict[str, msgspec.Raw]
 
 _decode = msgspec.json.Decoder(_Object).decode
@@ -47,17 +44,25 @@ def merge(declared: Iterable[bytes], *, complete: bool) -> bytes:
         return _encode(SUPERSET)
     merged: dict[str, dict[str, bool]] = {"tools": {"listChanged": True}}
     passed: dict[str, _Object] = {}
+    tasks: list[_Object] = []
     subscribe = False
     for text in declared:
         found = members(text)
         for name in PASSED:
             for key, raw in members(found.get(name, b"{}")).items():
-                if key not in UNROUTED:
-                    passed.setdefault(name, {}).setdefault(key, raw)  # the first one configured
+                passed.setdefault(name, {}).setdefault(key, raw)  # the first one configured
+        if "tasks" in found:
+            tasks.append(members(found["tasks"]))
         merged.update((name, dict(SUPERSET[name])) for name in found if name in SUPERSET)
         if "resources" in found:
             subscribe |= bytes(members(found["resources"]).get("subscribe", b"")) == b"true"
     if "resources" in merged and not subscribe:
         del merged["resources"]["subscribe"]
     known = {name: merged[name] for name in SUPERSET if name in merged}
-    return _encode({**known, **{name: passed[name] for name in PASSED if name in passed}})
+    if len(tasks) > 1:
+        tasks[0].pop("list", None)  # there is a list for each of them only
+    if tasks:
+        passed["tasks"] = tasks[0]
+    return _encode(
+        {**known, **{name: passed[name] for name in (*PASSED, "tasks") if name in passed}}
+    )

@@ -46,7 +46,7 @@ class ResourceDesk:
 
     def known(self, message: v1.KnownLinks) -> None:
         """Take over what another worker has seen."""
-        self._links.learn(message.backend, message.uris)
+        self._links.learn(message.backend, (uri for uri in message.uris if " " not in uri))
 
     def answered(self, backend: Backend, message: v1.Call, result: msgspec.Raw) -> None:
         """Take note of what follows from an answer, before the client can act on it."""

@@ -12,30 +12,32 @@ import msgspec
 
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.framing import Buffer
+from relay_worker import failures
 from relay_worker.backends import frames
 from relay_worker.backends.base import READY, Backend, State
 from relay_worker.backends.client import Client
 from relay_worker.backends.envelopes import readable_error, readable_object
 from relay_worker.catalogue import Catalogue
 from relay_worker.eras import legacy_params, legacy_result, modern_members, same_era_params
+from relay_worker.extensions import Extensions
 from relay_worker.flights import AGAIN_BYTES_MAX, Flight, Waiting
 from relay_worker.loop import Loop
 from relay_worker.repair import Envelope
 from relay_worker.resource_desk import ResourceDesk
 from relay_worker.retries import input_required, objection
-from relay_worker.routes import Refused, Target, Undecided, find
+from relay_worker.routes import Found, Refused, Target, Undecided, find, handles
 
 _NULL: Final = msgspec.Raw(b"null")
 _ELSEWHERE: Final = frozenset({State.LEAVING, State.AWAITED})
-_MOVED: Final = "Backend '{}' was handed over to another worker meanwhile."
 
 
 class Router:
     """Implements `backends.base.Host`.
 
-    `backends` has every enabled backend by name, the relay's own included, `resources` is for
-    what passes about those. `refresh` brings the catalogue up to date, and tells whether it was
-    not. Calls of the relay's own have negative numbers; all others are the client's.
+    `backends` has every enabled backend by name, the relay's own included; `resources` and
+    `extensions` are for what passes about those. `refresh` brings the catalogue up to date, and
+    tells whether it was not. Calls of the relay's own have negative numbers, others are the
+    client's.
     """
 
     def __init__(self, loop: Loop, send: Callable[..., None]) -> None:
@@ -49,13 +51,14 @@ class Router:
         self._waiting: dict[int, Waiting] = {}
         self._own: dict[int, Callable[[int, bytes], None]] = {}
         self.resources = ResourceDesk(send)
+        self.extensions = Extensions(send)
 
     # ---- from the supervisor ----------------------------------------------------------------
 
     def call(self, message: v1.Call, params: bytes) -> None:
         """Carry out a client request."""
         if self.catalogue is not None:  # this spares nearly all the rest
-            target = find(self.catalogue, message, params, self.resources.owner_of)
+            target = self._find(self.catalogue, message, params)
             if type(target) is Target:
                 backend = self.backends.get(target.backend)
                 if backend is not None and backend.state is READY:
@@ -159,6 +162,7 @@ class Router:
             if backend.modern and message.era == v1.LEGACY:
                 shown = legacy_result(shown)
             self.resources.answered(backend, message, shown)
+            self.extensions.answered(backend, message, shown)
             if message.era == v1.LEGACY:  # in pieces, without a copy
                 self._answer(call, v1.OUTCOME_RESULT, b'"result":', shown, b"}")
             else:
@@ -205,17 +209,13 @@ class Router:
         for call in calls:
             flight = self._flights.pop(call, None)
             if flight and call < 0:
-                self._fail(flight.message, _MOVED.format(backend.name))
+                self._fail(flight.message, failures.MOVED.format(backend.name))
 
     def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
         """Answer the calls that died with their backend."""
         for call in calls:
             if flight := self._flights.pop(call, None):
-                self._fail(
-                    flight.message,
-                    f"Backend '{backend.name}' died while it worked on this call: {reason}. "
-                    "The call may have run, wholly or in part.",
-                )
+                self._fail(flight.message, failures.DIED.format(backend.name, reason))
 
     def unread(self, backend: Backend, calls: list[int], reason: str) -> None:
         """Send calls anew that their backend died too early to read."""
@@ -227,8 +227,7 @@ class Router:
                 self._send(v1.Returned([call]))
                 continue
             if flight.again is None:
-                text = f"Backend '{backend.name}' died before it read this call: {reason}."
-                self._fail(flight.message, f"{text} The call has not run.")
+                self._fail(flight.message, failures.UNREAD.format(backend.name, reason))
                 continue
             waiting = Waiting(flight.message, flight.again, sent_before=True)
             if not self._dispatch(waiting):
@@ -237,15 +236,13 @@ class Router:
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         """Answer a call whose reply cannot be passed on."""
         if flight := self._flights.pop(call, None):
-            text = f"The answer of backend '{backend.name}' {fault}. The call has run."
-            self._fail(flight.message, text)
+            self._fail(flight.message, failures.UNUSABLE.format(backend.name, fault))
 
     def unfinished(self, backend: Backend, call: int, reason: str, *, may_have_run: bool) -> None:
         """Answer a call that its backend will not answer."""
         if flight := self._flights.pop(call, None):
-            ran = "may have run" if may_have_run else "has not run"
-            text = f"Backend '{backend.name}' did not complete this call: {reason}. The call {ran}."
-            self._fail(flight.message, text)
+            text = failures.UNFINISHED if may_have_run else failures.NOT_RUN
+            self._fail(flight.message, text.format(backend.name, reason))
 
     # ---- answers ----------------------------------------------------------------------------
 
@@ -292,13 +289,8 @@ class Router:
         self.reply(flight.message, v1.OUTCOME_BACKEND_ERROR, members)
 
     def _fail(self, message: v1.Call, text: str) -> None:
-        """Answer with a failure of the relay's: as a tool's error, which the model gets to see."""
-        if message.method == "tools/call":
-            result = {"content": [{"type": "text", "text": text}], "isError": True}
-            members = frames.result_members(result)
-        else:
-            members = frames.error_members(frames.BACKEND_UNAVAILABLE, text)
-        self.reply(message, v1.OUTCOME_RELAY_ERROR, members)
+        """Answer with a failure of the relay's."""
+        self.reply(message, v1.OUTCOME_RELAY_ERROR, failures.members(message, text))
 
     def _return(self, calls: list[int]) -> None:
         """Let go of calls that wait: they are for another worker, the relay's own for nobody."""
@@ -307,7 +299,7 @@ class Router:
             if waiting.timer:
                 waiting.timer.cancel()
             if call < 0:
-                self._fail(waiting.message, _MOVED.format(waiting.wanted))
+                self._fail(waiting.message, failures.MOVED.format(waiting.wanted))
         if theirs := [call for call in calls if call > 0]:
             self._send(v1.Returned(theirs))
 
@@ -318,10 +310,9 @@ class Router:
         message = waiting.message
         if self.catalogue is None:
             return False
-        owner_of = self.resources.owner_of
-        target = find(self.catalogue, message, waiting.params, owner_of)
+        target = self._find(self.catalogue, message, waiting.params)
         if isinstance(target, Undecided) and self.refresh():
-            target = find(self.catalogue, message, waiting.params, owner_of)
+            target = self._find(self.catalogue, message, waiting.params)
         if isinstance(target, Target):
             backend = self.backends.get(target.backend)
             if backend is None:
@@ -335,6 +326,11 @@ class Router:
             return self._await_name(waiting, target)
         self._refuse(message, target)
         return True
+
+    def _find(self, catalogue: Catalogue, message: v1.Call, params: bytes) -> Found:
+        if handles(message.method):
+            return find(catalogue, message, params, self.resources.owner_of)
+        return self.extensions.find(message, params, self.backends)
 
     def _transmit(
         self, message: v1.Call, params: bytes, backend: Backend, to: Target, retries: int = 1

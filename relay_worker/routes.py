@@ -40,6 +40,11 @@ Found: TypeAlias = Target | Refused | Undecided
 _OwnerOf: TypeAlias = Callable[[str], str | None]
 
 
+def handles(method: str) -> bool:
+    """Return whether the protocol itself has such a request."""
+    return method in _FINDERS
+
+
 def find(catalogue: Catalogue, message: v1.Call, params: bytes, owner_of: _OwnerOf) -> Found:
     """Return where a request goes; *owner_of* tells whose a resource is, by its URI."""
     finder = _FINDERS.get(message.method)

@@ -20,7 +20,7 @@ from relay_supervisor.core.registry import CHANGED, MODERN_CACHING
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import CALLING, ClientRequest, Listen, Phase
-from relay_supervisor.wire import v1
+from relay_supervisor.wire import extensions, v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
 GREETING_SECONDS_MAX: Final = 2.0
@@ -43,7 +43,7 @@ Meet = Callable[[int, str, bytes, float], None]
 
 def _name_in(route: Route, method: str) -> str | None:
     """Return what a request of this *method* is routed by, None where that is no text."""
-    member = mcp.ROUTED_BY[method]
+    member = mcp.ROUTED_BY.get(method)
     return mcp.string(route.name if member == "name" else route.uri) if member else ""
 
 
@@ -126,7 +126,7 @@ class Client:
             route, meta = envelope.read(message.params)
         except EnvelopeError as error:
             return self._open.reject(message.raw_id, error.code, str(error), batch, error.data)
-        routed = method in mcp.ROUTED_BY
+        handle = self._methods.get(method)  # None: a backend's, or nobody's
         # All at once, as to store a member later costs as much as to make the whole.
         request = ClientRequest(
             message.id,
@@ -136,15 +136,15 @@ class Client:
             CALLING,
             now,
             bytes(meta.token),
-            (_name_in(route, method) or "") if routed else "",
-            bytes(message.params) if routed else b"",
+            (_name_in(route, method) or "") if handle is None else "",
+            bytes(message.params) if handle is None else b"",
             0,
             batch,
         )
         if meta.log_level:
             request.log_level = mcp.string(meta.log_level) or ""
         self._open.add(request)
-        if method not in self._methods:
+        if method not in self._methods and not self._extends(method):
             text = f"Method not found: {method}"
             return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
         if meta.version:
@@ -155,9 +155,13 @@ class Client:
         elif state.peer.era != v1.LEGACY and method not in _BEFORE_INITIALIZE:
             text = f"{method} before initialize: the session is not open yet"
             return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
-        if (handle := self._methods[method]) is not None:
+        if handle is not None:
             return handle(request, mcp.members_of(message.params), now)
         return self._route(request, route, now)
+
+    def _extends(self, method: str) -> bool:
+        """Tell whether a backend declares an extension that has this request."""
+        return extensions.has(self._registry.capabilities(), method)
 
     def _batch(self, message: mcp.Batch, outer: int, now: float) -> None:
         if outer or not message.items:
@@ -184,6 +188,9 @@ class Client:
             text = "initialize must not be part of a batch"
             return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
         wanted = mcp.string(params.get("protocolVersion"))
+        if wanted is None and request.era == v1.MODERN:
+            text = "there is no initialize in the modern era"
+            return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
         if wanted is None:
             text = "initialize needs a protocolVersion"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))

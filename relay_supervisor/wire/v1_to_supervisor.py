@@ -258,7 +258,8 @@ class LearnedSession(Message, frozen=True, tag=96):
 
 class LearnedLinks(Message, frozen=True, tag=112):
     """A backend has named resources that nobody lists: requests for them are its own, also under
-    other workers. Sent before the answer that names them.
+    other workers. Sent before the answer that names them. What begins with `task ` is the id of a
+    task it has made.
     """
 
     backend: str

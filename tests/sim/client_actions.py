@@ -11,6 +11,8 @@ PROTOCOLS = ("2024-11-05", "2025-03-26", "2025-03-26", "2025-11-25", "2099-01-01
 
 
 def initialize(world: World) -> None:
+    if world.client.modern_only:
+        return
     key = world.dice.pick([key for key in KEYS if key not in world.client.open] or ["again"])
     capabilities = {"elicitation": {}, "roots": {}} if world.dice.chance(0.8) else {}
     protocol = world.dice.pick(PROTOCOLS)
@@ -19,6 +21,8 @@ def initialize(world: World) -> None:
 
 
 def initialized(world: World) -> None:
+    if world.client.modern_only:
+        return
     world.client.ready = True
     world.client.write({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
@@ -45,9 +49,11 @@ def retry_badly(world: World) -> None:
 
 
 def let_it_expire(world: World) -> None:
-    """Do not come back."""
-    if world.client.parked.by_state:
+    """Come back too late."""
+    if states := [*world.client.parked.by_state]:
         world.pass_time(RETRY_SECONDS_MAX)
+        if not world.exited:
+            world.client.parked.retry(world.dice.pick(states))
 
 
 def ask_relay(world: World) -> None:

@@ -168,6 +168,13 @@ def talk(world: World) -> None:
         server.out.append(Said("progress", world.dice.pick(busy)))
 
 
+def ask(world: World) -> None:
+    """A backend asks the client while it works on a call."""
+    if busy := [s for s in world.servers.values() if s.alive and s.busy()]:
+        server = world.dice.pick(busy)
+        server.ask(world.dice.pick(server.busy()) if world.streams else 0)
+
+
 def server_dies(world: World) -> None:
     """A backend ends by itself."""
     if (server := some_server(world)) is not None:

@@ -10,6 +10,9 @@ from tests.sim.model import Asked, must
 if TYPE_CHECKING:
     from tests.sim.world import World
 
+ROUNDING = 1e-6
+"""Seconds by which a sum of times may be off."""
+
 METHODS = ("tools/call", "prompts/get", "resources/read")
 
 
@@ -47,7 +50,7 @@ class ParkedRequests:
     def refused(self, asked: Asked, error: dict[str, Any]) -> None:
         """A retry was refused: it must have deserved it."""
         must(error["code"] == -32602, "{} was refused with {}", asked, error)
-        over = self._world.now - asked.since >= parking.RETRY_SECONDS_MAX
+        over = self._world.now - asked.since >= parking.RETRY_SECONDS_MAX - ROUNDING
         must(asked.bad or over, "{} was refused: {}", asked, error)
         self._world.seen["expired"] += not asked.bad
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from relay_supervisor.core.parking import RETRY_SECONDS_MAX
 from relay_supervisor.core.state import Hold, Seat
 from tests.sim.model import must
+from tests.sim.parked import ROUNDING
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -25,7 +26,7 @@ def parked_requests_are_those_of_the_client(world: "World") -> None:
     known = world.relay.shared.memory.parking.open.values()
     waiting = [parked for parked in known if parked.seat is not Seat.OPEN]
     told = world.client.parked.by_state.values()
-    young = [asked for asked in told if world.now - asked.since < RETRY_SECONDS_MAX]
+    young = [asked for asked in told if world.now - asked.since < RETRY_SECONDS_MAX - ROUNDING]
     must(len(young) <= len(waiting), "of {} only {} are left", young, waiting)
     # What is answered within a batch the client gets with the rest of it.
     unsent = [a for key, a in world.client.open.items() if key not in world.core.requests]

@@ -23,7 +23,9 @@ TOOLS = {"listChanged": True}
             ['{"resources":{"subscribe":true}}', '{"resources":{}}'],
             {"resources": {"subscribe": True, "listChanged": True}, "tools": TOOLS},
         ),
-        (['{"completions":{},"tasks":{},"x":{"y":1}}'], {"completions": {}, "tools": TOOLS}),
+        (['{"completions":{},"x":{"y":1}}'], {"completions": {}, "tools": TOOLS}),
+        (['{"tasks":{"list":{},"x":1}}'], {"tools": TOOLS, "tasks": {"list": {}, "x": 1}}),
+        (['{"tasks":{"list":{},"x":1}}', '{"tasks":{}}'], {"tools": TOOLS, "tasks": {"x": 1}}),
         (["junk", "[]", "null", '{"resources":5}'], {"resources": TOOLS, "tools": TOOLS}),
     ],
 )  # fmt: skip
@@ -38,7 +40,7 @@ def test_what_is_between_servers_and_the_client_keeps_its_text() -> None:
     merged = merge([first, second], complete=True)
     assert merged == (
         b'{"tools":{"listChanged":true},"experimental":{"c":7},'
-        b'"extensions":{"a":{"n":1.0},"b":{"n": 1e400}}}'
+        b'"extensions":{"io.modelcontextprotocol/tasks":{},"a":{"n":1.0},"b":{"n": 1e400}}}'
     )
 
 
