@@ -297,7 +297,7 @@ CALLS = (
     Mutant(
         "what a removed backend has not seen is unknown",
         "estate.py",
-        "            fate = Fate.UNSURE if call.written else Fate.CUT\n",
+        "            fate = Fate.UNSURE if call.written or call.begun else Fate.CUT\n",
         "            fate = Fate.UNSURE\n",
     ),
 )
