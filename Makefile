@@ -14,7 +14,7 @@ PYTHON ?=
 NPM_INSTALL := npm install --no-audit --no-fund --no-package-lock --loglevel=error \
 	--fetch-retries=1 --fetch-timeout=120000
 
-.PHONY: help setup demo test lint format types bench storm sim mutants node clean
+.PHONY: help setup demo test lint format types bench storm sim mutants conformance node clean
 
 help:
 	@echo "make demo    a real MCP client session on your terminal"
@@ -25,6 +25,7 @@ help:
 	@echo "make storm   swaps, kills, re-execs of the supervisor, under load; prints figures"
 	@echo "make sim     the core in millions of random steps nobody has seen; seeds are printed"
 	@echo "make mutants rules of the core broken one by one: the tests have to notice each"
+	@echo "make conformance  the official suite, directly and through the relay; writes docs/conformance.md"
 	@echo "make setup   only the environment        make clean    remove all that was made"
 
 setup: $(STAMP)
@@ -57,6 +58,9 @@ sim: $(STAMP)
 
 mutants: $(STAMP)
 	@$(PY) -m tests.mutants $(ARGS)
+
+conformance: $(STAMP) node
+	@$(PY) -m tests.conformance $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(NODE) .bench .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
@@ -92,6 +96,7 @@ $(STAMP): pyproject.toml
 node:
 	@$(call npm_folder,servers,tests/fixtures/package.json)
 	@$(call npm_folder,claude_code,tests/fixtures/claude_code/package.json)
+	@$(call npm_folder,conformance,tests/fixtures/conformance/package.json)
 
 define npm_folder
 	folder=$(NODE)/$(1); \

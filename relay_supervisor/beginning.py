@@ -14,6 +14,7 @@ from relay_supervisor.adapters.start_files import read_config, read_current_rele
 from relay_supervisor.core import memory
 from relay_supervisor.core.generation import Source
 from relay_supervisor.core.relay import Relay
+from relay_supervisor.core.request_state import SECRET_BYTES_MAX
 from relay_supervisor.core.workers import Identity
 from relay_supervisor.errors import StateRefused
 from relay_supervisor.image import Image
@@ -41,9 +42,10 @@ def fresh(config: Settings) -> tuple[Relay, Image]:
     python, name, problem = _release(config.state_dir)
     source = Source(python, name, config=snapshot)
     seed = int.from_bytes(os.urandom(8), "big") | 1
-    relay = Relay(memory.begin(identity, cached, seed, source), _cache_path(config))
-    known = msgspec.structs.replace(config, problems=(*config.problems, *problem))
-    return relay, Image(known, sys.executable)
+    known = memory.begin(identity, cached, seed, source, os.urandom(SECRET_BYTES_MAX))
+    relay = Relay(known, _cache_path(config))
+    settings = msgspec.structs.replace(config, problems=(*config.problems, *problem))
+    return relay, Image(settings, sys.executable)
 
 
 def resumed(image: Image) -> Relay:

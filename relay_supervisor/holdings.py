@@ -9,6 +9,7 @@ from typing import Any, Final
 from relay_supervisor.adapters import children
 from relay_supervisor.adapters.children import Pipes
 from relay_supervisor.adapters.loop import Loop
+from relay_supervisor.adapters.pidfds import Pidfds
 from relay_supervisor.adapters.stderr_tender import StderrTender
 from relay_supervisor.adapters.worker_pipe import WorkerPipe
 from relay_supervisor.core import effects, events
@@ -26,6 +27,7 @@ class Holdings:
         loop: Loop,
         on_event: Callable[[events.AnyEvent], None],
         workers: Mapping[int, WorkerPipe],
+        pidfds: Pidfds,
         pipes: dict[int, Pipes],
         tended: Mapping[int, bytes],
     ) -> None:
@@ -35,6 +37,7 @@ class Holdings:
         self.pipes = pipes
         self._on_event = on_event
         self._workers = workers
+        self._pidfds = pidfds
         self._tender = StderrTender(loop)
         for pid, kept in tended.items():
             self._tender.begin(pid, pipes[pid].stderr, kept)
@@ -73,7 +76,9 @@ class Holdings:
             pipes.close()
             return failed(f"its pipes could not be passed to the worker: {error}")
         self.pipes[pid] = pipes
-        self._on_event(events.BackendSpawned(number, wanted.token, wanted.backend, pid))
+        held = self._pidfds.open(pid)
+        spawned = events.BackendSpawned(number, wanted.token, wanted.backend, pid, held)
+        self._on_event(spawned)
         return None
 
     def give(self, effect: effects.GiveBackend) -> None:

@@ -43,6 +43,8 @@ class Image(msgspec.Struct):
     journal: list[bytes] = []
     tended: dict[int, bytes] = {}
     """What backends wrote to stderr while no worker has them, by pid."""
+    pidfds: dict[int, int] = {}
+    """By the pid of each child."""
 
     def descriptors(self) -> list[int]:
         """Return the descriptors that the next image is to have."""
@@ -57,7 +59,7 @@ class Image(msgspec.Struct):
             found += pipe.descriptors()
         for pipes in self.backends.values():
             found += pipes.descriptors()
-        return found
+        return [*found, *self.pidfds.values()]
 
 
 def dump(image: Image) -> bytes:

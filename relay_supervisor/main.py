@@ -24,6 +24,7 @@ from relay_supervisor.adapters.client_stdio import ClientStdio, occupy
 from relay_supervisor.adapters.control_socket import ControlSocket
 from relay_supervisor.adapters.logbook import Logbook
 from relay_supervisor.adapters.loop import Loop
+from relay_supervisor.adapters.pidfds import Pidfds
 from relay_supervisor.adapters.signals import Signals
 from relay_supervisor.adapters.worker_pipe import PipeState, WorkerPipe
 from relay_supervisor.core import effects, events
@@ -85,7 +86,10 @@ class Supervisor:
         )
         self._pipes = {number: self._pipe(number, pipe) for number, pipe in left.pipes.items()}
         self._stderrs = [self._pipe(pipe.generation, pipe) for pipe in left.stderrs]
-        self._holdings = Holdings(self._loop, self._on, self._pipes, left.backends, left.tended)
+        self._pidfds = Pidfds(left.pidfds, children.kill_group)
+        self._holdings = Holdings(
+            self._loop, self._on, self._pipes, self._pidfds, left.backends, left.tended
+        )
         self._carry_out = self._effect_table()
 
     def _pipe(self, number: int, left: PipeState | None = None) -> WorkerPipe:
@@ -99,7 +103,7 @@ class Supervisor:
             effects.ClosePipe: self._close_pipe,
             effects.Journal: self._write_journal,
             **self._holdings.effects,
-            effects.Signal: lambda e: children.kill_group(e.pid, e.signal),
+            effects.Signal: lambda e: self._pidfds.signal(e.pid, e.signal),
             effects.ReplyToControl: lambda e: self._control.reply(
                 e.connection, e.line, done=e.done
             ),
@@ -236,13 +240,14 @@ class Supervisor:
             return
         pipe.started()
         self._workers[pid] = number
-        self._on(events.WorkerSpawned(number, pid))
+        self._on(events.WorkerSpawned(number, pid, self._pidfds.open(pid)))
 
     def _exit(self, effect: effects.Exit) -> None:
         self._status = effect.status
 
     def _reap(self) -> None:
         for pid, status in children.reap():
+            self._pidfds.close(pid)
             self._succession.reaped(pid)
             if (number := self._workers.pop(pid, None)) is None:
                 self._on(events.ProcessExited(pid, status))
@@ -280,6 +285,7 @@ class Supervisor:
             self._holdings.pipes,
             list(self._journal),
             self._holdings.tended(),
+            self._pidfds.by_pid,
         )
 
     def go_on(self, signal_mask: list[int], why: str) -> int:

@@ -38,6 +38,8 @@ class BuiltinBackend:
     number and members.
     """
 
+    modern = False
+
     def __init__(self, send: Callable[..., None], reply: Callable[[int, bytes], None]) -> None:
         self.name = BUILTIN_BACKEND
         self.kind = "builtin"

@@ -1,7 +1,7 @@
 """The server capabilities the relay declares: what its backends declare together.
 
 Only what the relay passes on is ever declared, in one fixed order, so that equal backends give
-equal bytes.
+equal bytes. What `experimental` and `extensions` hold is passed on as it was written.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,6 +17,9 @@ SUPERSET: Final[Mapping[str, Mapping[str, bool]]] = {
     "tools": {"listChanged": True},
 }
 """All that the relay can pass on. `listChanged` is its own doing, whatever the backends do."""
+
+PASSED: Final = ("experimental", "extensions")
+"""What servers declare key by key, and whose meaning is between them and the client."""
 
 _Object: TypeAlias = dict[str, msgspec.Raw]
 
@@ -40,12 +43,26 @@ def merge(declared: Iterable[bytes], *, complete: bool) -> bytes:
     if not complete:
         return _encode(SUPERSET)
     merged: dict[str, dict[str, bool]] = {"tools": {"listChanged": True}}
+    passed: dict[str, _Object] = {}
+    tasks: list[_Object] = []
     subscribe = False
     for text in declared:
         found = members(text)
+        for name in PASSED:
+            for key, raw in members(found.get(name, b"{}")).items():
+                passed.setdefault(name, {}).setdefault(key, raw)  # the first one configured
+        if "tasks" in found:
+            tasks.append(members(found["tasks"]))
         merged.update((name, dict(SUPERSET[name])) for name in found if name in SUPERSET)
         if "resources" in found:
             subscribe |= bytes(members(found["resources"]).get("subscribe", b"")) == b"true"
     if "resources" in merged and not subscribe:
         del merged["resources"]["subscribe"]
-    return _encode({name: merged[name] for name in SUPERSET if name in merged})
+    known = {name: merged[name] for name in SUPERSET if name in merged}
+    if len(tasks) > 1:
+        tasks[0].pop("list", None)  # there is a list for each of them only
+    if tasks:
+        passed["tasks"] = tasks[0]
+    return _encode(
+        {**known, **{name: passed[name] for name in (*PASSED, "tasks") if name in passed}}
+    )

@@ -12,10 +12,11 @@ from typing import Final, TypeAlias
 import msgspec
 
 from relay_supervisor.wire.cache import Body, Entry, Quarantined, encode_body
-from relay_worker import capabilities, names, uri_templates
+from relay_worker import capabilities, names, resources, uri_templates
 from relay_worker.config.model import BackendSpec, Config, RelaySettings, ToolRules
 from relay_worker.items import Kind, Unfit, is_repeatable, key_of
 from relay_worker.lists import RawLists
+from relay_worker.resources import Resources
 from relay_worker.uri_templates import Template
 
 BUILTIN_BACKEND: Final = "relay"
@@ -25,6 +26,14 @@ _BUILTIN_SPEC: Final = BackendSpec(trust_hints=True)
 
 QUARANTINED_MAX: Final = 500
 """Quarantined items that are reported one by one."""
+
+URI_CHARS_SHOWN: Final = 200
+"""Characters of a URI in a problem."""
+
+_NO_TEMPLATE: Final = (
+    "the braces in it do not pair, or there are more than "
+    f"{uri_templates.EXPRESSIONS_MAX} expressions in it"
+)
 
 _Object: TypeAlias = dict[str, msgspec.Raw]
 
@@ -45,7 +54,7 @@ class Catalogue(msgspec.Struct, frozen=True):
     `payload` is the encoded body (the payload of a `Catalogue` message) and `digest` the first
     16 hex digits of its SHA-256. `complete`: the lists of every enabled backend were known.
     `problems` are sentences about the configuration, such as a rename of a tool that is not there.
-    `tools` and `prompts` are keyed by exposed name, `resources` by URI.
+    `tools` and `prompts` are keyed by exposed name.
     """
 
     body: Body
@@ -55,24 +64,9 @@ class Catalogue(msgspec.Struct, frozen=True):
     problems: tuple[str, ...]
     tools: dict[str, Route]
     prompts: dict[str, Route]
-    resources: dict[str, str]
-    templates: tuple[tuple[str, Template, str], ...]
-    """Text, template and backend, most literal template first."""
-    resource_backends: tuple[str, ...]
+    resources: Resources
     prefixes: tuple[tuple[str, str], ...]
     """Prefix and backend of each enabled backend, longest prefix first."""
-
-    def resource_owner(self, uri: str) -> str | None:
-        """Return the backend to ask for *uri* (which may be the text of a template, as a completion
-        has it): its exact owner, else that of the most literal template that matches, else the
-        only backend that has resources, as not every resource has to be listed.
-        """
-        if owner := self.resources.get(uri):
-            return owner
-        for text, template, backend in self.templates:
-            if text == uri or template.matches(uri):
-                return backend
-        return self.resource_backends[0] if len(self.resource_backends) == 1 else None
 
     def owner_hint(self, name: str) -> str | None:
         """Return the enabled backend whose prefix *name* carries, for a tool or prompt that is
@@ -214,20 +208,27 @@ class _Builder:
             ("templates", lists.templates),
         )
         for kind, items in kinds:
-            owners = self._owners[kind]
+            owners, taken = self._owners[kind], []
             for uri, item in self._fit(backend, kind, items).items():
                 if uri in owners:
+                    taken.append(uri)
                     reason = f"backend {owners[uri]} has it already; it comes first"
                     self._quarantine(backend, kind, uri, reason)
                     continue
                 if kind == "templates":
                     template = uri_templates.parse(uri)
                     if template is None:
-                        self._quarantine(backend, kind, uri, "the braces in it do not pair")
+                        self._quarantine(backend, kind, uri, _NO_TEMPLATE)
                         continue
                     self._templates.append((uri, template, backend))
                 owners[uri] = backend
                 self._entries[kind].append(Entry(uri, backend, item))
+            if taken:
+                self.problems.append(
+                    f"backend {backend} lists {len(taken)} {kind} that another backend has already "
+                    f"({taken[0][:URI_CHARS_SHOWN]} of {owners[taken[0]]} is one): whoever comes "
+                    "first in the configuration is asked for them"
+                )
 
     def _quarantine(self, backend: str, kind: Kind, name: str, reason: str) -> None:
         self._quarantined.append(Quarantined(backend, kind, name, reason))
@@ -248,10 +249,9 @@ class _Builder:
             problems=tuple(self.problems),
             tools=self._routes["tools"],
             prompts=self._routes["prompts"],
-            resources=self._owners["resources"],
-            # Sorting is stable: of equally literal templates the first configured counts.
-            templates=tuple(sorted(self._templates, key=lambda item: -item[1].literal_chars)),
-            resource_backends=tuple(self._resource_backends),
+            resources=resources.build(
+                self._owners["resources"], self._templates, self._resource_backends
+            ),
             prefixes=tuple(sorted(self._prefixes, key=lambda item: -len(item[0]))),
         )
 

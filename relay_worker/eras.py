@@ -1,4 +1,5 @@
-"""Requests of a modern client (2026-07-28) towards a legacy backend, and their results back.
+"""Requests of a modern client (2026-07-28) towards a legacy backend, and their results back; and
+results of a modern backend for a legacy client.
 
 Whatever is not named here stays byte for byte as it was; only the space between the members of an
 object that is changed may go.
@@ -24,6 +25,7 @@ ERROR_CODES: Final[Mapping[bytes, bytes]] = {b"-32002": b"-32602", b"-32042": b"
 a URL elicitation cannot be asked for by an error (the message still says what is wanted)."""
 
 _COMPLETE: Final = b'"resultType":"complete"'
+_IS_COMPLETE: Final = msgspec.Raw(b'"complete"')
 
 _Object: TypeAlias = dict[str, msgspec.Raw]
 
@@ -36,6 +38,7 @@ class _ModernKeys(msgspec.Struct, gc=False):
     cacheScope: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+_MODERN_MEMBERS: Final = frozenset(_ModernKeys.__struct_fields__)
 _decode = msgspec.json.Decoder(_Object).decode
 _decode_keys = msgspec.json.Decoder(_ModernKeys).decode
 _encode = msgspec.json.Encoder().encode
@@ -88,6 +91,19 @@ def modern_members(members: bytes, method: str) -> bytes:
     return _encode(envelope)[1:]
 
 
+def legacy_result(result: msgspec.Raw) -> msgspec.Raw:
+    """Return a modern backend's result for a legacy client, without the members of that era."""
+    try:
+        keys = _decode_keys(result)
+        if all(key is msgspec.UNSET for key in (keys.resultType, keys.ttlMs, keys.cacheScope)):
+            return result
+        members = _decode(result)
+    except _UNDECODABLE:
+        return result
+    kept = {name: raw for name, raw in members.items() if name not in _MODERN_MEMBERS}
+    return msgspec.Raw(_encode(kept))
+
+
 def _request(
     params: bytes, dropped: frozenset[str], progress_token: int | None, name: str | None
 ) -> bytes:
@@ -97,6 +113,8 @@ def _request(
         return params
     if name is not None:
         members["name"] = name
+    if dropped:
+        members.pop("inputResponses", None)  # what they are for is done: a page was opened
     meta = members.get("_meta")
     if isinstance(meta, msgspec.Raw) and (kept := _kept_meta(meta, dropped, progress_token)):
         members["_meta"] = kept
@@ -124,6 +142,8 @@ def _with_keys(text: bytes, at: int, keys: _ModernKeys, method: str) -> bytes:
     added = []
     if keys.resultType is msgspec.UNSET:
         added.append(_COMPLETE)
+    elif keys.resultType != _IS_COMPLETE:
+        return text  # it asks for something, and holds nothing that could be kept
     if method == "resources/read":  # nobody said how long it holds, so it must not be reused
         if keys.ttlMs is msgspec.UNSET:
             added.append(b'"ttlMs":0')

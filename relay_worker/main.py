@@ -67,13 +67,18 @@ class Worker:
             v1.Cancel: self._cancel,
             v1.ClientAnswer: self._answer,
             v1.ClientNotification: self.router.notification,
-            v1.Subscriptions: lambda message, _payload: self.router.subscriptions(message.uris),
+            v1.Subscriptions: lambda message, _: self.router.resources.subscribe(message.uris),
+            v1.KnownLinks: self._known_links,
             v1.SetLevel: lambda message, _payload: self.router.set_level(message.level),
             v1.Configure: self._configure,
             v1.Ping: lambda message, _payload: self.pipe.send(v1.Pong(message.token)),
             v1.Retire: self._retire,
             v1.Unknown: self._unknown,
         }
+
+    def _known_links(self, message: v1.KnownLinks, _payload: bytes) -> None:
+        self.router.resources.known(message)
+        self.router.extensions.known(message)
 
     def run(self) -> NoReturn:
         """Serve until the end; does not return."""

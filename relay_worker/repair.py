@@ -39,6 +39,8 @@ _NONFINITE_HERE: Final = re.compile(rb"[-:,\[\s]?(?:NaN|-?Infinity)")
 _START: Final = re.compile(rb'\{[ \t]*+"(?:jsonrpc|id|method|params|result|error)"[ \t]*+:')
 _POSITION: Final = re.compile(r"\(byte (\d+)\)")
 
+_NULL: Final = msgspec.Raw(b"null")
+
 _decode = msgspec.json.Decoder(Envelope).decode
 _decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -69,6 +71,8 @@ def clean_line(line: bytes) -> Cleaned:
         if not line:
             return Cleaned([])
         return _batch(line) if line.startswith(b"[") else _salvage(line)
+    if envelope.get("method") == _NULL:  # of a server that writes every member it has a field for
+        del envelope["method"]
     return Cleaned([(line, envelope)]) if "jsonrpc" in envelope else Cleaned([], 1)
 
 

@@ -12,42 +12,49 @@ import msgspec
 
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.framing import Buffer
+from relay_worker import failures
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, State
+from relay_worker.backends.client import Client
+from relay_worker.backends.envelopes import readable_error, readable_object
 from relay_worker.catalogue import Catalogue
-from relay_worker.eras import legacy_params, modern_members, same_era_params
+from relay_worker.eras import legacy_params, legacy_result, modern_members, same_era_params
+from relay_worker.extensions import Extensions
 from relay_worker.flights import AGAIN_BYTES_MAX, Flight, Waiting
 from relay_worker.loop import Loop
 from relay_worker.repair import Envelope
-from relay_worker.routes import Refused, Target, Undecided, find
-from relay_worker.subscriptions import CHANGES, Subscriptions
+from relay_worker.resource_desk import ResourceDesk
+from relay_worker.retries import input_required, objection
+from relay_worker.routes import Found, Refused, Target, Undecided, find, handles
 
 LARGE_BYTES: Final = 64 << 10
 """Replies over this size are passed on in pieces, without a copy."""
 
-
+_NULL: Final = b"null"
 _ELSEWHERE: Final = frozenset({State.LEAVING, State.AWAITED})
-_MOVED: Final = "Backend '{}' was handed over to another worker meanwhile."
 
 
 class Router:
     """Implements `backends.base.Host`.
 
-    `backends` has every enabled backend by name, the relay's own included. `refresh` brings the
-    catalogue up to date, and tells whether it was not. Calls of the relay's own have negative
-    numbers; all others are the client's.
+    `backends` has every enabled backend by name, the relay's own included; `resources` and
+    `extensions` are for what passes about those. `refresh` brings the catalogue up to date, and
+    tells whether it was not. Calls of the relay's own have negative numbers, others are the
+    client's.
     """
 
     def __init__(self, loop: Loop, send: Callable[..., None]) -> None:
         self.backends: Mapping[str, Backend] = {}
         self.catalogue: Catalogue | None = None
+        self.client: Client | None = None
         self.refresh: Callable[[], bool] = lambda: False
         self._loop = loop
         self._send = send
         self._flights: dict[int, Flight] = {}
         self._waiting: dict[int, Waiting] = {}
         self._own: dict[int, Callable[[int, bytes], None]] = {}
-        self._subscriptions = Subscriptions()
+        self.resources = ResourceDesk(send)
+        self.extensions = Extensions(send)
 
     # ---- from the supervisor ----------------------------------------------------------------
 
@@ -106,11 +113,6 @@ class Router:
         for backend in self.backends.values():
             backend.set_level(level)
 
-    def subscriptions(self, uris: list[str]) -> None:
-        """Make these the resources whose updates the client gets."""
-        self._subscriptions.replace(uris)
-        self._subscriptions.spread(self.catalogue, self.backends)
-
     def look_again(self) -> None:
         """Catalogue or states have changed: send, or answer, the calls that can be."""
         for number, waiting in list(self._waiting.items()):
@@ -137,7 +139,7 @@ class Router:
     def adopt(self, catalogue: Catalogue) -> None:
         """Route by *catalogue* from now on."""
         self.catalogue = catalogue
-        self._subscriptions.spread(catalogue, self.backends)
+        self.resources.adopt(catalogue, self.backends)
 
     # ---- from the backends (backends.base.Host) -------------------------------------------
 
@@ -146,21 +148,21 @@ class Router:
         flight = self._flights.pop(call, None)
         if flight is None:
             return
-        del envelope["id"]
-        envelope.pop("jsonrpc", None)
-        if "result" not in envelope:
+        result = envelope.get("result")
+        if result is None or bytes(result) == _NULL:  # JSON-RPC 1 had one beside an error
             self._replied_error(flight, envelope)
-            return
-        if len(envelope) > 1:
-            envelope.pop("error", None)  # null beside a result, as JSON-RPC 1 had it
-        message = flight.message
-        if message.method in CHANGES:
-            self._subscriptions.changed(backend, message)
-        if len(text) > LARGE_BYTES and len(envelope) == 1 and message.era == v1.LEGACY:
-            pieces = (b'"result":', memoryview(envelope["result"]), b"}")
-            self._answer(call, v1.OUTCOME_RESULT, *pieces)
+        elif (shown := readable_object(result)) is None:
+            self._bad_answer(flight, "a result that is no object")
         else:
-            self.reply(message, v1.OUTCOME_RESULT, frames.encode(envelope)[1:])
+            if backend.modern and flight.message.era == v1.LEGACY:
+                shown = legacy_result(shown)
+            self.resources.answered(backend, flight.message, shown)
+            self.extensions.answered(backend, flight.message, shown)
+            pieces = (b'"result":', memoryview(shown), b"}")
+            if len(text) > LARGE_BYTES and flight.message.era == v1.LEGACY:
+                self._answer(call, v1.OUTCOME_RESULT, *pieces)
+            else:
+                self.reply(flight.message, v1.OUTCOME_RESULT, b"".join(pieces))
 
     def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
         """Pass on the progress of a call."""
@@ -168,10 +170,17 @@ class Router:
             self._send(v1.Progress(call, backend.pid or 0, at), params)
 
     def asked(
-        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int
+        self,
+        backend: Backend,
+        pid: int,
+        raw_id: bytes,
+        method: str,
+        params: bytes,
+        at: int,
+        call: int = 0,
     ) -> None:
         """Pass on what a backend asks the client."""
-        self._send(v1.BackendRequest(backend.name, raw_id, pid, method, at), params)
+        self._send(v1.BackendRequest(backend.name, raw_id, pid, method, at, call), params)
 
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         """Tell the client that nobody waits for its answer."""
@@ -179,7 +188,8 @@ class Router:
 
     def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
         """Pass on a notification."""
-        self._send(v1.Notification(backend.name, method, backend.pid or 0, at), params)
+        if self.resources.passes(backend, method, params):
+            self._send(v1.Notification(backend.name, method, backend.pid or 0, at), params)
 
     def done(self, errand: int) -> None:
         """An errand is done, or void."""
@@ -195,17 +205,13 @@ class Router:
         for call in calls:
             flight = self._flights.pop(call, None)
             if flight and call < 0:
-                self._fail(flight.message, _MOVED.format(backend.name))
+                self._fail(flight.message, failures.MOVED.format(backend.name))
 
     def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
         """Answer the calls that died with their backend."""
         for call in calls:
             if flight := self._flights.pop(call, None):
-                self._fail(
-                    flight.message,
-                    f"Backend '{backend.name}' died while it worked on this call: {reason}. "
-                    "The call may have run, wholly or in part.",
-                )
+                self._fail(flight.message, failures.DIED.format(backend.name, reason))
 
     def unread(self, backend: Backend, calls: list[int], reason: str) -> None:
         """Send calls anew that their backend died too early to read."""
@@ -217,8 +223,7 @@ class Router:
                 self._send(v1.Returned([call]))
                 continue
             if flight.again is None:
-                text = f"Backend '{backend.name}' died before it read this call: {reason}."
-                self._fail(flight.message, f"{text} The call has not run.")
+                self._fail(flight.message, failures.UNREAD.format(backend.name, reason))
                 continue
             waiting = Waiting(flight.message, flight.again, sent_before=True)
             if not self._dispatch(waiting):
@@ -227,15 +232,13 @@ class Router:
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         """Answer a call whose reply cannot be passed on."""
         if flight := self._flights.pop(call, None):
-            text = f"The answer of backend '{backend.name}' {fault}. The call has run."
-            self._fail(flight.message, text)
+            self._fail(flight.message, failures.UNUSABLE.format(backend.name, fault))
 
     def unfinished(self, backend: Backend, call: int, reason: str, *, may_have_run: bool) -> None:
         """Answer a call that its backend will not answer."""
         if flight := self._flights.pop(call, None):
-            ran = "may have run" if may_have_run else "has not run"
-            text = f"Backend '{backend.name}' did not complete this call: {reason}. The call {ran}."
-            self._fail(flight.message, text)
+            text = failures.UNFINISHED if may_have_run else failures.NOT_RUN
+            self._fail(flight.message, text.format(backend.name, reason))
 
     # ---- answers ----------------------------------------------------------------------------
 
@@ -265,21 +268,25 @@ class Router:
             done(outcome, b"".join(members))
 
     def _replied_error(self, flight: Flight, envelope: Envelope) -> None:
-        if frames.error_of(envelope) is None:
-            text = f"Backend '{flight.backend.name}' answered with neither result nor error"
-            members = frames.error_members(frames.INTERNAL_ERROR, text)
+        modern = flight.message.era == v1.MODERN
+        if modern and (asked := input_required(self.client, envelope)) is not None:
+            self.reply(flight.message, v1.OUTCOME_RESULT, asked)
+            return
+        error = envelope.get("error")
+        if error is None or bytes(error) == _NULL:
+            self._bad_answer(flight, "neither result nor error")
         else:
-            members = frames.encode(envelope)[1:]
+            members = readable_error(error, flight.backend.name)
+            self.reply(flight.message, v1.OUTCOME_BACKEND_ERROR, members)
+
+    def _bad_answer(self, flight: Flight, what: str) -> None:
+        text = f"Backend '{flight.backend.name}' answered with {what}"
+        members = frames.error_members(frames.INTERNAL_ERROR, text)
         self.reply(flight.message, v1.OUTCOME_BACKEND_ERROR, members)
 
     def _fail(self, message: v1.Call, text: str) -> None:
-        """Answer with a failure of the relay's: as a tool's error, which the model gets to see."""
-        if message.method == "tools/call":
-            result = {"content": [{"type": "text", "text": text}], "isError": True}
-            members = frames.result_members(result)
-        else:
-            members = frames.error_members(frames.BACKEND_UNAVAILABLE, text)
-        self.reply(message, v1.OUTCOME_RELAY_ERROR, members)
+        """Answer with a failure of the relay's."""
+        self.reply(message, v1.OUTCOME_RELAY_ERROR, failures.members(message, text))
 
     def _return(self, calls: list[int]) -> None:
         """Let go of calls that wait: they are for another worker, the relay's own for nobody."""
@@ -288,7 +295,7 @@ class Router:
             if waiting.timer:
                 waiting.timer.cancel()
             if call < 0:
-                self._fail(waiting.message, _MOVED.format(waiting.wanted))
+                self._fail(waiting.message, failures.MOVED.format(waiting.wanted))
         if theirs := [call for call in calls if call > 0]:
             self._send(v1.Returned(theirs))
 
@@ -299,9 +306,9 @@ class Router:
         message = waiting.message
         if self.catalogue is None:
             return False
-        target = find(self.catalogue, message, waiting.params)
+        target = self._find(self.catalogue, message, waiting.params)
         if isinstance(target, Undecided) and self.refresh():
-            target = find(self.catalogue, message, waiting.params)
+            target = self._find(self.catalogue, message, waiting.params)
         if isinstance(target, Target):
             backend = self.backends.get(target.backend)
             if backend is None:
@@ -316,12 +323,21 @@ class Router:
         self._refuse(message, target)
         return True
 
+    def _find(self, catalogue: Catalogue, message: v1.Call, params: bytes) -> Found:
+        if handles(message.method):
+            return find(catalogue, message, params, self.resources.owner_of)
+        return self.extensions.find(message, params, self.backends)
+
     def _transmit(self, waiting: Waiting, backend: Backend, to: Target) -> None:
         message, params = waiting.message, waiting.params
         call = message.call
+        if message.era == v1.MODERN and (refused := objection(backend, params)) is not None:
+            self._refuse(message, refused)
+            return
         if message.tell:
             self._send(v1.Routed(call, backend.name))
-        adapt = legacy_params if message.era == v1.MODERN else same_era_params
+        bridged = message.era == v1.MODERN and not backend.modern
+        adapt = legacy_params if bridged else same_era_params
         error = backend.call(
             call, message.method, adapt(to.params or params, progress_token=call, name=to.name)
         )

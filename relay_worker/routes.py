@@ -37,17 +37,23 @@ class Undecided(msgspec.Struct, frozen=True):
 
 
 Found: TypeAlias = Target | Refused | Undecided
+_OwnerOf: TypeAlias = Callable[[str], str | None]
 
 
-def find(catalogue: Catalogue, message: v1.Call, params: bytes) -> Found:
-    """Return where a request goes."""
+def handles(method: str) -> bool:
+    """Return whether the protocol itself has such a request."""
+    return method in _FINDERS
+
+
+def find(catalogue: Catalogue, message: v1.Call, params: bytes, owner_of: _OwnerOf) -> Found:
+    """Return where a request goes; *owner_of* tells whose a resource is, by its URI."""
     finder = _FINDERS.get(message.method)
     if finder is None:
         return Refused(frames.METHOD_NOT_FOUND, f"Method not found: {message.method}")
-    return finder(catalogue, message, params)
+    return finder(catalogue, message, params, owner_of)
 
 
-def _tool(catalogue: Catalogue, message: v1.Call, _params: bytes) -> Found:
+def _tool(catalogue: Catalogue, message: v1.Call, _params: bytes, _owner_of: _OwnerOf) -> Found:
     name = message.name
     route = catalogue.tools.get(name)
     if route is None:
@@ -56,7 +62,7 @@ def _tool(catalogue: Catalogue, message: v1.Call, _params: bytes) -> Found:
     return Target(route.backend, None if route.name == name else route.name)
 
 
-def _prompt(catalogue: Catalogue, message: v1.Call, _params: bytes) -> Found:
+def _prompt(catalogue: Catalogue, message: v1.Call, _params: bytes, _owner_of: _OwnerOf) -> Found:
     name = message.name
     route = catalogue.prompts.get(name)
     if route is None:
@@ -65,8 +71,8 @@ def _prompt(catalogue: Catalogue, message: v1.Call, _params: bytes) -> Found:
     return Target(route.backend, None if route.name == name else route.name)
 
 
-def _resource(catalogue: Catalogue, message: v1.Call, _params: bytes) -> Found:
-    owner = catalogue.resource_owner(message.name)
+def _resource(_catalogue: Catalogue, message: v1.Call, _params: bytes, owner_of: _OwnerOf) -> Found:
+    owner = owner_of(message.name)
     if owner is None:
         modern = message.era == v1.MODERN
         code = frames.INVALID_PARAMS if modern else frames.RESOURCE_NOT_FOUND
@@ -74,7 +80,9 @@ def _resource(catalogue: Catalogue, message: v1.Call, _params: bytes) -> Found:
     return Target(owner)
 
 
-def _completion(catalogue: Catalogue, _message: v1.Call, params: bytes) -> Found:
+def _completion(
+    catalogue: Catalogue, _message: v1.Call, params: bytes, owner_of: _OwnerOf
+) -> Found:
     members = frames.decode_object(params) or {}
     ref = frames.decode_object(members.get("ref"))
     if ref is None:
@@ -91,14 +99,14 @@ def _completion(catalogue: Catalogue, _message: v1.Call, params: bytes) -> Found
         return Target(route.backend, params=frames.encode(members))
     if kind == "ref/resource":
         uri = frames.text_of(ref.get("uri")) or ""
-        owner = catalogue.resource_owner(uri)
+        owner = owner_of(uri)
         if owner is None:
             return Undecided(None, Refused(frames.INVALID_PARAMS, f"Unknown resource: {uri}"))
         return Target(owner)
     return Refused(frames.INVALID_PARAMS, f"Unknown completion ref: {kind}")
 
 
-_Finder: TypeAlias = Callable[[Catalogue, v1.Call, bytes], Found]
+_Finder: TypeAlias = Callable[[Catalogue, v1.Call, bytes, _OwnerOf], Found]
 
 _FINDERS: Final[Mapping[str, _Finder]] = {
     "tools/call": _tool,

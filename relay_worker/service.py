@@ -248,6 +248,7 @@ class Service:
     def _session(self, message: v1.Session, payload: bytes) -> None:
         client = client_of(message, payload)
         self._connected = True
+        self._router.client = client
         self._registry.keep_at(message.cache_path)
         if message.log_level is not None:
             self._router.set_level(message.log_level)

@@ -1,11 +1,10 @@
 """Which resources the client wants updates of, and which backend has to send them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from relay_supervisor.wire import v1
 from relay_worker.backends.base import Backend
-from relay_worker.catalogue import Catalogue
 
 CHANGES: Final = {"resources/subscribe": True, "resources/unsubscribe": False}
 """The client's own requests for it, and whether it wants updates from then on."""
@@ -32,13 +31,19 @@ class Subscriptions:
             self._uris.discard(message.name)
         backend.subscribed(message.name, wanted=wanted)
 
-    def spread(self, catalogue: Catalogue | None, backends: Mapping[str, Backend]) -> None:
+    def has(self, backend: str) -> bool:
+        """Return whether a backend was told of any."""
+        return backend in self._told
+
+    def spread(
+        self, owner_of: Callable[[str], str | None], backends: Mapping[str, Backend]
+    ) -> None:
         """Tell every backend its share, as far as it is known who owns what."""
-        if catalogue is None or not (self._uris or self._told):
+        if not (self._uris or self._told):
             return
         shares: dict[str, set[str]] = {}
         for uri in self._uris:
-            if owner := catalogue.resource_owner(uri):
+            if owner := owner_of(uri):
                 shares.setdefault(owner, set()).add(uri)
         for name in self._told | set(shares):
             if backend := backends.get(name):

@@ -23,7 +23,7 @@ hypothesis.settings.load_profile("relay")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROCESSES_MAX = 8
-WITH_PROCESSES = ("integration", "faults")
+WITH_PROCESSES = ("integration", "faults", "differential")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -29,10 +29,18 @@ class Asks:
 
     def ask(self, generation: int, message: v1.BackendRequest, payload: bytes) -> None:
         """Put a backend's question to the client, or say why it cannot be asked."""
+        ask = self.note(generation, message, payload)
+        if (refusal := self._refusal(message.method)) is not None:
+            return self.settle(ask, refusal)
+        if self._state.peer.ready:
+            self._put(ask)
+        return None
+
+    def note(self, generation: int, message: v1.BackendRequest, payload: bytes) -> Ask:
+        """Take a question in; whoever poses it, settles it."""
         state = self._state
-        refusal = self._refusal(message.method)
         state.last_ask += 1
-        ask = Ask(
+        ask = state.asks[state.last_ask] = Ask(
             number=state.last_ask,
             method=message.method,
             generation=generation,
@@ -41,23 +49,24 @@ class Asks:
             pid=message.pid,
             params=payload,
         )
-        if refusal is not None:
-            return self._errands.answer(ask, refusal)
-        state.asks[ask.number] = ask
-        if state.peer.ready:
-            self._put(ask)
-        return None
+        return ask
+
+    def settle(self, ask: Ask, members: bytes) -> None:
+        """A question is answered, or refused: the backend gets to know it."""
+        del self._state.asks[ask.number]
+        self._errands.answer(ask, members)
 
     def open(self) -> None:
         """The client is ready: put to it what was asked before."""
         for ask in self._state.asks.values():
-            self._put(ask)
+            if not ask.ticket:
+                self._put(ask)
 
     def answered(self, message: mcp.Response) -> None:
         """The client answered; an answer to nothing we asked is dropped."""
-        ask = self._state.asks.pop(message.id, None) if type(message.id) is int else None
-        if ask is not None:
-            self._errands.answer(ask, message.members)
+        ask = self._state.asks.get(message.id) if type(message.id) is int else None
+        if ask is not None and not ask.ticket:
+            self.settle(ask, message.members)
 
     def withdraw(self, message: v1.BackendCancel, payload: bytes) -> None:
         """A backend no longer wants its answer."""
@@ -87,9 +96,9 @@ class Asks:
 
     def _cancel(self, ask: Ask, reason: Raw | None) -> None:
         del self._state.asks[ask.number]
-        if self._state.peer.ready:
+        if self._state.peer.ready and not ask.ticket:
             params: dict[str, object] = {"requestId": ask.number}
-            if reason is not None:
+            if mcp.string(reason) is not None:  # clients trip over one that is no text
                 params["reason"] = reason
             body = msgspec.json.encode(params)
             self._out.client(mcp.notification("notifications/cancelled", body))
@@ -99,10 +108,13 @@ class Asks:
         capability = mcp.CLIENT_REQUEST_CAPABILITY.get(method)
         if capability is None:
             return mcp.error(mcp.METHOD_NOT_FOUND, f"Method not found: {method}")
-        if peer.era != v1.LEGACY or capability not in peer.capabilities:
+        if peer.era != v1.LEGACY:
+            text = "Method not found: this client can be asked only while a call of its is open"
+            return mcp.error(mcp.METHOD_NOT_FOUND, text)
+        if capability not in peer.capabilities:
             text = f"Method not found: the client behind the relay did not declare {capability}"
             return mcp.error(mcp.METHOD_NOT_FOUND, text)
-        if len(self._state.asks) >= ASKS_MAX:
+        if len(self._state.asks) > ASKS_MAX:
             text = f"the client has {ASKS_MAX} questions to answer already"
             return mcp.error(mcp.RELAY_ERROR, text)
         return None

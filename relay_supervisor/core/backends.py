@@ -45,7 +45,7 @@ class Backends:
     def spawned(self, event: BackendSpawned, pace: Pace | None, now: float) -> None:
         """It runs; `pace` is set where nobody wants it any more."""
         processes = self._shared.processes
-        processes.add(event.pid, event.generation, event.backend)
+        processes.add(event.pid, event.generation, event.backend, pidfd=event.pidfd)
         self._custody.spawned(event.generation, event.backend, event.pid)
         spawned = v1.Spawned(event.token, event.backend, event.pid)
         self._out.worker(event.generation, spawned)

@@ -11,7 +11,7 @@ from relay_supervisor.core import mcp
 from relay_supervisor.core.errands import Errands
 from relay_supervisor.core.mcp import Kind
 from relay_supervisor.core.recovery import Recovery
-from relay_supervisor.core.requests import Requests
+from relay_supervisor.core.requests import Requests, failure
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import BackendCall, ClientRequest, Phase
 from relay_supervisor.wire import v1
@@ -189,10 +189,7 @@ class Calls:
 
     def fail(self, request: ClientRequest, text: str) -> None:
         """Answer a request with a failure of the relay's, in the form its method wants."""
-        if request.method == "tools/call":
-            self._open.answer(request, mcp.tool_error(text, modern=request.era == v1.MODERN))
-        else:
-            self._open.answer(request, mcp.error(mcp.RELAY_ERROR, text))
+        self._open.answer(request, failure(request, text))
 
     # ---- time -------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ A charge is a backend as started by one specification. `TRANSITIONS` is all that
 
     HELD ──FREEZE──▶ FREEZING ──FROZEN──▶ FREE ──GIVEN──▶ ADOPTING ──TAKEN──▶ HELD
     HELD, FREEZING, ADOPTING ──LOST──▶ FREE         FREE ──GRANTED (no process)──▶ HELD
+                    ADOPTING ──REFUSED──▶ FREE
 
 Nothing is decided here, and nobody is told: that is `custody`.
 """
@@ -25,6 +26,7 @@ class Move(enum.Enum):
     FROZEN = "given back"
     GIVEN = "given to a worker with its process"
     TAKEN = "at work under that worker"
+    REFUSED = "refused by a worker"
     GRANTED = "given to a worker without a process"
     LOST = "its holder is dead"
 
@@ -35,7 +37,7 @@ TRANSITIONS: Final[Mapping[Hold, Mapping[Move, Hold]]] = {
     _H.HELD: {_M.FREEZE: _H.FREEZING, _M.LOST: _H.FREE},
     _H.FREEZING: {_M.FROZEN: _H.FREE, _M.LOST: _H.FREE},
     _H.FREE: {_M.GIVEN: _H.ADOPTING, _M.GRANTED: _H.HELD},
-    _H.ADOPTING: {_M.TAKEN: _H.HELD, _M.LOST: _H.FREE},
+    _H.ADOPTING: {_M.TAKEN: _H.HELD, _M.REFUSED: _H.FREE, _M.LOST: _H.FREE},
 }
 
 

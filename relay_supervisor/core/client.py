@@ -9,16 +9,18 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from relay_supervisor.core import envelope, mcp
+from relay_supervisor.core import envelope, listening, logs, mcp
 from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.envelope import EnvelopeError, Meta, Route
 from relay_supervisor.core.events import ClientLine
+from relay_supervisor.core.listening import FILTERS
+from relay_supervisor.core.parking import Parking
 from relay_supervisor.core.registry import CHANGED, MODERN_CACHING
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import ClientRequest, Listen, Phase
-from relay_supervisor.wire import v1
+from relay_supervisor.wire import extensions, v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
 GREETING_SECONDS_MAX: Final = 2.0
@@ -29,6 +31,8 @@ CHANGED_SECONDS_DELAY: Final = 0.05
 
 BATCH_ITEMS_MAX: Final = 1000
 LISTENS_MAX: Final = 64
+
+EMPTY: Final = Raw(b"{}")
 
 Members = dict[str, Raw]
 """The params of a request, one level deep."""
@@ -41,7 +45,13 @@ class Client:
     """Talks JSON-RPC with the client; everything a backend has to do goes to `Calls`."""
 
     def __init__(
-        self, shared: Shared, requests: Requests, calls: Calls, asks: Asks, meet: Meet
+        self,
+        shared: Shared,
+        requests: Requests,
+        calls: Calls,
+        asks: Asks,
+        parking: Parking,
+        meet: Meet,
     ) -> None:
         self._shared = shared
         self._state = shared.state
@@ -51,6 +61,7 @@ class Client:
         self._open = requests
         self._calls = calls
         self._asks = asks
+        self._parking = parking
         self._meet = meet
         self._server_info = {"name": "mcp-relay", "version": shared.workers.identity.build}
         self._methods: dict[str, Callable[[ClientRequest, Members, float], None] | None] = {
@@ -117,9 +128,10 @@ class Client:
             now,
             bytes(meta.token),
             batch=batch,
+            log_level=mcp.string(meta.log_level) or "" if meta.log_level else "",
         )
         self._open.add(request)
-        if message.method not in self._methods:
+        if message.method not in self._methods and not self._extends(message.method):
             text = f"Method not found: {message.method}"
             return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
         if meta.version:
@@ -130,10 +142,14 @@ class Client:
         elif state.peer.era != v1.LEGACY and message.method not in _BEFORE_INITIALIZE:
             text = f"{message.method} before initialize: the session is not open yet"
             return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
-        if (handle := self._methods[message.method]) is not None:
+        if (handle := self._methods.get(message.method)) is not None:
             return handle(request, mcp.members_of(message.params), now)
         self._open.keep(request, message.params)
         return self._route(request, route, now)
+
+    def _extends(self, method: str) -> bool:
+        """Tell whether a backend declares an extension that has this request."""
+        return extensions.has(self._registry.capabilities(), method)
 
     def _batch(self, message: mcp.Batch, outer: int, now: float) -> None:
         if outer or not message.items:
@@ -160,6 +176,9 @@ class Client:
             text = "initialize must not be part of a batch"
             return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
         wanted = mcp.string(params.get("protocolVersion"))
+        if wanted is None and request.era == v1.MODERN:
+            text = "there is no initialize in the modern era"
+            return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
         if wanted is None:
             text = "initialize needs a protocolVersion"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
@@ -218,8 +237,8 @@ class Client:
 
     def _set_level(self, request: ClientRequest, params: Members, now: float) -> None:
         level = mcp.string(params.get("level"))
-        if level not in LOG_LEVELS:
-            text = f"level must be one of {', '.join(LOG_LEVELS)}"
+        if level not in logs.LEVELS:
+            text = f"level must be one of {', '.join(logs.LEVELS)}"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
         self._state.peer.log_level = level
         self._shared.tell_workers(v1.SetLevel(level))
@@ -252,7 +271,7 @@ class Client:
             text = f"too many open subscriptions (at most {LISTENS_MAX})"
             return self._open.answer(request, mcp.error(mcp.RELAY_ERROR, text))
         try:
-            wanted = _filter.decode(params.get("notifications", Raw(b"{}")))
+            wanted = listening.read(params.get("notifications", EMPTY))
         except UNDECODABLE as error:
             text = f"notifications is no subscription filter: {error}"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
@@ -271,13 +290,16 @@ class Client:
         return None
 
     def _route(self, request: ClientRequest, route: Route, now: float) -> None:
-        if member := mcp.ROUTED_BY[request.method]:
+        if member := mcp.ROUTED_BY.get(request.method):
             name = mcp.string(route.name if member == "name" else route.uri)
             if name is None:
                 text = f"{request.method} needs a string {member!r} in its params"
                 return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
             request.name = name
-        return self._calls.admit(request, now)
+        retries = route.state and request.era == v1.MODERN and request.method in mcp.INPUT_REQUIRED
+        if not (retries and self._parking.retried(request, route.state, now)):
+            self._calls.admit(request, now)
+        return None
 
     # ---- notifications of the client ----------------------------------------------------------
 
@@ -315,14 +337,14 @@ class Client:
         wanted = {
             kind
             for kind, method in CHANGED.items()
-            if peer.ready or any(getattr(listen, _FILTERS[method]) for listen in listens)
+            if peer.ready or any(getattr(listen, FILTERS[method]) for listen in listens)
         }
         methods = {CHANGED[kind] for kind in self._registry.announce(wanted)}
         for method in sorted(methods):
             if peer.ready:
                 self._out.client(mcp.notification(method))
             for listen in listens:
-                if getattr(listen, _FILTERS[method]):
+                if getattr(listen, FILTERS[method]):
                     self._stamped(method, listen)
 
     def changed(self, now: float) -> None:
@@ -335,7 +357,7 @@ class Client:
         peer = self._state.peer
         if message.method == "notifications/resources/updated":
             self._updated(payload)
-        elif peer.era == v1.LEGACY and peer.greeted:
+        elif (peer.era == v1.LEGACY and peer.greeted) or logs.wanted(self._state, message, payload):
             self._out.client(mcp.notification(message.method, payload))
 
     def _updated(self, payload: bytes) -> None:
@@ -343,13 +365,13 @@ class Client:
         what was subscribed to; as nobody but its server can tell, all then get to know it.
         """
         peer = self._state.peer
-        uri = mcp.string((mcp.members_or_none(Raw(payload)) or {}).get("uri"))
-        if uri is None:
+        params = mcp.members_or_none(Raw(payload)) or {}
+        if (uri := mcp.string(params.get("uri"))) is None:
             return
         part = uri not in peer.subscriptions()
         for listen in peer.listens.values():
             if uri in listen.uris or (part and listen.uris):
-                self._stamped("notifications/resources/updated", listen, uri=uri)
+                self._stamped("notifications/resources/updated", listen, **params)
         if uri in peer.uris or (part and peer.uris):
             self._out.client(mcp.notification("notifications/resources/updated", payload))
 
@@ -357,38 +379,10 @@ class Client:
         """Give the workers the set of all URIs the client wants to hear of."""
         self._shared.tell_workers(v1.Subscriptions(self._state.peer.subscriptions()))
 
-    def _stamped(self, method: str, listen: Listen, **params: object) -> None:
-        meta = {envelope.SUBSCRIPTION: Raw(listen.raw_id)}
-        body = msgspec.json.encode({"_meta": meta, **params})
+    def _stamped(self, method: str, listen: Listen, /, _meta: Raw = EMPTY, **rest: object) -> None:
+        meta = {**(mcp.members_or_none(_meta) or {}), envelope.SUBSCRIPTION: Raw(listen.raw_id)}
+        body = msgspec.json.encode({"_meta": meta, **rest})
         self._out.client(mcp.notification(method, body))
 
 
-class SubscriptionFilter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The `notifications` of `subscriptions/listen`."""
-
-    tools: bool | None = msgspec.field(default=None, name="toolsListChanged")
-    prompts: bool | None = msgspec.field(default=None, name="promptsListChanged")
-    resources: bool | None = msgspec.field(default=None, name="resourcesListChanged")
-    uris: list[str] | None = msgspec.field(default=None, name="resourceSubscriptions")
-
-
-LOG_LEVELS: Final = (
-    "debug",
-    "info",
-    "notice",
-    "warning",
-    "error",
-    "critical",
-    "alert",
-    "emergency",
-)
-
 _BEFORE_INITIALIZE: Final = ("initialize", "ping", "server/discover")
-
-_FILTERS: Final = {
-    "notifications/tools/list_changed": "tools",
-    "notifications/prompts/list_changed": "prompts",
-    "notifications/resources/list_changed": "resources",
-}
-
-_filter = msgspec.json.Decoder(SubscriptionFilter)

@@ -30,9 +30,15 @@ FREEZE_SECONDS_MAX: Final = 10.0
 
 ADOPT_SECONDS_MAX: Final = 5.0
 
+ADOPT_DEATHS_MAX: Final = 3
+"""So many workers may die one after another while they take a backend over: it may be what they
+die of, and is started anew. Fewer than make a crash loop.
+"""
 
 LEAVING: Final = (Life.STANDBY, Life.DRAINING)
 """Who does not serve any more and may still have calls under way, the likelier to stay first."""
+
+OTHER_HEIRS: Final = (Life.ACTIVE, Life.STANDBY)
 
 
 class Custody:
@@ -121,6 +127,13 @@ class Custody:
             for charge in self.charges
         )
 
+    @property
+    def _adopting(self) -> bool:
+        """Tell whether somebody is taking something over. What a worker may have died of is given
+        when nobody is, by itself, so that nothing else is blamed for it.
+        """
+        return any(charge.hold is Hold.ADOPTING for charge in self.charges)
+
     def leaving(self, generation: int) -> bool:
         """Tell whether a worker has yet to give something back, or to take it over."""
         return any(c.hold is not Hold.HELD for c in self.charges.of(generation))
@@ -134,10 +147,11 @@ class Custody:
         if active is None:
             return
         to_freeze = self._no_longer_serving(active)
-        for charge in self.charges:
+        for charge in sorted(self.charges, key=lambda charge: charge.deaths):
             if charge.hold is Hold.FREE and not charge.ending:
                 if (heir := self._heir(charge, active)) is not None:
-                    self._give(charge, heir, now)
+                    if not (charge.deaths and self._adopting):
+                        self._give(charge, heir, now)
                 elif not self._wanted_later(charge):
                     self._drop(charge, now)
             elif charge.hold is Hold.HELD and self._is_due(charge, active):
@@ -218,12 +232,33 @@ class Custody:
             raise RemoteProtocolError(f"it takes over {message.backend!r}, which it was not given")
         if message.refusal:
             text = f"it cannot take over backend {message.backend!r}: {message.refusal}"
-            return self._lose(generation.number, text, now)
+            if self._has_another_heir(charge):
+                return self._lose(generation.number, text, now)
+            return self._refused(charge, message.refusal, now)
         advance(charge, Move.TAKEN)
         self._shared.timers.clear(f"adopt#{charge.pid}")
-        charge.left = b""
+        charge.left, charge.deaths = b"", 0
         self._state.stale = True
         return None
+
+    def _has_another_heir(self, charge: Charge) -> bool:
+        """Tell whether somebody else can have it, if its holder cannot."""
+        generations = self._shared.workers.state.generations.values()
+        return any(
+            g.number != charge.holder and g.state in OTHER_HEIRS and wants(g, charge)
+            for g in generations
+        )
+
+    def _refused(self, charge: Charge, why: str, now: float) -> None:
+        """Nobody can go on with its process: its holder gets another one, when this one is gone."""
+        text = f"backend {charge.backend!r} cannot be taken over and is started anew: {why}"
+        self._shared.out.log("error", text)
+        advance(charge, Move.REFUSED)
+        self._shared.timers.clear(f"adopt#{charge.pid}")
+        self._leave_calls(charge, "its backend could not be taken over and was started anew", now)
+        charge.holder, charge.left = 0, b""
+        self._free(charge)
+        self._end(charge, Pace.HURRIED, now)
 
     def freeze_late(self, generation: int, now: float) -> None:
         """A worker does not give back what it has."""
@@ -261,19 +296,21 @@ class Custody:
         going_on: dict[str, Charge] = {}
         self._state.stale = True
         for charge in self.charges.of(generation):
+            adopting = charge.hold is Hold.ADOPTING
             advance(charge, Move.LOST)
             self._shared.timers.clear(f"adopt#{charge.pid}")
+            charge.deaths += adopting
             charge.holder, charge.left, charge.crashed = 0, b"", True
             if not charge.pid:
                 continue
             process = self._shared.processes.by_pid.get(charge.pid)
             closed = process is not None and process.rung is not Rung.RUNNING
-            if charge.joined and not closed:
+            if charge.joined and not closed and charge.deaths < ADOPT_DEATHS_MAX:
                 going_on[charge.backend] = charge
                 charge.left = charge.joined
                 self._free(charge)
         self._shared.timers.clear(f"freeze#{generation}")
-        self._errands.settle(generation, going_on, stages or {}, records)
+        self._errands.settle(generation, going_on, stages, records)
         return going_on
 
     def end_unusable(self, now: float) -> None:
@@ -296,12 +333,16 @@ class Custody:
     def _drop(self, charge: Charge, now: float) -> None:
         """Nobody wants it any more: it is forgotten, if need be when its process is gone."""
         if charge.pid:
-            self._errands.drop(charge.pid)
-            self._asks.lose(pid=charge.pid)
-            self._estate.drop(charge.pid, now)
+            self._leave_calls(charge, "its backend was removed while this was under way", now)
             self._end(charge, Pace.PATIENT, now)
         if not charge.pid:
             self.charges.remove(charge)
+
+    def _leave_calls(self, charge: Charge, why: str, now: float) -> None:
+        """No worker will ever speak with its process again."""
+        self._errands.drop(charge.pid)
+        self._asks.lose(pid=charge.pid)
+        self._estate.drop(charge, why, now)
 
     def _end(self, charge: Charge, pace: Pace, now: float) -> None:
         process = self._shared.processes.by_pid.get(charge.pid)
@@ -318,6 +359,7 @@ class Custody:
             self._shared.out.put(effects.ReleasePipes(charge.pid))
         charge.pid, charge.exit_status, charge.ending = 0, None, False
         charge.left = charge.joined = b""
+        charge.deaths = 0
 
     # ---- looking ------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import msgspec
 from relay_supervisor.core.effects import Exit
 from relay_supervisor.core.processes import Pace, Rung
 from relay_supervisor.core.shared import Shared
+from relay_supervisor.core.state import Phase
 from relay_supervisor.wire import v1
 
 LAST_ANSWERS_SECONDS_MAX: Final = 0.8
@@ -76,10 +77,8 @@ class Ending:
 
     def check(self, now: float) -> None:
         """After each event, once the end is `near`: see whether it is time."""
-        if self.pace is None:
-            state = self._shared.state
-            if self._state.client_closed and len(state.requests) == len(state.peer.listens):
-                self.begin(Pace.HURRIED, now)
+        if self.pace is None and self._state.client_closed and not self._waiting():
+            self.begin(Pace.HURRIED, now)
         if self.pace is not None and self._alone():
             self.exit()
 
@@ -87,6 +86,13 @@ class Ending:
         """Go, whatever is left; a client that only closed stdin still gets its answers."""
         self._abandon()
         self._shared.out.put(Exit(0))
+
+    def _waiting(self) -> bool:
+        """Tell whether the client has an answer to come; what is parked it would have to ask for,
+        and subscriptions have none.
+        """
+        requests = self._shared.state.requests.values()
+        return any(r.raw_id and r.phase is not Phase.LISTENING for r in requests)
 
     def _alone(self) -> bool:
         processes = self._shared.processes.by_pid.values()

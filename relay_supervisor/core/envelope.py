@@ -11,6 +11,7 @@ from relay_supervisor.wire.errors import UNDECODABLE
 VERSION: Final = mcp.META + "protocolVersion"
 CAPABILITIES: Final = mcp.META + "clientCapabilities"
 CLIENT_INFO: Final = mcp.META + "clientInfo"
+LOG_LEVEL: Final = mcp.META + "logLevel"
 SUBSCRIPTION: Final = mcp.META + "subscriptionId"
 UNKNOWN_CLIENT: Final = Raw(b'{"name":"unknown","version":"0"}')
 
@@ -21,6 +22,7 @@ class Meta(msgspec.Struct, frozen=True, gc=False):
     token: Raw = msgspec.field(default=mcp.NO_PARAMS, name="progressToken")
     version: Raw = msgspec.field(default=mcp.NO_PARAMS, name=VERSION)
     capabilities: Raw = msgspec.field(default=mcp.NO_PARAMS, name=CAPABILITIES)
+    log_level: Raw = msgspec.field(default=mcp.NO_PARAMS, name=LOG_LEVEL)
     client_info: Raw = msgspec.field(default=UNKNOWN_CLIENT, name=CLIENT_INFO)
 
 
@@ -32,6 +34,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
 
     name: Raw = mcp.NO_PARAMS
     uri: Raw = mcp.NO_PARAMS
+    state: Raw = msgspec.field(default=mcp.NO_PARAMS, name="requestState")
     meta: Meta | None = msgspec.field(default=None, name="_meta")
 
 

@@ -5,6 +5,7 @@ says that it is done, and given to the next worker if this one is killed before.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -14,6 +15,11 @@ from relay_supervisor.core.state import Ask, BackendCall, Charge, Errand, Hold
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.ledger import Stage
 from relay_supervisor.wire.mailbox import Fate, Record
+
+ERRANDS_MAX: Final = 10_000
+"""With so many under way no cancellation is added: its backend works in vain, which it may do
+anyway. What the client answers always is, as there is a limit to open questions.
+"""
 
 
 class Errands:
@@ -27,8 +33,14 @@ class Errands:
 
     def cancel(self, call: BackendCall, params: bytes) -> None:
         """Have the backend told that nobody waits for *call* any more."""
+        if len(self._state.errands) >= ERRANDS_MAX:
+            text = f"{ERRANDS_MAX} errands wait for their backends (ERRANDS_MAX); "
+            return self._out.log("warning", f"{text}call {call.number} is not cancelled there")
         message = v1.Cancel(call.number, backend="" if call.generation else call.backend)
-        self._begin(message, params, call.backend, call.generation, call.pid)
+        told = self._begin(message, params, call.backend, call.generation, call.pid)
+        if told is not None:
+            told.reached = call.written
+        return None
 
     def answer(self, ask: Ask, members: bytes) -> None:
         """Have the backend told what the client answered."""
@@ -42,16 +54,17 @@ class Errands:
         backend: str,
         generation: int,
         pid: int,
-    ) -> None:
+    ) -> Errand | None:
         if generation:
             holder = self._shared.workers.state.generations.get(generation)
             if holder is None or not holder.offer.adopts:
-                return self._out.worker(generation, message, payload)
+                self._out.worker(generation, message, payload)
+                return None
         errand = Errand(0, backend, generation, message, payload, pid)
         self._number(errand)
         if generation:
             self._out.worker(generation, errand.message, payload)
-        return None
+        return errand
 
     def _number(self, errand: Errand) -> None:
         self._state.errands.pop(errand.number, None)
@@ -91,7 +104,7 @@ class Errands:
         self,
         generation: int,
         going_on: Mapping[str, Charge],
-        stages: Mapping[int, int],
+        stages: Mapping[int, int] | None,
         records: Mapping[int, Record],
     ) -> None:
         """A worker is dead beyond doubt. Its errands to the backends *going_on*, by name, are for
@@ -101,10 +114,10 @@ class Errands:
         for errand in self._of(generation):
             charge = going_on.get(errand.backend)
             record = records.get(charge.pid) if charge is not None else None
-            done = stages.get(errand.number, 0) >= Stage.WRITTEN
+            done = (stages or {}).get(errand.number, 0) >= Stage.WRITTEN
             if record is not None and record.number == errand.number:
                 done = record.fate is Fate.WHOLE
-            if charge is None or done:
+            if charge is None or done or _is_void(errand, stages, record):
                 del self._state.errands[errand.number]
                 continue
             self._leave(errand, charge, carried=False)
@@ -112,6 +125,7 @@ class Errands:
     def _leave(self, errand: Errand, charge: Charge, *, carried: bool) -> None:
         """It is for whoever has the backend next."""
         errand.generation, errand.pid, errand.carried = 0, charge.pid, carried
+        errand.reached = True  # for all that can be known later
         if isinstance(errand.message, v1.Cancel):
             # That one does not know the call, but the backend does.
             errand.message = msgspec.structs.replace(errand.message, backend=errand.backend)
@@ -131,8 +145,22 @@ class Errands:
     def drop(self, pid: int) -> None:
         """A process ends, and no worker will ever speak with it again."""
         for errand in list(self._state.errands.values()):
-            if not errand.generation and errand.pid == pid:
+            if errand.pid == pid:
                 del self._state.errands[errand.number]
 
     def _of(self, generation: int) -> list[Errand]:
         return [e for e in self._state.errands.values() if e.generation == generation]
+
+
+def _is_void(errand: Errand, stages: Mapping[int, int] | None, record: Record | None) -> bool:
+    """Tell whether it would cancel a call that its backend has certainly not got, by what a dead
+    worker has left in mailbox and ledger.
+    """
+    if errand.reached or not isinstance(errand.message, v1.Cancel):
+        return False
+    call = errand.message.call
+    if record is not None and record.number == call:
+        return record.fate is Fate.CUT
+    # One that the worker has looked at has taken its call out of the ledger.
+    known = stages is not None and errand.number not in stages
+    return known and (stages or {}).get(call, 0) <= Stage.RECEIVED

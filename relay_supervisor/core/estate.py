@@ -22,6 +22,9 @@ ATTEMPTS_MAX: Final = 10
 """So many workers may die under a call that no backend has seen; it may be what they die of."""
 
 
+DIED: Final = "its worker died while this was under way"
+
+
 class Losses(msgspec.Struct):
     """What became of the calls of a dead worker."""
 
@@ -39,6 +42,12 @@ class Estate:
         self._shared = shared
         self._state = shared.state
         self._calls = calls
+
+    def begun(self, generation: int, message: v1.Begun) -> None:
+        """A backend has begun with a call, and is to be given it again."""
+        call = self._state.calls.get(message.call)
+        if call is not None and call.generation == generation:
+            call.begun = True
 
     # ---- given back -------------------------------------------------------------------------
 
@@ -74,14 +83,11 @@ class Estate:
                 )
         return given
 
-    def drop(self, pid: int, now: float) -> None:
+    def drop(self, charge: Charge, why: str, now: float) -> None:
         """A process ends before it has answered, and no worker will ever hear of it."""
-        for call in [c for c in self._of(0) if c.pid == pid]:
-            request = self._give_up(call)
-            if call.written:
-                self._fail_unknown(request, "its backend was removed while this was under way")
-            else:
-                self._calls.hold(request, now)
+        for call in [c for c in self._of(charge.holder) if c.pid == charge.pid]:
+            fate = Fate.UNSURE if call.written or call.begun else Fate.CUT
+            self._settle(self._give_up(call), fate, Losses(), why, now)
         self._release(now)
 
     # ---- left behind ------------------------------------------------------------------------
@@ -108,11 +114,15 @@ class Estate:
                 losses.going_on += 1
                 call.generation, call.pid, call.written = 0, charge.pid, True
                 continue
-            self._settle(self._give_up(call), fate, losses, now)
+            if call.begun and fate is Fate.CUT:
+                fate = Fate.UNSURE  # not this time, but before
+            self._settle(self._give_up(call), fate, losses, DIED, now)
         self._release(now)
         return losses
 
-    def _settle(self, request: ClientRequest, fate: Fate, losses: Losses, now: float) -> None:
+    def _settle(
+        self, request: ClientRequest, fate: Fate, losses: Losses, why: str, now: float
+    ) -> None:
         untouched = fate is Fate.CUT
         if untouched and request.attempts >= ATTEMPTS_MAX:
             losses.given_up += 1
@@ -127,7 +137,7 @@ class Estate:
             self._calls.hold(request, now)
         else:
             losses.unknown += 1
-            self._fail_unknown(request, "its worker died while this was under way")
+            self._fail_unknown(request, why)
 
     # ---- both -------------------------------------------------------------------------------
 

@@ -41,6 +41,8 @@ class WorkerSpawned(Event, frozen=True):
 
     generation: int
     pid: int
+    pidfd: bool = False
+    """We hold a descriptor of the process, and need not go by its number."""
 
 
 class WorkerSpawnFailed(Event, frozen=True):
@@ -78,6 +80,8 @@ class BackendSpawned(Event, frozen=True):
     token: int
     backend: str
     pid: int
+    pidfd: bool = False
+    """As in `WorkerSpawned`."""
 
 
 class BackendSpawnFailed(Event, frozen=True):

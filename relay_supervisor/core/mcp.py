@@ -62,8 +62,13 @@ ROUTED_BY: Final = {
 }
 """Requests carried out by a backend, with the param they are routed by (completion by its ref)."""
 
-REPEATABLE: Final = frozenset({"prompts/get", "resources/read", "completion/complete"})
+REPEATABLE: Final = frozenset(
+    {"prompts/get", "resources/read", "completion/complete", "tasks/get", "tasks/list"}
+)
 """Requests that change nothing, by the specification."""
+
+INPUT_REQUIRED: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
+"""Requests of the modern era that may be answered with `input_required`, and are then retried."""
 
 LEGACY_ONLY: Final = frozenset(
     {"ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"}

@@ -19,7 +19,7 @@ from relay_supervisor.core.recovery import RecoveryState
 from relay_supervisor.core.reexec import ReexecState
 from relay_supervisor.core.registry import Registry
 from relay_supervisor.core.session import SessionState
-from relay_supervisor.core.state import State
+from relay_supervisor.core.state import ParkingState, State
 from relay_supervisor.core.swap_record import SwapsState
 from relay_supervisor.core.timers import Timers
 from relay_supervisor.core.workers import Identity, WorkersState
@@ -43,9 +43,12 @@ class Memory(msgspec.Struct):
     ending: EndingState = msgspec.field(default_factory=EndingState)
     heartbeat: HeartbeatState = msgspec.field(default_factory=HeartbeatState)
     reexec: ReexecState = msgspec.field(default_factory=ReexecState)
+    parking: ParkingState = msgspec.field(default_factory=ParkingState)
 
 
-def begin(identity: Identity, snapshots: Mapping[str, bytes], seed: int, first: Source) -> Memory:
+def begin(
+    identity: Identity, snapshots: Mapping[str, bytes], seed: int, first: Source, secret: bytes
+) -> Memory:
     """Return what a relay knows that has no worker and no client yet.
 
     Args:
@@ -53,9 +56,14 @@ def begin(identity: Identity, snapshots: Mapping[str, bytes], seed: int, first: 
         snapshots: cache files read at the start, by the variant of their client.
         seed: for nonces and back-off, not 0; the same seed gives the same run.
         first: what the first generation is made of.
+        secret: random bytes that nobody can guess, at most `request_state.SECRET_BYTES_MAX`.
     """
     return Memory(
-        identity, RecoveryState(first), WorkersState(entropy=seed), SessionState(snapshots)
+        identity,
+        RecoveryState(first),
+        WorkersState(entropy=seed),
+        SessionState(snapshots),
+        parking=ParkingState(secret),
     )
 
 

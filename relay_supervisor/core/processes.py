@@ -61,6 +61,8 @@ class Process(msgspec.Struct):
     backend: str = ""
     rung: Rung = Rung.RUNNING
     pace: Pace = Pace.PATIENT
+    pidfd: bool = False
+    """Signals go through a descriptor of it."""
 
 
 class Processes:
@@ -71,9 +73,15 @@ class Processes:
         self._timers = timers
         self._out = out
 
-    def add(self, pid: int, generation: int, backend: str = "") -> None:
+    def add(self, pid: int, generation: int, backend: str = "", *, pidfd: bool = False) -> None:
         """A child was started."""
-        self.by_pid[pid] = Process(pid, generation, backend)
+        self.by_pid[pid] = Process(pid, generation, backend, pidfd=pidfd)
+
+    def signalled_by(self, pid: int | None) -> str | None:
+        """Return how signals find a child: `pidfd`, or `pid` where that cannot be had."""
+        if (process := self.by_pid.get(pid or 0)) is None:
+            return None
+        return "pidfd" if process.pidfd else "pid"
 
     def backends_of(self, generation: int) -> list[Process]:
         """Return the backends that a generation holds."""

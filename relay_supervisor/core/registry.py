@@ -27,6 +27,9 @@ SUPERSET: Final = {
 
 EMPTY: Final = b"[]"
 
+LINKS_MAX: Final = 4096
+"""URIs kept for the next worker that backends named and do not list; the oldest go first."""
+
 CHANGED: Final = {
     Kind.TOOLS: "notifications/tools/list_changed",
     Kind.PROMPTS: "notifications/prompts/list_changed",
@@ -60,6 +63,8 @@ class Registry(msgspec.Struct):
     """Tools that may be called again after an unknown outcome."""
     owners: dict[Kind, dict[str, str]] = {}
     """Backend of each item by its name or URI."""
+    links: dict[str, str] = {}
+    """Backend of each URI that one has named and none lists, the latest last."""
 
     def bare(self) -> "Registry":
         """Return a copy without what `revive` makes of the rest."""
@@ -86,6 +91,14 @@ class Registry(msgspec.Struct):
     def learn(self, message: v1.LearnedLists, payload: bytes) -> None:
         """Keep the raw lists of a backend."""
         self.lists[message.backend] = cache.Lists(message.backend, message.spec_hash, payload)
+
+    def link(self, message: v1.LearnedLinks) -> None:
+        """Keep whose the resources are that a backend has named."""
+        for uri in message.uris:
+            self.links.pop(uri, None)
+            self.links[uri] = message.backend
+        while len(self.links) > LINKS_MAX:
+            del self.links[next(iter(self.links))]
 
     def update(self, message: v1.Catalogue, payload: bytes, *, replace: bool = False) -> bool:
         """Serve a new catalogue, unless it is short of something for now (or is to *replace* the

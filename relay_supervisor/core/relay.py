@@ -22,6 +22,7 @@ from relay_supervisor.core.generation import GONE, Generation, Life
 from relay_supervisor.core.heartbeat import Heartbeat
 from relay_supervisor.core.memory import Memory
 from relay_supervisor.core.orders import Orders
+from relay_supervisor.core.parking import Parking
 from relay_supervisor.core.processes import Pace
 from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.reexec import Reexec
@@ -43,6 +44,7 @@ LAST_WORDS: Final = (
     v1.BackendRequest,
     v1.BackendCancel,
     v1.Joined,
+    v1.Begun,
     v1.Done,
     v1.Returned,
     v1.Frozen,
@@ -80,7 +82,10 @@ class Relay:
             *(shared, self.estate, self.asks, self.errands, self.charges), lose=self._lose
         )
         self.session = Session(shared, cache_path)
-        self.client = Client(shared, self.requests, self.calls, self.asks, self.session.meet)
+        self.parking = Parking(shared, self.requests, self.calls, self.asks, self.errands)
+        self.client = Client(
+            *(shared, self.requests, self.calls, self.asks, self.parking), meet=self.session.meet
+        )
         self.serving = Serving(
             shared, self.session, self.client, self.calls, self.custody, self.recovery
         )
@@ -188,6 +193,7 @@ class Relay:
             v1.Returned: lambda g, m, p, now: self.estate.returned(g.number, m, now),
             v1.Adopted: lambda g, m, p, now: self.custody.adopted(g, m, now),
             v1.Joined: lambda g, m, p, now: self.custody.joined(g, m, p),
+            v1.Begun: lambda g, m, p, now: self.estate.begun(g.number, m),
             v1.Done: lambda g, m, p, now: self.errands.done(g.number, m),
             v1.StatusRequest: self._status_request,
             v1.Pong: lambda g, m, p, now: self.heartbeat.answered(g),
@@ -216,6 +222,7 @@ class Relay:
             "changed": lambda _, now: self.client.announce(),
             "held": lambda _, now: self.calls.expire_held(now),
             "calls": lambda _, now: self.calls.expire_calls(now),
+            "parked": lambda ticket, now: self.parking.expire(int(ticket)),
             "last answers": lambda _, now: self.ending.begin(Pace.HURRIED, now),
             "stop": lambda _, now: self.ending.exit(),
         }
@@ -259,7 +266,7 @@ class Relay:
         return bool(self.shared.state.calls) or self.swaps.open
 
     def _worker_spawned(self, event: events.WorkerSpawned, now: float) -> None:
-        self.shared.processes.add(event.pid, event.generation)
+        self.shared.processes.add(event.pid, event.generation, pidfd=event.pidfd)
         if self.ending.pace is not None:
             self.shared.processes.end(event.pid, self.ending.pace, now)
             return
@@ -304,7 +311,9 @@ class Relay:
     ) -> None:
         news = self.charges.is_news(message.pid, message.at)
         if news and not self.charges.is_dead(message.pid):
-            self.asks.ask(generation.number, message, payload)
+            parked = self.parking.asked(generation.number, message, payload, now)
+            if not parked:
+                self.asks.ask(generation.number, message, payload)
 
     def _worker_late(self, number: str, now: float) -> None:
         generation = self.shared.workers.state.generations[int(number)]

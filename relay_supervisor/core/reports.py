@@ -45,6 +45,7 @@ class Reports:
             v1.Ready: self._ready,
             v1.Checked: self._checked,
             v1.LearnedLists: self._learned,
+            v1.LearnedLinks: self._linked,
             v1.LearnedSession: self._session_learned,
             v1.BackendState: self._backend_state,
             v1.Notification: self._notification,
@@ -103,6 +104,14 @@ class Reports:
         else:
             lists = cache.Lists(message.backend, message.spec_hash, payload)
             generation.offer.lists[message.backend] = lists
+
+    def _linked(
+        self, generation: Generation, message: v1.LearnedLinks, payload: bytes, now: float
+    ) -> None:
+        # Also of one that only finishes its calls: the client may follow a link at any worker.
+        self._shared.registry.link(message)
+        known = v1.KnownLinks(message.backend, message.uris)
+        self._shared.tell_workers(known, but=generation.number)
 
     def _session_learned(
         self, generation: Generation, message: v1.LearnedSession, payload: bytes, now: float

@@ -1,13 +1,24 @@
 """The table of what the client asked and waits for: every request is answered once, or cancelled.
 
+One that is parked (`parking`) has no id for the time being; its answer is kept for the retry.
+
 Answers of a batch (2025-03-26) are gathered here until the last of them is known.
 """
 
 from msgspec import Raw
 
-from relay_supervisor.core import mcp
+from relay_supervisor.core import mcp, seats
+from relay_supervisor.core.seats import Step
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.state import BatchReply, ClientRequest, Phase
+from relay_supervisor.core.state import BatchReply, ClientRequest, Parked, Phase
+from relay_supervisor.wire import v1
+
+
+def failure(request: ClientRequest, text: str) -> bytes:
+    """Return the members that tell of a failure of the relay's, in the form its method wants."""
+    if request.method == "tools/call":
+        return mcp.tool_error(text, modern=request.era == v1.MODERN)
+    return mcp.error(mcp.RELAY_ERROR, text)
 
 
 class Requests:
@@ -15,6 +26,7 @@ class Requests:
 
     def __init__(self, shared: Shared) -> None:
         self._state = shared.state
+        self._parked = shared.memory.parking.open
         self._out = shared.out
 
     def add(self, request: ClientRequest) -> None:
@@ -28,7 +40,8 @@ class Requests:
 
     def find(self, key: mcp.Id | None) -> ClientRequest | None:
         """Return the open request with this id."""
-        return None if key is None else self._state.requests.get(key)
+        request = None if key is None else self._state.requests.get(key)
+        return request if request is not None and request.raw_id else None
 
     def waiting(self, phase: Phase) -> list[ClientRequest]:
         """Return the requests in *phase*, oldest first."""
@@ -37,7 +50,10 @@ class Requests:
     def answer(self, request: ClientRequest, members: bytes) -> None:
         """Answer a request, and forget it."""
         self._forget(request)
-        self._send(request.raw_id, members, request.batch)
+        if request.raw_id:
+            self._send(request.raw_id, members, request.batch)
+        else:
+            self._keep(request, members)
 
     def reject(
         self, raw_id: bytes, code: int, text: str, batch: int = 0, data: object = None
@@ -64,6 +80,55 @@ class Requests:
         del state.requests[request.id]
         state.retained_bytes -= len(request.params)
         state.calls.pop(request.call, None)
+        if request.ticket and request.raw_id:
+            del self._parked[request.ticket]
+
+    # ---- parked -----------------------------------------------------------------------------
+
+    def set_aside(self, request: ClientRequest, key: str, members: bytes) -> None:
+        """Answer a request for now. It goes on under a key of ours, until it is retried."""
+        raw_id, batch = request.raw_id, request.batch
+        request.raw_id, request.token, request.batch = b"", b"", 0
+        self._rename(request, key)
+        self._send(raw_id, members, batch)
+
+    def take_up(self, request: ClientRequest, retry: ClientRequest) -> None:
+        """The client waits again for what was set aside: under the id of its *retry*, which is no
+        request of its own any more.
+        """
+        self._forget(retry)
+        request.raw_id, request.token, request.batch = retry.raw_id, retry.token, retry.batch
+        request.arrived = retry.arrived
+        self._rename(request, retry.id)
+
+    def _rename(self, request: ClientRequest, key: mcp.Id) -> None:
+        requests = self._state.requests
+        del requests[request.id]
+        request.id = key
+        requests[key] = request
+        if (call := self._state.calls.get(request.call)) is not None:
+            call.request = key
+
+    def _keep(self, request: ClientRequest, members: bytes) -> None:
+        limit = self._state.limits.retained_bytes_max
+        if self._state.retained_bytes and self._state.retained_bytes + len(members) > limit:
+            text = (
+                "Relay: the answer came while the client was being asked something, and there was "
+                f"no room to keep it (retained_bytes_max = {limit}). The call has run."
+            )
+            members = failure(request, text)
+        parked = self._parked[request.ticket]
+        seats.advance(parked, Step.SETTLED)
+        parked.answer = members
+        self._state.retained_bytes += len(members)
+
+    def fetch(self, parked: Parked) -> bytes:
+        """Take out the answer that was kept; the request is over."""
+        del self._parked[parked.ticket]
+        self._state.retained_bytes -= len(parked.answer)
+        return parked.answer
+
+    # ---- writing ----------------------------------------------------------------------------
 
     def _send(self, raw_id: bytes, members: bytes, batch: int) -> None:
         buffers = mcp.response(raw_id, members)

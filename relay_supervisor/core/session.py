@@ -74,6 +74,11 @@ class Session:
             if known.payload:
                 session = v1.KnownSession(known.backend, known.spec_hash)
                 worker(generation.number, session, known.payload)
+        named: dict[str, list[str]] = {}
+        for uri, backend in self._shared.registry.links.items():
+            named.setdefault(backend, []).append(uri)
+        for backend, links in named.items():
+            worker(generation.number, v1.KnownLinks(backend, links))
         path = self._cache_path(generation.source.config or b"", self._state.variant)
         introduced = v1.Session(peer.era, peer.protocol, path, peer.log_level)
         worker(generation.number, introduced, peer.params)

@@ -39,6 +39,10 @@ class ClientRequest(msgspec.Struct):
     batch: int = 0
     attempts: int = 0
     held_since: float = 0.0
+    ticket: int = 0
+    """Of its `Parked`, once the client was asked something in it; with no `raw_id` it is parked."""
+    log_level: str = ""
+    """From which level on a modern client wants to hear what its backend logs; empty: nothing."""
 
 
 class BackendCall(msgspec.Struct):
@@ -55,6 +59,8 @@ class BackendCall(msgspec.Struct):
     """The process that works on it, while no worker has that (`generation` is 0 then)."""
     written: bool = False
     """A worker before the present one gave it to its backend."""
+    begun: bool = False
+    """Its backend has answered it by asking for more, and is given it once more."""
 
 
 class Ask(msgspec.Struct):
@@ -67,7 +73,41 @@ class Ask(msgspec.Struct):
     backend_id: bytes
     pid: int
     params: bytes = b""
-    """Kept until the question is put to the client."""
+    """Kept until the question is put to the client; of one with a ticket, until it is answered."""
+    ticket: int = 0
+    """Of the parked request whose retry brings the answer; 0: the client is asked by a request."""
+
+
+class Seat(enum.Enum):
+    """How the client stands to a request in which it was asked something."""
+
+    OPEN = "open"  # it waits for the answer, and has nothing to say
+    PARKED = "parked"  # it was told what is asked, and is to retry; the call goes on meanwhile
+    KEPT = "kept"  # the same, and the answer is there already
+
+
+class Parked(msgspec.Struct):
+    """A modern client's request in which a legacy backend has asked something."""
+
+    ticket: int
+    method: str
+    name: str
+    capabilities: bytes
+    """What the client has declared in the last envelope."""
+    seat: Seat = Seat.OPEN
+    turn: int = 0
+    """How often it was parked: a retry counts for the last time only."""
+    answer: bytes = b""
+    """The members that are kept for the retry."""
+
+
+class ParkingState(msgspec.Struct):
+    """All of them, by their tickets."""
+
+    secret: bytes = b""
+    """What states given to the client are authenticated with."""
+    last: int = 0
+    open: dict[int, Parked] = {}
 
 
 class Hold(enum.Enum):
@@ -104,6 +144,8 @@ class Charge(msgspec.Struct):
     last_pid: int = 0
     seen: int = -1
     """Offset in the output of `last_pid` of the last message that was passed on."""
+    deaths: int = 0
+    """Of workers, one after another, while they took its process over."""
 
     @property
     def key(self) -> str:
@@ -133,6 +175,8 @@ class Errand(msgspec.Struct):
     """The process it is for, while no worker has that."""
     carried: bool = False
     """The custody its backend was left in has it already."""
+    reached: bool = False
+    """The call that it cancels may have reached the backend through a worker before this one."""
 
 
 class BatchReply(msgspec.Struct):

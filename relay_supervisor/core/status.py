@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from relay_supervisor.core.generation import GONE, Generation, Source
+from relay_supervisor.core.processes import Processes
 from relay_supervisor.core.registry import Registry
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import Backend, Counts, State
@@ -60,12 +61,12 @@ def instance(
                 "protocol": state.peer.protocol,
             },
             "workers": [
-                _worker(generation, per_generation.get(generation.number, 0))
+                _worker(generation, per_generation.get(generation.number, 0), shared.processes)
                 for generation in workers.generations.values()
             ],
             "calls": _calls(state),
             "registry": _registry(shared.registry),
-            "backends": [_backend(backend) for backend in state.backends.values()],
+            "backends": [_backend(one, shared.processes) for one in state.backends.values()],
             "last_swap": _last_swap(swap, identity.started_at - state.started, now),
             "config_path": identity.config_path,
             "releases_kept": kept,
@@ -88,7 +89,7 @@ def _health(state: State, workers: WorkersState) -> str:
     return "starting" if any(word in _STARTING for word in states) else "ok"
 
 
-def _worker(generation: Generation, in_flight: int) -> dict[str, object]:
+def _worker(generation: Generation, in_flight: int, processes: Processes) -> dict[str, object]:
     return {
         "generation": generation.number,
         "pid": generation.pid,
@@ -97,6 +98,7 @@ def _worker(generation: Generation, in_flight: int) -> dict[str, object]:
         "build": generation.build,
         "in_flight": in_flight,
         "rss_bytes": None,
+        "signalled_by": processes.signalled_by(generation.pid),
     }
 
 
@@ -132,10 +134,14 @@ def _registry(registry: Registry) -> dict[str, object]:
     }
 
 
-def _backend(backend: Backend) -> dict[str, object]:
+def _backend(backend: Backend, processes: Processes) -> dict[str, object]:
     shown = ("name", "kind", "state", "pid", "tools", "calls", "errors", "restarts", "last_error")
     status: dict[str, object] = {field: getattr(backend, field) for field in shown}
-    return status | {"rss_bytes": None, "skipped_lines": backend.skipped_lines}
+    return status | {
+        "rss_bytes": None,
+        "skipped_lines": backend.skipped_lines,
+        "signalled_by": processes.signalled_by(backend.pid),
+    }
 
 
 def _calls(state: State) -> dict[str, object]:

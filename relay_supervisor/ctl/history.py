@@ -81,8 +81,13 @@ def version_words(value: object) -> str:
 
 def fields_words(fields: Mapping[str, Any]) -> str:
     """Return fields that nobody knows better as `name value, name value`."""
-    texts = (f"{name} {value_words(value)}" for name, value in fields.items())
+    texts = (f"{spoken(name)} {value_words(value)}" for name, value in fields.items())
     return ", ".join(texts)
+
+
+def spoken(name: str) -> str:
+    """Return a key of the journal as words."""
+    return name.replace("_", " ")
 
 
 def value_words(value: object) -> str:
@@ -111,14 +116,34 @@ def _swap_phase(entry: Entry) -> str:
 
 def _worker_died(entry: Entry) -> str:
     rest = {name: value for name, value in entry.fields.items() if name not in _TOLD}
-    calls = fields_words(entry.get("calls", dict[str, Any], {}))
+    calls = _calls_words(entry.get("calls", dict[str, Any], {}))
     text = f"worker of generation {entry.fields.get('generation', '?')} ended"
     text += f" ({entry.get('how', str, 'for no known reason')})"
-    text += f"; its calls: {calls}" if calls else ""
+    text += f"; of its calls {calls}" if calls else ""
     return f"{text}; {fields_words(rest)}" if rest else text
 
 
+def _calls_words(calls: Mapping[str, Any]) -> str:
+    """Return what became of calls; what became of none is left out."""
+    texts = (
+        f"{value_words(n)} {LOSSES.get(name) or spoken(name)}" for name, n in calls.items() if n
+    )
+    return ", ".join(texts)
+
+
+LOSSES: Final = {
+    "going_on": "gone on at their backends, for the next worker to deliver",
+    "resent": "given to the next worker",
+    "unknown": "answered with an unknown outcome",
+    "given_up": "given up, as worker after worker died of them",
+}
+"""What became of the calls of a dead worker, after their number or before it."""
+
 _TOLD: Final = ("generation", "how", "calls")
+
+
+def _started(entry: Entry) -> str:
+    return f"relay started, version {entry.get('build', str, '?')}"
 
 
 def _drained(entry: Entry) -> str:
@@ -144,11 +169,12 @@ _CONDITIONS: Final = {
 
 
 def _anything(entry: Entry) -> str:
-    name = entry.event.replace("_", " ")
+    name = spoken(entry.event)
     return f"{name}: {fields_words(entry.fields)}" if entry.fields else name
 
 
 _TELLING: Final[Mapping[str, Callable[[Entry], str]]] = {
+    "started": _started,
     "swap_ended": _swap_ended,
     PHASE: _swap_phase,
     "worker_died": _worker_died,

@@ -25,7 +25,12 @@ from relay_worker.oauth.files import tokens_path
     "--client-secret-env", metavar="VARIABLE", help="The variable that has this client's secret."
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port for the way back.")
-@click.option("--scope", help="The scopes to ask for; by default those the server names.")
+@click.option(
+    "--client-metadata-url",
+    metavar="URL",
+    help="Where this client is described (https), for authorization servers that look there.",
+)
+@click.option("--scope", help="Scopes to ask for besides those the server names.")
 @click.option("--no-browser", is_flag=True, help="Only print the address to open.")
 def login(
     *,
@@ -33,6 +38,7 @@ def login(
     config: str | None,
     client_id: str | None,
     client_secret_env: str | None,
+    client_metadata_url: str | None,
     port: int,
     scope: str | None,
     no_browser: bool,
@@ -56,7 +62,7 @@ def login(
     secret = os.environ.get(client_secret_env) if client_secret_env else None
     if client_secret_env and not secret:
         raise click.ClickException(f"the variable {client_secret_env} is not set")
-    wishes = Wishes(client_id, secret, port, scope)
+    wishes = Wishes(client_id, secret, client_metadata_url, port, scope)
     path = tokens_path(Path(settings(config).state_dir), name, expanded.url)
 
     def show(address: str) -> None:

@@ -12,9 +12,11 @@ from typing import Any, Final
 import msgspec
 
 from relay_supervisor.ctl.history import (
+    LOSSES,
     event_words,
     fields_words,
     op_words,
+    spoken,
     value_words,
     version_words,
 )
@@ -42,10 +44,7 @@ _CALLS: Final = {
     "finished_by_old": "finished by the old worker during the probation",
     "answered": "answered by the new worker during the probation",
     "relay_errors": "of these failed in the relay",
-    "going_on": "gone on at their backends, for the next worker to deliver",
-    "resent": "given to the next worker",
-    "unknown": "answered with an unknown outcome",
-    "given_up": "given up, as worker after worker died of them",
+    **LOSSES,
 }
 
 
@@ -194,7 +193,7 @@ def _calls(swap: Swap, end: Entry) -> list[str]:
 def _figures(entry: Entry) -> list[str]:
     figures = entry.get("calls", dict[str, Any], {})
     return [
-        f"- {_CALLS.get(name) or plain(name.replace('_', ' '))}: {plain(value_words(value))}"
+        f"- {_CALLS.get(name) or plain(spoken(name))}: {plain(value_words(value))}"
         for name, value in figures.items()
     ]
 

@@ -26,6 +26,29 @@ class PartialList(msgspec.Struct, frozen=True):
     problem: str | None = None
 
 
+class Round(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A call of a legacy client's at a modern backend, which may ask for input by its answer, and
+    is then made once more with that.
+
+    number    For which time it is made, or was made last.
+    phase     `given`: the backend works on it; `asking`: the client is asked; `due`: it is to be
+              made once more.
+    params    As it was made for the first time; empty where that is lost.
+    state     The `requestState` to give back, JSON text; empty where there was none.
+    open      What the client has yet to answer: the backend's word for it, and the method.
+    answers   What it has answered, as JSON text.
+    """
+
+    call: int
+    method: str
+    params: bytes = b""
+    number: int = 1
+    phase: str = "given"
+    state: bytes = b""
+    open: dict[str, str] = {}
+    answers: dict[str, bytes] = {}
+
+
 class Custody(msgspec.Struct, frozen=True, omit_defaults=True):
     """A backend as it was left.
 
@@ -40,7 +63,11 @@ class Custody(msgspec.Struct, frozen=True, omit_defaults=True):
     subscribed  URIs it sends updates of.
     level       The log level it was set to.
     parsed      Offset in the stream of its stdout up to which all was passed on before `Frozen`.
+    modern      It is spoken to in the modern era; `other_era`: the other one may be tried yet.
+    listen      The id of the request by which it is heard in the modern era; empty for none.
+    rounds      The calls that may ask, or have asked, the client by their answers.
     outbox      Frames not wholly written, in order; of the first one `sent` bytes are.
+    fallen      It has no process, and not because nobody needs one: the next start is a restart.
     """
 
     phase: str = "new"
@@ -58,6 +85,11 @@ class Custody(msgspec.Struct, frozen=True, omit_defaults=True):
     restarts: int = 0
     last_error: str | None = None
     skipped_lines: int = 0
+    modern: bool = False
+    other_era: bool = False
+    listen: str = ""
+    rounds: list[Round] = []
+    fallen: bool = False
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -32,6 +32,7 @@ from relay_supervisor.wire.v1_to_supervisor import (
     BackendInfo,
     BackendRequest,
     BackendState,
+    Begun,
     Catalogue,
     Checked,
     CheckResult,
@@ -40,6 +41,7 @@ from relay_supervisor.wire.v1_to_supervisor import (
     Done,
     Frozen,
     Joined,
+    LearnedLinks,
     LearnedLists,
     LearnedSession,
     Limits,
@@ -66,6 +68,7 @@ from relay_supervisor.wire.v1_to_worker import (
     Exited,
     Freeze,
     Journal,
+    KnownLinks,
     KnownLists,
     KnownSession,
     Log,
@@ -98,6 +101,7 @@ __all__ = [
     "BackendInfo",
     "BackendRequest",
     "BackendState",
+    "Begun",
     "Call",
     "Cancel",
     "Catalogue",
@@ -114,8 +118,10 @@ __all__ = [
     "Frozen",
     "Joined",
     "Journal",
+    "KnownLinks",
     "KnownLists",
     "KnownSession",
+    "LearnedLinks",
     "LearnedLists",
     "LearnedSession",
     "Limits",
@@ -198,6 +204,7 @@ ToWorker: TypeAlias = (
     | Stderr
     | KnownSession
     | Attend
+    | KnownLinks
 )
 ToSupervisor: TypeAlias = (
     Configured
@@ -223,6 +230,8 @@ ToSupervisor: TypeAlias = (
     | Joined
     | Done
     | LearnedSession
+    | LearnedLinks
+    | Begun
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -95,6 +95,7 @@ class Notification(Message, frozen=True, tag=70):
 class BackendRequest(Message, frozen=True, tag=71):
     """A backend asks the client (sampling, elicitation, roots). Payload: params. `id` is its raw
     JSON-RPC id and `pid` the process that asked; both come back in `ClientAnswer`. `at`: see `v1`.
+    `call`: the one in which it asks, where that is known.
     """
 
     backend: str
@@ -102,6 +103,7 @@ class BackendRequest(Message, frozen=True, tag=71):
     pid: int
     method: str
     at: int = 0
+    call: int = 0
 
 
 class BackendCancel(Message, frozen=True, tag=72):
@@ -237,6 +239,14 @@ class Done(Message, frozen=True, tag=86):
     errand: int
 
 
+class Begun(Message, frozen=True, tag=100):
+    """A backend has answered a call by asking for more, and is given it once more under the same
+    number: from here on it is never one that no backend has seen.
+    """
+
+    call: int
+
+
 class LearnedSession(Message, frozen=True, tag=96):
     """The session a remote backend is in, to be gone on with by the next worker; it is kept in
     memory only. Payload: the worker's own format, or empty where there is none any more.
@@ -244,3 +254,13 @@ class LearnedSession(Message, frozen=True, tag=96):
 
     backend: str
     spec_hash: str
+
+
+class LearnedLinks(Message, frozen=True, tag=112):
+    """A backend has named resources that nobody lists: requests for them are its own, also under
+    other workers. Sent before the answer that names them. What begins with `task ` is the id of a
+    task it has made.
+    """
+
+    backend: str
+    uris: list[str]

@@ -226,3 +226,12 @@ class Attend(Message, frozen=True, tag=33):
     """
 
     attend: bool
+
+
+class KnownLinks(Message, frozen=True, tag=48):
+    """Resources that a backend has named and does not list, as another worker has learned it. At
+    the start before `Session`, and whenever there are more.
+    """
+
+    backend: str
+    uris: list[str]

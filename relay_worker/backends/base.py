@@ -59,6 +59,10 @@ class Backend(Protocol):
         """Return how many pieces of its output were no MCP."""
 
     @property
+    def modern(self) -> bool:
+        """Return whether it is spoken to in the modern era."""
+
+    @property
     def learning(self) -> bool:
         """Return whether its lists are unknown and still to be expected."""
 
@@ -115,9 +119,16 @@ class Host(Protocol):
         """Progress of a call. *at* is what `wire.v1` says of it, here and below."""
 
     def asked(
-        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int
+        self,
+        backend: Backend,
+        pid: int,
+        raw_id: bytes,
+        method: str,
+        params: bytes,
+        at: int,
+        call: int = 0,
     ) -> None:
-        """It asks the client."""
+        """It asks the client; in this *call*, where that is known."""
 
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         """It no longer wants the client's answer."""

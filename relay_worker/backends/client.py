@@ -1,6 +1,7 @@
 """What the backends are told of the client: once, at their initialize."""
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, Self
 
 import msgspec
 
@@ -19,8 +20,7 @@ ENVELOPE_KEYS: Final = tuple(
 
 _NONE: Final = msgspec.Raw(b"{}")
 
-PUSHED: Final = ("roots", "sampling", "elicitation")
-"""Capabilities that let a server ask the client; a modern client cannot be asked by push."""
+_MODES: Final = frozenset({"form", "url"})
 
 UNROUTED: Final = ("tasks",)
 """Client capabilities that the relay does not carry."""
@@ -46,24 +46,51 @@ class Client(msgspec.Struct, frozen=True, eq=False):
     def __hash__(self) -> int:
         return hash(self.params)
 
+    @classmethod
+    def left(cls, params: bytes, capabilities: Iterable[str]) -> Self:
+        """Return the client that another worker has greeted a backend for."""
+        given = decode_object(params) or {}
+        wanted = given.get("capabilities", _NONE)
+        info = given.get("clientInfo", _NONE)
+        envelope = dict(zip(ENVELOPE_KEYS, (MODERN_PROTOCOL, wanted, info), strict=True))
+        return cls(params, frozenset(capabilities), envelope=encode(envelope))
+
     def can(self, capability: str) -> bool:
         """Return whether the client declared *capability*."""
         return capability in self.capabilities
+
+    @property
+    def elicits(self) -> frozenset[str]:
+        """Return how the client can be asked by `elicitation/create`: by form, unless it says
+        otherwise.
+        """
+        capabilities = decode_object((decode_object(self.params) or {}).get("capabilities")) or {}
+        declared = decode_object(capabilities.get("elicitation"))
+        if declared is None:
+            return frozenset()
+        return frozenset(_MODES & declared.keys()) or frozenset({"form"})
+
+
+def is_modern(params: bytes) -> bool:
+    """Return whether a request with these params is one of a modern client's."""
+    if ENVELOPE_KEYS[0].encode() not in params:
+        return False
+    return ENVELOPE_KEYS[0] in (decode_object((decode_object(params) or {}).get("_meta")) or {})
 
 
 def client_of(session: v1.Session, payload: bytes) -> Client:
     """Return the client that *session* with its *payload* describes; never raises."""
     given = decode_object(payload) or {}
     capabilities = decode_object(given.get("capabilities")) or {}
-    withheld = UNROUTED + (PUSHED if session.era == v1.MODERN else ())
-    shown = {name: raw for name, raw in capabilities.items() if name not in withheld}
+    shown = {name: raw for name, raw in capabilities.items() if name not in UNROUTED}
     version = text_of(given.get("protocolVersion")) or session.protocol
     if session.era == v1.MODERN or version not in PROTOCOLS:
         version = PROTOCOLS[-1]
     info = given.get("clientInfo") or msgspec.Raw(b'{"name":"mcp-relay","version":"0"}')
-    params = {"protocolVersion": version, "capabilities": shown, "clientInfo": info}
+    known = {"protocolVersion": version, "capabilities": shown, "clientInfo": info}
+    # What else it says of itself is passed on; its _meta is its request's, which ends here.
+    more = {name: raw for name, raw in given.items() if name != "_meta"}
     modern = session.era == v1.MODERN
-    # What a server may want of a client of the other era nobody could pass on.
-    wanted = given.get("capabilities", _NONE) if modern else _NONE
+    wanted = given.get("capabilities", _NONE) if modern else msgspec.Raw(encode(shown))
     envelope = dict(zip(ENVELOPE_KEYS, (MODERN_PROTOCOL, wanted, info), strict=True))
-    return Client(encode(params), frozenset(shown), modern, encode(envelope))
+    return Client(encode({**more, **known}), frozenset(shown), modern, encode(envelope))

@@ -6,17 +6,19 @@ not decided here: it is reported once, and whoever supervises the backend closes
 
 import mmap
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import msgspec
 
+from relay_supervisor.wire import v1
 from relay_supervisor.wire.custody import Custody, Unsent
 from relay_supervisor.wire.mailbox import HINT_BYTES
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, Host, Watcher
+from relay_worker.backends.bridge import Bridge
 from relay_worker.backends.client import Client
+from relay_worker.backends.conversation import Conversation
 from relay_worker.backends.effects import (
     Asked,
     Broken,
@@ -29,16 +31,14 @@ from relay_worker.backends.effects import (
     Send,
     Withdrew,
 )
-from relay_worker.backends.session import Phase, Session
+from relay_worker.backends.session import Phase
+from relay_worker.backends.speech import PROBE_SECONDS, SUBSCRIBING
+from relay_worker.backends.stderr import Stderr
 from relay_worker.backends.stdio import Callbacks, Transport
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.lists import RawLists
 from relay_worker.loop import Timer
 from relay_worker.repair import clean_line
-
-STDERR_TAIL_LINES: Final = 5
-STDERR_TAIL_CHARS_MAX: Final = 400
-"""What of a backend's stderr goes into error texts: last lines, and characters of each."""
 
 SMALL_BYTES: Final = 4 << 10
 """Params over this size are written without being copied once more."""
@@ -71,6 +71,8 @@ class Connection:
         memory: mmap.mmap | None,
         parsed: int | None = None,
         numbers: Iterator[int],
+        known: str = "",
+        on_lasting: Callable[[], None],
         on_listed: Callable[[RawLists], None],
         on_broken: Callable[[str], None],
         on_closed: Callable[[str], None],
@@ -81,24 +83,20 @@ class Connection:
         self.last_used = surroundings.loop.now
         self._loop = surroundings.loop
         self._log = surroundings.log
-        self._keep_stderr = surroundings.keep_stderr
         self._backend = backend
         self._host = host
         self._watcher = watcher
         self._on_listed = on_listed
         self._on_broken = on_broken
-        self._stderr_tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
+        self._stderr = Stderr(backend.name, surroundings)
         policy = surroundings.policy
         self._list_seconds = policy.list_timeout_seconds
         self._list_timer: Timer | None = None
-        self.session = Session(
-            backend.name,
-            client,
-            surroundings.generation,
-            pages_max=policy.list_pages_max,
-            numbers=numbers,
+        self.session = Conversation(
+            backend.name, client, surroundings, numbers=numbers, known=known
         )
-        tell = Callbacks(self._line, self._oversized, self._stderr, on_closed, self._errand)
+        self._granted: list[int] = []
+        tell = Callbacks(self._line, self._oversized, self._stderr.take, on_closed, self._errand)
         self._transport = Transport(
             surroundings.loop,
             fds,
@@ -109,13 +107,24 @@ class Connection:
             when_written=surroundings.when_written,
             ledger=surroundings.ledger,
         )
+        self._bridge = Bridge(
+            surroundings,
+            backend,
+            host,
+            client,
+            pid,
+            transport=self._transport,
+            in_flight=self.in_flight,
+            on_lasting=on_lasting,
+        )
 
     def start(self) -> None:
         """Begin the conversation."""
         self.apply(self.session.start())
+        self._limit_probe()
 
     def resume(
-        self, left: Custody, calls: Iterable[int], known: RawLists | None, *, crashed: bool
+        self, left: Custody, calls: list[v1.Call], known: RawLists | None, *, crashed: bool
     ) -> tuple[set[int], Effects]:
         """Go on where another worker has stopped. Returns which calls and errands are not written
         yet, and what to do when all know that it is here; then `look` is due, too.
@@ -124,10 +133,18 @@ class Connection:
             ValueError: nobody can go on with it.
         """
         effects = self.session.resume(left, known, crashed=crashed)
+        numbers = [call.call for call in calls]
         unsent = {frame.number for frame in left.outbox} - {0}
-        starts = self._transport.resume(left.outbox, left.sent, unsent.difference(calls))
-        self.in_flight = {call: starts.get(call, WRITTEN_BEFORE) for call in calls}
+        starts = self._transport.resume(left.outbox, left.sent, unsent.difference(numbers))
+        self.in_flight.update((call, starts.get(call, WRITTEN_BEFORE)) for call in numbers)
         return unsent, effects
+
+    def go_on(self, left: Custody, calls: list[v1.Call]) -> None:
+        """Go on with the calls that may ask for input, once the ledger has them."""
+        self._limit_probe()
+        if self.session.modern:
+            legacy = [(call.call, call.method) for call in calls if call.era == v1.LEGACY]
+            self._bridge.inputs.resume(left.rounds, legacy)
 
     def look(self) -> None:
         """Take in what was read before and not passed on."""
@@ -136,6 +153,7 @@ class Connection:
 
     def freeze(self) -> tuple[Custody, list[int]]:
         """Let go of the process at once. Returns how it is left, and the calls it works on."""
+        self._grant()
         left = self._transport.freeze()
         known = self.in_flight.keys() | left.errands
         outbox = [
@@ -144,15 +162,39 @@ class Connection:
         ]
         if self._list_timer:
             self._list_timer.cancel()
-        calls, self.in_flight = list(self.in_flight), {}
+        calls = list(self.in_flight)
+        self.in_flight.clear()
         custody = msgspec.structs.replace(
-            self.session.left(), parsed=left.parsed, outbox=outbox, sent=left.sent
+            self.session.left(),
+            parsed=left.parsed,
+            outbox=outbox,
+            sent=left.sent,
+            rounds=self._bridge.rounds.left(),
         )
         return custody, calls
+
+    def lasting(self) -> Custody:
+        """Return what another worker has to know if this one is killed."""
+        return msgspec.structs.replace(self.session.lasting(), rounds=self._bridge.rounds.lasting())
 
     def call(self, call: int, method: str, params: bytes) -> bool:
         """Send a request; False where the backend does not read what was sent before."""
         self.last_used = self._loop.now
+        if not self.session.modern:
+            return self._send(call, method, params)
+        if method in SUBSCRIBING:
+            self.in_flight[call] = WRITTEN_BEFORE
+            self._granted.append(call)
+            self._loop.at_turn_end(self._grant)
+            self.apply(self.session.subscribed(method, params))
+            return True
+        enveloped = self.session.enveloped(params)
+        if not self._send(call, method, enveloped):
+            return False
+        self._bridge.begin(call, method, params, enveloped)
+        return True
+
+    def _send(self, call: int, method: str, params: bytes) -> bool:
         start = self._transport.queued_bytes
         number = max(call, 0)  # one of the relay's own is in no ledger
         if len(params) <= SMALL_BYTES:  # one small buffer costs less than several
@@ -170,7 +212,16 @@ class Connection:
         """
         if self.in_flight.pop(call, None) is None and not errand:
             return False
-        return self.write(frames.notification("notifications/cancelled", params), errand)
+        if (told := self._bridge.withdraw(call, params)) is None:
+            return False
+        return self.write(frames.notification("notifications/cancelled", told), errand)
+
+    def answer(self, raw_id: bytes, members: bytes, errand: int = 0) -> bool:
+        """Take in the client's answer to a question; returns whether the errand is on its way."""
+        if not self.session.modern:
+            return self.write(frames.response(raw_id, members), errand)
+        self._bridge.inputs.answered(raw_id, members)
+        return False
 
     def write(self, frame: bytes, errand: int = 0) -> bool:
         """Send a frame that is no call; False where it is dropped, as the backend reads nothing."""
@@ -201,9 +252,12 @@ class Connection:
         """Return the calls that are lost with the process, and take them off the list: those it
         may have read, and those it has certainly not.
         """
-        taken = self._transport.taken_bytes
-        read = [call for call, start in self.in_flight.items() if start < taken]
-        unread = [call for call, start in self.in_flight.items() if start >= taken]
+        taken, begun = self._transport.taken_bytes, self._bridge.rounds.begun
+        flights = self.in_flight.items()
+        read = [call for call, start in flights if start < taken or begun(call)]
+        unread = [call for call in self.in_flight if call not in set(read)]
+        for call in self.in_flight:
+            self._bridge.rounds.forget(call)
         self.in_flight.clear()
         return read, unread
 
@@ -213,7 +267,7 @@ class Connection:
 
     def stderr_tail(self) -> str:
         """Return the last lines of its stderr, redacted."""
-        return "\n".join(self._stderr_tail)
+        return self._stderr.tail()
 
     def apply(self, effects: Iterable[Effect], at: int = 0) -> None:
         """Do what the session wants; *at* is where in the stream the reason for it was."""
@@ -248,6 +302,10 @@ class Connection:
             if raw_id is not None and "method" not in envelope:
                 call = frames.call_number(raw_id)
                 if call is not None:
+                    if self.session.modern and not self._bridge.is_final(
+                        call, envelope, at + index
+                    ):
+                        continue
                     self._replied(call, text, envelope)
                     continue
             self.apply(self.session.receive(envelope), at + index)
@@ -271,6 +329,22 @@ class Connection:
         if self.in_flight.pop(call, None) is not None:  # else cancelled, or a second answer
             self.last_used = self._loop.now
             self._host.replied(self._backend, call, text, envelope)
+
+    def _grant(self) -> None:
+        """Answer the calls that no backend has to see, once whoever makes them knows of it."""
+        granted, self._granted = self._granted, []
+        for call in granted:
+            text = frames.response(frames.call_id(call), b'"result":{}}')
+            self._replied(call, text, frames.decode_object(text) or {})
+
+    def _limit_probe(self) -> None:
+        if self.session.probing:
+            self._loop.after(PROBE_SECONDS, self._silent)
+
+    def _silent(self) -> None:
+        """Nothing was answered to the first words for a while."""
+        if self._transport.input_open:
+            self.apply(self.session.silent())
 
     def _skipped(self, pieces: int) -> None:
         if not self.skipped_lines:
@@ -308,15 +382,9 @@ class Connection:
             return False
         (call,) = calls
         del self.in_flight[call]
+        self._bridge.inputs.forget(call)
         self._host.unusable(self._backend, call, fault)
         return True
 
     def _errand(self, errand: int) -> None:
         self._host.done(errand)
-
-    def _stderr(self, chunk: bytes) -> None:
-        chunk = self._log.redact_bytes(chunk)
-        self._keep_stderr(self._backend.name, chunk)
-        for line in chunk.splitlines()[-STDERR_TAIL_LINES:]:
-            if line.strip():
-                self._stderr_tail.append(line[:STDERR_TAIL_CHARS_MAX].decode(errors="replace"))

@@ -67,6 +67,11 @@ class Contact(abc.ABC):
             text += f"\nIts last lines on stderr:\n{tail}"
         return self._around.log.redact(text)
 
+    @property
+    def modern(self) -> bool:
+        """Return whether it is spoken to in the modern era."""
+        return self._connection is not None and self._connection.session.modern
+
     def call(self, call: int, method: str, params: bytes) -> str | None:
         """Send a request with number *call*; READY only. Returns why it was not sent, or None."""
         assert self._connection is not None
@@ -85,12 +90,14 @@ class Contact(abc.ABC):
         """Pass on the client's answer, if the process that asked still runs; see `cancel`."""
         if pid != self.pid or not self._connection:
             return False
-        return self._connection.write(frames.response(raw_id, members), errand)
+        return self._connection.answer(raw_id, members, errand)
 
     def notify(self, method: str, params: bytes, capability: str | None = None) -> None:
         """Send a notification, if READY and, where given, if it saw the client's *capability*."""
         connection = self._connection if self.state is State.READY else None
-        if connection and (capability is None or connection.session.saw(capability)):
+        if connection is None or connection.session.modern:
+            return  # that era has no such thing
+        if capability is None or connection.session.saw(capability):
             connection.write(frames.notification(method, params))
 
     def set_level(self, level: str) -> None:
@@ -146,6 +153,8 @@ class Contact(abc.ABC):
                 memory=memory,
                 parsed=parsed,
                 numbers=self._numbers,
+                known=self._protocol_known(),
+                on_lasting=self._lasts,
                 on_listed=self._listed,
                 on_broken=self._broke,
                 on_closed=self._fell,
@@ -154,6 +163,10 @@ class Contact(abc.ABC):
             for fd in ends.pipes:
                 os.close(fd)
             raise
+
+    def _protocol_known(self) -> str:
+        """Return the protocol it was found to speak; empty where that has to be found out."""
+        return self.lists.protocol if self.lists else ""
 
     def _suit(self, client: Client) -> None:
         """See to it that its process is one that was greeted for *client*."""
@@ -170,7 +183,7 @@ class Contact(abc.ABC):
         connection = self._connection
         if connection is None or self.state is not State.READY:
             return
-        custody = encode(self._figures(connection.session.lasting()))
+        custody = encode(self._figures(connection.lasting()))
         if custody != self._said:
             self._said = custody
             self._around.send(v1.Joined(self.name, connection.pid), custody)
@@ -181,6 +194,7 @@ class Contact(abc.ABC):
             restarts=self.restarts,
             last_error=self.last_error,
             skipped_lines=self.skipped_lines,
+            fallen=self.pid is None and self._error is not None,
         )
 
     def _bring_up_to_date(self, connection: Connection, *, again: bool = False) -> None:

@@ -5,6 +5,7 @@ A frame is one line with its newline. `members`, `params` and `call` are the wor
 
 import re
 from typing import Final
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -23,6 +24,9 @@ CALL_DIGITS_MAX: Final = len(str(v1.CALL_MAX))
 OWN_ID: Final = b"relay-call-"
 """The id of a call of the relay's own is this and a number: see `call_id`."""
 
+ROUND_ID: Final = b"relay-round-"
+"""The id by which a call is made once more is this, its number, a dash and the round's number."""
+
 RELAY_TOKEN: Final = "relay:"
 """Progress tokens of backends start so towards the client: see `token_towards_client`."""
 
@@ -38,6 +42,7 @@ class _Error(msgspec.Struct):
 
 
 _OWN_ID: Final = re.compile(rb'"%b([1-9]\d{0,17})"' % OWN_ID)
+_ROUND_ID: Final = re.compile(rb'"%b([1-9]\d{0,15})-([1-9]\d{0,3})"' % ROUND_ID)
 _decode_error: Final = msgspec.json.Decoder(_Error).decode
 
 
@@ -68,6 +73,17 @@ def call_id(call: int) -> bytes:
     return b"%d" % call if call > 0 else b'"%b%d"' % (OWN_ID, -call)
 
 
+def round_id(call: int, number: int) -> bytes:
+    """Return the JSON text of the id by which a call is made for the *number*th time."""
+    return call_id(call) if number == 1 else b'"%b%d-%d"' % (ROUND_ID, call, number)
+
+
+def round_number(raw: msgspec.Raw) -> int:
+    """Return which time of its call an id is of."""
+    again = _ROUND_ID.fullmatch(bytes(raw))
+    return int(again[2]) if again else 1
+
+
 def call_number(raw: msgspec.Raw) -> int | None:
     """Return the call that an id or progress token of a backend's names, or None.
 
@@ -79,6 +95,8 @@ def call_number(raw: msgspec.Raw) -> int | None:
         number = int(text)
     elif own := _OWN_ID.fullmatch(text):
         return -int(own[1])
+    elif again := _ROUND_ID.fullmatch(text):
+        number = int(again[1])
     else:
         try:
             value = _decode_any(text)
@@ -99,10 +117,10 @@ def request(number: str, method: str, params: bytes) -> bytes:
     )
 
 
-def call_frame(call: int, method: str, params: bytes) -> bytes:
-    """Return the frame of a call."""
+def call_frame(call: int, method: str, params: bytes, number: int = 1) -> bytes:
+    """Return the frame of a call that is made for the *number*th time."""
     return b'{"jsonrpc":"2.0","id":%b,"method":"%b","params":%b}\n' % (
-        call_id(call),
+        round_id(call, number),
         method.encode(),
         params,
     )
@@ -151,11 +169,12 @@ def token_towards_client(backend: str, params: Envelope) -> bytes:
     """Return the params of a backend's request with its progress token made unique.
 
     The token says which backend chose it and how it was spelled, so that the client's progress
-    finds its way back without any table (`token_towards_backend`).
+    finds its way back without any table (`token_towards_backend`). A colon ends the name: one in it
+    is quoted.
     """
     meta = decode_object(params.get("_meta"))
     if meta and (token := meta.get("progressToken")) is not None:
-        shown = f"{RELAY_TOKEN}{backend}:{bytes(token).decode(errors='replace')}"
+        shown = f"{RELAY_TOKEN}{quote(backend)}:{bytes(token).decode(errors='replace')}"
         meta["progressToken"] = msgspec.Raw(encode(shown))
         params = {**params, "_meta": msgspec.Raw(encode(meta))}
     return encode(params)
@@ -169,6 +188,6 @@ def token_towards_backend(params: bytes) -> tuple[str, bytes] | None:
     token = text_of(members.get("progressToken")) if members else None
     if not members or not token or not token.startswith(RELAY_TOKEN):
         return None
-    backend, _, raw = token.removeprefix(RELAY_TOKEN).partition(":")
+    name, _, raw = token.removeprefix(RELAY_TOKEN).partition(":")
     members["progressToken"] = msgspec.Raw(raw.encode())
-    return (backend, encode(members)) if raw else None
+    return (unquote(name), encode(members)) if raw else None

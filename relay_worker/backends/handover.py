@@ -5,6 +5,8 @@ of it any more, and before `Adopt` nothing of it yet. What is handed over beside
 mailbox is in `wire.custody`.
 """
 
+import contextlib
+
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.custody import Custody, decode, encode
 from relay_supervisor.wire.ledger import Stage
@@ -88,30 +90,32 @@ class MovableBackend(StdioBackend):
     def adopt(self, message: v1.Adopt, payload: bytes) -> None:
         """Take it over, or say why that cannot be."""
         left = decode(payload) if payload else Custody()
-        if left is None:
-            self._refuse(message, "what it is left in cannot be read")
+        if left is None and message.pid:
+            self._refuse_unseen(message, "what it is left in cannot be read")
         elif self.state not in {State.AWAITED, State.DISABLED}:
-            self._refuse(message, "nobody has said that it is to come")
-        elif message.pid:
+            self._refuse_unseen(message, "nobody has said that it is to come")
+        elif left is not None and message.pid:
             self._take_over(message, left)
         else:
-            self._take_figures(left)
+            if payload and left is not None:  # else nothing is known, or nobody can read it
+                self._take_figures(left)
             self._advance(Event.FREED)
             if self._client is not None:
                 self._start_unasked()
 
     def _take_over(self, message: v1.Adopt, left: Custody) -> None:
-        client = Client(left.client, frozenset(left.capabilities))
-        if left.phase == Phase.NEW.word:
-            client = self._client or client
+        client = Client.left(left.client, left.capabilities)
+        if self._client is not None and (left.phase == Phase.NEW.word or self._client == client):
+            client = self._client  # which says more of itself
         try:
             connection = self._connect(message, client, None if message.crashed else left.parsed)
         except CONNECT_ERRORS as error:
             self._refuse(message, str(error))
             return
-        calls = [call.call for call in message.calls]
         try:
-            unsent, effects = connection.resume(left, calls, self.lists, crashed=message.crashed)
+            unsent, effects = connection.resume(
+                left, message.calls, self.lists, crashed=message.crashed
+            )
         except ValueError as error:
             connection.freeze()
             self._refuse(message, str(error))
@@ -132,6 +136,7 @@ class MovableBackend(StdioBackend):
         connection.apply(effects)
         if ready:
             self._bring_up_to_date(connection, again=message.crashed)
+        connection.go_on(left, message.calls)
         connection.look()
         if self._client is not None and self.state in {State.CONNECTING, State.READY}:
             self._suit(self._client)
@@ -151,8 +156,16 @@ class MovableBackend(StdioBackend):
 
     def _take_figures(self, left: Custody) -> None:
         self.restarts, self.last_error = left.restarts, left.last_error
+        self._error = left.last_error if left.fallen else None
         self._skipped_before, self._connection = left.skipped_lines, None
 
+    def _refuse_unseen(self, message: v1.Adopt, reason: str) -> None:
+        # This worker lives on, and as long as it has them the process sees no end of its input.
+        with contextlib.suppress(DescriptorError):
+            self._around.descriptors.take(message.token).close()
+        self._refuse(message, reason)
+
     def _refuse(self, message: v1.Adopt, reason: str) -> None:
+        self._note(f"it could not be taken over: {reason}")
         self._around.log.error(f"cannot take it over: {reason}", backend=self.name)
         self._around.send(v1.Adopted(self.name, message.pid, reason))

@@ -28,6 +28,7 @@ from relay_worker.backends.effects import (
     Send,
     Withdrew,
 )
+from relay_worker.backends.envelopes import readable_params
 from relay_worker.backends.listing import KINDS, Kind, Listing, declared
 from relay_worker.lists import RawLists
 from relay_worker.repair import Envelope
@@ -44,6 +45,10 @@ LIST_CHANGED: Final = {
     "notifications/prompts/list_changed": ("prompts",),
     "notifications/resources/list_changed": ("resources", "templates"),
 }
+
+
+METHOD_CHARS_SHOWN: Final = 100
+"""Characters of a method's name in a problem."""
 
 
 class Phase(enum.Enum):
@@ -109,6 +114,8 @@ class Session:
         """
         phase = _PHASES.get(left.phase, Phase.BROKEN)
         found = raw_lists.decode(left.found) if left.found else known
+        if crashed and known is not None:
+            found = known  # what was left for this case has no items
         complete = phase is Phase.READY
         if phase is Phase.BROKEN or (complete and found is None) or (crashed and not complete):
             raise ValueError(f"its conversation cannot be gone on with ({left.phase})")
@@ -147,8 +154,10 @@ class Session:
 
     def lasting(self) -> Custody:
         """Return the part of it that does not change from message to message."""
+        nothing: dict[str, list[bytes]] = {field: [] for field in KINDS}
         return Custody(
             phase=self.phase.word,
+            found=raw_lists.encode(msgspec.structs.replace(self._found, **nothing)),
             client=self.client.params,
             capabilities=sorted(self.client.capabilities),
             subscribed=sorted(self._subscribed),
@@ -179,13 +188,22 @@ class Session:
         if method is None:
             return self._answered(self._pending.pop(frames.text_of(raw_id) or "", ""), envelope)
         params = envelope.get("params")
-        if raw_id is None:
-            return self._notified(method, b"" if params is None else bytes(params))
+        if raw_id is None or (bytes(raw_id) == b"null" and method.startswith("notifications/")):
+            return self._notified(method, params)
         return self._requested(bytes(raw_id), method, params)
 
     def saw(self, capability: str) -> bool:
         """Return whether the backend was told that the client has *capability*."""
         return self.client.can(capability)
+
+    def awaits(self, tag: str | None) -> bool:
+        """Return whether it has made a request with this id, and has no answer to it."""
+        return tag in self._pending
+
+    @property
+    def greeting(self) -> str | None:
+        """Return the id of its first request while that is not answered."""
+        return next((tag for tag, word in self._pending.items() if word == _INITIALIZE), None)
 
     @property
     def listing(self) -> bool:
@@ -315,7 +333,10 @@ class Session:
             effects += self._list(KINDS[field])
         return effects
 
-    def _notified(self, method: str, params: bytes) -> Effects:
+    def _notified(self, method: str, raw_params: msgspec.Raw | None) -> Effects:
+        if (readable := readable_params(method, raw_params)) is None:
+            return [Problem(f"{method[:METHOD_CHARS_SHOWN]} is dropped: its params are no good")]
+        params = bytes(readable)
         if method == "notifications/progress":
             return _progress(params)
         if method == "notifications/cancelled":
@@ -332,7 +353,8 @@ class Session:
             return [Send(frames.response(raw_id, b'"result":{}}'))]
         capability = ASKABLE.get(method)
         if capability is not None and self.client.can(capability):
-            members = frames.decode_object(params) if params is not None else {}
+            found = readable_params(method, params)
+            members = None if found is None else frames.decode_object(found or b"{}")
             if members is not None:
                 shown = frames.token_towards_client(self._backend, members) if members else b""
                 return [Asked(raw_id, method, shown)]

@@ -11,7 +11,7 @@ from relay_supervisor.wire.errors import FrameTooLarge
 from relay_supervisor.wire.ledger import Stage
 from relay_worker.backends.backoff import BackOff, exit_text
 from relay_worker.backends.base import Host, State, Watcher
-from relay_worker.backends.client import Client
+from relay_worker.backends.client import PROTOCOLS, Client
 from relay_worker.backends.command import CommandError, resolve
 from relay_worker.backends.contact import Contact
 from relay_worker.backends.descriptors import DescriptorError
@@ -42,6 +42,7 @@ class StdioBackend(Contact):
         self._back_off = BackOff(around.policy)
         self._timer: Timer | None = None
         self._learn_by: float | None = None
+        self._shies = False  # it has died of a question it did not know
 
     @property
     def start_timeout_seconds(self) -> float:
@@ -101,8 +102,9 @@ class StdioBackend(Contact):
             return
         how = f"it {exit_text(message.status)}"
         expected = self.state is State.STOPPING
-        if self._connection:
-            self._connection.close()  # with the last replies it has written
+        if connection := self._connection:
+            self._shies |= connection.session.probing and not expected
+            connection.close()  # with the last replies it has written
         if self.state is State.ENDING:
             self._note(f"{self._error}; {how}")
         elif not expected and self.state is not State.LEAVING:
@@ -118,6 +120,10 @@ class StdioBackend(Contact):
     @property
     def _sleeps(self) -> bool:
         return self._plan.lazy or self._plan.idle_stop_seconds > 0
+
+    def _protocol_known(self) -> str:
+        known = super()._protocol_known()
+        return known or (PROTOCOLS[-1] if self._shies else "")
 
     def _start_unasked(self) -> None:
         """Start it though no call needs it, if its lists are unknown or it is to run always."""
@@ -144,10 +150,9 @@ class StdioBackend(Contact):
 
     def _spawn(self) -> None:
         plan = self._plan
+        self.restarts += self._error is not None  # until it is ready again
         if self._learn_by is None:
             self._learn_soon()
-        elif self._back_off.failures:
-            self.restarts += 1
         try:
             program = resolve(plan.argv[0], plan.env, plan.cwd)
             self._token = self._around.next_token()

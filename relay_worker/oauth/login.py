@@ -7,14 +7,18 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import httpx2
 import msgspec
 from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider, OAuthFlowError
+from mcp.client.auth.oauth2 import OAuthContext
+from mcp.client.auth.utils import union_scopes
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata
 from pydantic import AnyUrl
 
+from relay_worker.backends.client import MODERN_PROTOCOL
+from relay_worker.backends.remote.messages import SESSION_HEADER
 from relay_worker.oauth import files
 from relay_worker.oauth.provider import Memory, to_store
 
@@ -27,17 +31,27 @@ REQUEST_LINE_BYTES_MAX: Final = 16 << 10
 
 CALLBACK: Final = "/callback"
 
+_WHO: Final = {"name": "relayctl", "version": "1"}
 _FIRST: Final = {
     "jsonrpc": "2.0",
     "id": 1,
     "method": "initialize",
+    "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": _WHO},
+}
+_INITIALIZED: Final = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+_LIST: Final = {"jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": {}}
+_MODERN_LIST: Final = {
+    **_LIST,
     "params": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "relayctl", "version": "1"},
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": MODERN_PROTOCOL,
+            "io.modelcontextprotocol/clientInfo": _WHO,
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }
     },
 }
 _HEADERS: Final = {"accept": "application/json, text/event-stream"}
+_MODERN_HEADERS: Final = {"mcp-protocol-version": MODERN_PROTOCOL, "mcp-method": "tools/list"}
 _PAGE: Final = b"<!doctype html><title>Relay</title><p>%b You can close this window."
 
 
@@ -46,10 +60,13 @@ class LoginFailed(Exception):
 
 
 class Wishes(msgspec.Struct, frozen=True):
-    """What the user wants otherwise: a client registered before, a port, a scope."""
+    """What the user wants otherwise: a client registered before, or described at an address, a
+    port, more than the scopes the server names.
+    """
 
     client_id: str | None = None
     client_secret: str | None = None
+    client_metadata_url: str | None = None
     port: int = 0
     scope: str | None = None
 
@@ -79,19 +96,27 @@ async def log_in(
             memory.client = OAuthClientInformationFull(
                 client_id=wishes.client_id,
                 client_secret=wishes.client_secret,
-                token_endpoint_auth_method="client_secret_post" if wishes.client_secret else "none",
+                token_endpoint_auth_method="client_secret_basic"
+                if wishes.client_secret
+                else "none",
                 redirect_uris=[back],
             )
-        metadata = OAuthClientMetadata(
-            client_name="Relay", redirect_uris=[back], scope=wishes.scope
-        )
+        metadata = OAuthClientMetadata(client_name="Relay", redirect_uris=[back])
 
         async def redirect(address: str) -> None:
-            show(address)
+            _settle_secret(provider.context)
+            show(_widen(address, wishes.scope, provider.context))
 
-        provider = OAuthClientProvider(url, metadata, memory, redirect, callback.result)
+        provider = OAuthClientProvider(
+            url,
+            metadata,
+            memory,
+            redirect,
+            callback.result,
+            client_metadata_url=wishes.client_metadata_url,
+        )
         try:
-            status = await _knock(url, headers, provider)
+            status = await _knock(url, headers, provider, lambda: memory.learned)
         except OAuthFlowError as error:
             raise LoginFailed(str(error)) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
@@ -106,18 +131,72 @@ async def log_in(
         files.save(path, to_store(url, memory, provider.context))
 
 
-async def _knock(url: str, headers: Mapping[str, str], provider: OAuthClientProvider) -> int:
-    """Begin a session, as whoever wants a login says so then; return the status in the end."""
+def _widen(address: str, more: str | None, context: OAuthContext) -> str:
+    """Return the address to open, asking for *more* scopes than the server has named."""
+    if not more:
+        return address
+    parts = urlsplit(address)
+    query = parse_qs(parts.query, keep_blank_values=True)
+    wanted = union_scopes(" ".join(query.get("scope", [])), more)
+    context.client_metadata.scope = wanted  # what the tokens are for, where their server is silent
+    query["scope"] = [wanted or ""]
+    return urlunsplit(parts._replace(query=urlencode(query, doseq=True)))
+
+
+def _settle_secret(context: OAuthContext) -> None:
+    """A secret goes into a header, as every server has to take it, but where one says otherwise."""
+    ways = context.oauth_metadata and context.oauth_metadata.token_endpoint_auth_methods_supported
+    client = context.client_info
+    if client is None or client.token_endpoint_auth_method != "client_secret_basic" or not ways:
+        return
+    if "client_secret_basic" not in ways and "client_secret_post" in ways:
+        client.token_endpoint_auth_method = "client_secret_post"
+
+
+async def _knock(
+    url: str,
+    headers: Mapping[str, str],
+    provider: OAuthClientProvider,
+    answered: Callable[[], bool],
+) -> int:
+    """Begin as a client does until somebody wants a login and it is *answered*; return the status
+    in the end. Some servers want one at once, some to begin a session, some to list their tools.
+    """
     async with httpx2.AsyncClient(
         headers={**headers, **_HEADERS}, timeout=HTTP_SECONDS_MAX, auth=provider
     ) as client:
-        async with client.stream("POST", url, json=_FIRST) as response:
-            status = response.status_code
-            session = response.headers.get("mcp-session-id")
-        if session:
-            with contextlib.suppress(httpx2.HTTPError):
-                await client.delete(url, headers={"mcp-session-id": session})
-    return status
+        response = await _post(client, url, _FIRST, {})
+        if answered():
+            await _leave(client, url, response)
+        elif response.is_success:
+            session = _session(response)
+            await _post(client, url, _INITIALIZED, session)
+            listed = await _post(client, url, _LIST, session)
+            await _leave(client, url, response)
+            response = listed
+        else:
+            response = await _post(client, url, _MODERN_LIST, _MODERN_HEADERS)
+    return response.status_code
+
+
+async def _post(
+    client: httpx2.AsyncClient, url: str, message: object, headers: Mapping[str, str]
+) -> httpx2.Response:
+    """Send a message; the answer's headers are all that is read of it."""
+    async with client.stream("POST", url, json=message, headers=headers) as response:
+        return response
+
+
+def _session(response: httpx2.Response) -> dict[str, str]:
+    name = response.headers.get(SESSION_HEADER)
+    return {SESSION_HEADER: name} if name else {}
+
+
+async def _leave(client: httpx2.AsyncClient, url: str, response: httpx2.Response) -> None:
+    """Have the server forget the session it began."""
+    if session := _session(response):
+        with contextlib.suppress(httpx2.HTTPError):
+            await client.delete(url, headers=session)
 
 
 class Callback:

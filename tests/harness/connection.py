@@ -4,6 +4,7 @@ It must never be cleverer than the wire: what a test does not ask for is not sen
 answers, and nothing of MCP.
 """
 
+import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -61,6 +62,16 @@ class Connection:
                 if isinstance(one, dict) and "id" in one and "method" in one:
                     self._record.ask(one)
         self.child.write(msgspec.json.encode(message) + b"\n")
+
+    def send_exactly(self, line: bytes) -> None:
+        """Send a message in the very bytes it is spelled in; a request is noted as asked."""
+        message = json.loads(line)
+        with self._changed:
+            if "id" in message and "method" in message:
+                self._record.ask(message)
+            elif message.get("method") == "notifications/cancelled":
+                self._record.cancel(message["params"]["requestId"])
+        self.send_line(line)
 
     def expect(self, request_id: Any, method: str = "raw") -> None:
         """Announce that a line sent with send_line() will be answered under this id."""
@@ -195,6 +206,13 @@ class Connection:
             raise TimeoutError(f"after {seconds} s no {what}{context}")
 
     # -- what was seen
+
+    def frame(self, index: int, seconds: float = ANSWER_SECONDS_MAX) -> Frame:
+        """Wait for the frame with this place in `frames`."""
+        frames = self._record.frames
+        self._wait(lambda: len(frames) > index, seconds, f"frame {index}")
+        with self._changed:
+            return frames[index]
 
     @property
     def frames(self) -> list[Frame]:

@@ -1,6 +1,7 @@
 """`relayctl swap --supervisor`: other code in the same process, and nobody notices."""
 
 import json
+import sys
 from pathlib import Path
 
 import psutil
@@ -41,6 +42,8 @@ def test_a_call_goes_on_over_thirty_of_them_and_nothing_grows() -> None:
             assert reexec(relay)["outcome"] == "committed"
             assert json_of(relay.client.call_tool("fix__echo", {"n": n})) == {"n": n}
         assert open_fds(relay.pid) == fds and descriptors(relay) == kinds
+        signalled = {one["signalled_by"] for one in own_status(relay)["workers"]}
+        assert signalled == {"pidfd" if sys.platform == "linux" else "pid"}
         assert resident_bytes(relay.pid) - memory < GROWTH_BYTES_MAX
         assert not relay.client.answered(asking)
         relay.client.answer(question, {"roots": []})

@@ -26,9 +26,9 @@ PINS = (
     Mutant(
         "a cancellation goes to whoever serves",
         "errands.py",
-        "        self._begin(message, params, call.backend, call.generation, call.pid)\n",
+        "        told = self._begin(message, params, call.backend, call.generation, call.pid)\n",
         """        active = self._shared.workers.state.active or 0
-        self._begin(message, params, call.backend, active, call.pid)
+        told = self._begin(message, params, call.backend, active, call.pid)
 """,
     ),
     Mutant(

@@ -83,14 +83,14 @@ HOLDERS = (
     Mutant(
         "an unfinished handshake is handed on",
         "custody.py",
-        "            if charge.joined and not closed:\n",
-        "            if not closed:\n",
+        "            if charge.joined and not closed and ",
+        "            if not closed and ",
     ),
     Mutant(
         "one whose end has begun is handed on",
         "custody.py",
-        "            if charge.joined and not closed:\n",
-        "            if charge.joined:\n",
+        "            if charge.joined and not closed and ",
+        "            if charge.joined and ",
     ),
     Mutant(
         "a process no worker can go on with is left running",
@@ -148,6 +148,36 @@ MOVES = (
         "custody.py",
         "        if message.refusal:\n",
         "        if message.refusal.isspace():\n",
+    ),
+    Mutant(
+        "a worker dies of what it cannot take over, though nobody else can",
+        "custody.py",
+        "            if self._has_another_heir(charge):\n",
+        "            if charge.holder:\n",
+    ),
+    Mutant(
+        "what nobody can take over is given again and again",
+        "custody.py",
+        "        self._free(charge)\n        self._end(charge, Pace.HURRIED, now)\n",
+        "        self._free(charge)\n",
+    ),
+    Mutant(
+        "workers die of a backend for ever",
+        "custody.py",
+        "            charge.deaths += adopting\n",
+        "",
+    ),
+    Mutant(
+        "what workers may die of is given together with the rest",
+        "custody.py",
+        "                    if not (charge.deaths and self._adopting):\n",
+        "                    if charge.backend:\n",
+    ),
+    Mutant(
+        "a worker that took it over is counted as one that died of it",
+        "custody.py",
+        'charge.left, charge.deaths = b"", 0\n',
+        'charge.left = b""\n',
     ),
     Mutant(
         "a swap is committed while backends move",
@@ -261,14 +291,14 @@ CALLS = (
     Mutant(
         "calls of a removed backend are never answered",
         "custody.py",
-        "            self._estate.drop(charge.pid, now)\n",
+        "        self._estate.drop(charge, why, now)\n",
         "",
     ),
     Mutant(
         "what a removed backend has not seen is unknown",
         "estate.py",
-        "            if call.written:\n                self._fail",
-        "            if call.number:\n                self._fail",
+        "            fate = Fate.UNSURE if call.written else Fate.CUT\n",
+        "            fate = Fate.UNSURE\n",
     ),
 )
 

@@ -6,7 +6,7 @@ ERRANDS = (
     Mutant(
         "errands of a dead worker are dropped",
         "errands.py",
-        "            if charge is None or done:\n",
+        "            if charge is None or done or _is_void(errand, stages, record):\n",
         "            if charge is None or not done or done:\n",
     ),
     Mutant(
@@ -18,7 +18,7 @@ ERRANDS = (
     Mutant(
         "an errand that is done is told again",
         "errands.py",
-        "            done = stages.get(errand.number, 0) >= Stage.WRITTEN\n",
+        "            done = (stages or {}).get(errand.number, 0) >= Stage.WRITTEN\n",
         "            done = False\n",
     ),
     Mutant(
@@ -81,9 +81,21 @@ ERRANDS = (
                 self._leave""",
     ),
     Mutant(
+        "what never came to a backend is cancelled there",
+        "errands.py",
+        " or done or _is_void(errand, stages, record):\n",
+        " or done:\n",
+    ),
+    Mutant(
+        "what another worker has given to a backend is not cancelled there",
+        "errands.py",
+        "    if errand.reached or not isinstance",
+        "    if not isinstance",
+    ),
+    Mutant(
         "errands for a removed backend are kept",
         "custody.py",
-        "            self._errands.drop(charge.pid)\n",
+        "        self._errands.drop(charge.pid)\n",
         "",
     ),
 )

@@ -154,6 +154,12 @@ CUT_OVER = (
         "        if uris := peer.subscriptions()[:0]:\n",
     ),
     Mutant(
+        "links are not replayed",
+        "session.py",
+        "        for backend, links in named.items():\n",
+        "        for backend, links in [*named.items()][:0]:\n",
+    ),
+    Mutant(
         "changes of the session are told to one worker only",
         "shared.py",
         "            if knows and generation.number != but:\n",

@@ -38,6 +38,10 @@ WEIGHTS: dict[Action, float] = {
     client.cancel: 3,
     client.notify: 0.5,
     client.answer_question: 2,
+    client.call_modern: 2,
+    client.retry: 2,
+    client.retry_badly: 0.5,
+    client.let_it_expire: 0.01,
     swaps.swap: 1.2,
     swaps.rollback: 0.25,
     swaps.replace_supervisor: 0.5,
@@ -74,6 +78,7 @@ WEIGHTS: dict[Action, float] = {
     custody.read: 8,
     custody.serve: 7,
     custody.talk: 3,
+    custody.ask: 2,
     custody.start: 2,
     custody.stop_server: 0.2,
     custody.say_something: 0.5,
@@ -101,6 +106,17 @@ KINDS: tuple[dict[Action, float], ...] = (
     {swaps.swap: 6, custody.killed_while_writing: 5, workers.active_dies: 3, come_up: 3},
     # The same, with workers that are slow to look at what they are told.
     {swaps.swap: 6, swaps.rollback: 10, custody.take_in: 0.15, client.cancel: 2, come_up: 3},
+    # Calls that ask, and a client that comes back to them, amid all that.
+    {
+        client.call_modern: 4,
+        client.retry: 3,
+        client.let_it_expire: 30,
+        custody.ask: 4,
+        workers.question: 4,
+        come_up: 2,
+    },
+    {client.call_modern: 3, client.retry: 2, custody.ask: 4, swaps.swap: 6, come_up: 3},
+    {client.call_modern: 3, client.retry: 2, custody.ask: 4, workers.active_dies: 5, come_up: 3},
     # Workers that hang, and a loop that is late.
     {workers.stop_worker: 6, workers.wake_worker: 2, while_passes: 3, oversleep: 5},
 )

@@ -1,12 +1,14 @@
 """The model client: writes lines of every kind, and holds each answer against what it asked."""
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from relay_supervisor.core import events
 from relay_supervisor.core.mcp import LISTS, Kind
 from relay_supervisor.core.registry import EMPTY
 from tests.sim.model import Asked, Key, Sent, Violation, must
+from tests.sim.parked import ParkedRequests
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -37,7 +39,8 @@ NEWS = {
     "notifications/resources/list_changed": (Kind.RESOURCES, Kind.TEMPLATES),
 }
 META = "io.modelcontextprotocol/"
-MODERN = {META + "protocolVersion": "2026-07-28", META + "clientCapabilities": {}}
+MODERN = {META + "protocolVersion": "2026-07-28"}
+ASKABLE: dict[str, Any] = {"elicitation": {}, "roots": {}, "sampling": {}}
 KEYS: tuple[Key, ...] = (*range(8), *(str(n) for n in range(8)))
 
 
@@ -47,6 +50,9 @@ class Client:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.open: dict[Key, Asked] = {}
+        self.parked = ParkedRequests(world)
+        self.modern_only = world.dice.chance(0.25)
+        """It never shakes hands."""
         self._unknown: list[Sent] = []
         self.nulls = 0
         """Errors without an id that are due."""
@@ -72,11 +78,8 @@ class Client:
 
     def request(self, method: str, *, modern: bool, batch: int = 0) -> dict[str, Any]:
         """A request of this method, noted as asked; under an id in use it is to be refused."""
-        # What is answered within a batch that is not sent yet is open for us and not for the core.
-        unsent = [key for key in self.open if key not in self._world.core.requests]
         twice = [key for key, asked in self.open.items() if batch and asked.batch == batch]
-        free = [key for key in KEYS if key not in unsent and key not in twice]
-        key = self._world.dice.pick(free or (f"x{self._markers}",))
+        key = self._key(twice)
         self._markers += 1
         params: dict[str, Any] = {"marker": self._markers}
         if method in ROUTED:
@@ -87,12 +90,27 @@ class Client:
         elif method == "subscriptions/listen":
             uris = ["file:///a"] if self._world.dice.chance(0.5) else []
             params["notifications"] = {"toolsListChanged": True, "resourceSubscriptions": uris}
-        meta: dict[str, Any] = dict(MODERN) if modern else {}
+        meta: dict[str, Any] = self.modern_meta() if modern else {}
         if self._world.dice.chance(0.5):
             meta["progressToken"] = self._world.dice.pick((self._markers, f"t{self._markers}"))
         if meta:
             params["_meta"] = meta
         return self.ask(key, method, params, modern=modern, batch=batch)
+
+    def _key(self, but: Iterable[Key]) -> Key:
+        # What is answered within a batch that is not sent yet is open for us and not for the core.
+        unsent = [key for key in self.open if key not in self._world.core.requests]
+        free = [key for key in KEYS if key not in unsent and key not in but]
+        return self._world.dice.pick(free or (f"x{self._markers}",))
+
+    def free_key(self) -> Key:
+        """An id that is not in use."""
+        return self._key(self.open)
+
+    def modern_meta(self) -> dict[str, Any]:
+        """The envelope of a request; not each says that the client can be asked."""
+        capabilities = ASKABLE if self._world.dice.chance(0.9) else {}
+        return {**MODERN, META + "clientCapabilities": capabilities}
 
     def ask(
         self, key: Key, method: str, params: dict[str, Any], *, modern: bool = False, batch: int = 0
@@ -101,7 +119,7 @@ class Client:
         if key in self.open:
             self._null(batch)
         else:
-            name = params.get("name", "")
+            name = params.get("name", params.get("uri", ""))
             marker, born = params.get("marker", 0), self._world.awake
             self.open[key] = Asked(key, method, marker, modern, born, name, batch)
         return {"jsonrpc": "2.0", "id": key, "method": method, "params": params}
@@ -148,8 +166,8 @@ class Client:
 
     def by_marker(self, marker: int) -> Asked | None:
         """The open request with this marker."""
-        found = [asked for asked in self.open.values() if asked.marker == marker]
-        return found[0] if marker and found else None
+        found = [asked for asked in self.open.values() if asked.marker == marker and not asked.bad]
+        return found[0] if marker and found else self.parked.by_marker(marker)
 
     def _null(self, batch: int) -> None:
         if batch:
@@ -213,8 +231,15 @@ class Client:
 
     def _check_result(self, asked: Asked, answer: dict[str, Any]) -> None:
         result = answer.get("result")
+        if self.parked.is_refusal(answer):
+            self.parked.refused(asked, answer["error"])
+            return
+        must(not asked.bad, "{} was taken: {}", asked, answer)
         if result is None or result.get("isError"):
             self._check_failure(asked, json.dumps(answer))
+            return
+        if result.get("resultType") == "input_required":
+            self.parked.park(asked, result)
             return
         if asked.method in ROUTED:
             sent = self._world.sent.get(result["call"])
@@ -234,7 +259,8 @@ class Client:
             must(attempts, "nothing is unknown of {}, which was never sent", asked)
             self._unknown.append(attempts[-1])
         for limit in ("drain_max_seconds", "call_timeout_seconds"):
-            if limit in answer and not asked.batch:  # whose answer may be of long ago
+            late = asked.batch or asked.turns  # its answer may be of long ago
+            if limit in answer and not late:
                 sent = self._world.attempts[asked.marker][-1]
                 worker = self._world.workers[sent.generation]
                 told = sent.number not in worker.calls or not worker.open

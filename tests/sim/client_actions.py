@@ -1,14 +1,18 @@
 """What a client can do in a simulated world."""
 
 from relay_supervisor.core import events
+from relay_supervisor.core.parking import RETRY_SECONDS_MAX
 from tests.sim.client import KEYS, OWN, ROUTED
 from tests.sim.model import must
+from tests.sim.parked import METHODS
 from tests.sim.world import World
 
 PROTOCOLS = ("2024-11-05", "2025-03-26", "2025-03-26", "2025-11-25", "2099-01-01")
 
 
 def initialize(world: World) -> None:
+    if world.client.modern_only:
+        return
     key = world.dice.pick([key for key in KEYS if key not in world.client.open] or ["again"])
     capabilities = {"elicitation": {}, "roots": {}} if world.dice.chance(0.8) else {}
     protocol = world.dice.pick(PROTOCOLS)
@@ -17,6 +21,8 @@ def initialize(world: World) -> None:
 
 
 def initialized(world: World) -> None:
+    if world.client.modern_only:
+        return
     world.client.ready = True
     world.client.write({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
@@ -24,6 +30,30 @@ def initialized(world: World) -> None:
 def call(world: World) -> None:
     method = "tools/call" if world.dice.chance(0.6) else world.dice.pick(ROUTED)
     world.client.write(world.client.request(method, modern=world.dice.chance(0.3)))
+
+
+def call_modern(world: World) -> None:
+    """Requests that may be parked."""
+    world.client.write(world.client.request(world.dice.pick(METHODS), modern=True))
+
+
+def retry(world: World) -> None:
+    """Come back to what was parked."""
+    if states := [*world.client.parked.by_state]:
+        world.client.parked.retry(world.dice.pick(states))
+
+
+def retry_badly(world: World) -> None:
+    """Come back with what is no good."""
+    world.client.parked.retry_badly()
+
+
+def let_it_expire(world: World) -> None:
+    """Come back too late."""
+    if states := [*world.client.parked.by_state]:
+        world.pass_time(RETRY_SECONDS_MAX)
+        if not world.exited:
+            world.client.parked.retry(world.dice.pick(states))
 
 
 def ask_relay(world: World) -> None:

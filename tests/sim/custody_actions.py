@@ -159,13 +159,20 @@ def talk(world: World) -> None:
         return
     what = world.dice.pick(("progress", "progress", "news", "question", "withdraw"))
     if what == "question":
-        server.ask()
+        server.ask(world.dice.pick([0, *server.busy()]) if world.streams else 0)
     elif what == "withdraw":
         server.withdraw()
     elif what == "news":
         server.out.append(Said("news"))
     elif busy := server.busy():
         server.out.append(Said("progress", world.dice.pick(busy)))
+
+
+def ask(world: World) -> None:
+    """A backend asks the client while it works on a call."""
+    if busy := [s for s in world.servers.values() if s.alive and s.busy()]:
+        server = world.dice.pick(busy)
+        server.ask(world.dice.pick(server.busy()) if world.streams else 0)
 
 
 def server_dies(world: World) -> None:

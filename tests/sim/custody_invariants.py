@@ -24,6 +24,7 @@ def charges_are_held_by_one(world: "World") -> None:
     """Each has its holder, if it has one, and each of its processes lives or is to be taken in."""
     generations = world.relay.shared.workers.state.generations
     active = world.relay.shared.workers.active()
+    adopting = any(charge.hold is Hold.ADOPTING for charge in world.core.charges.values())
     for charge in world.core.charges.values():
         free = charge.hold is Hold.FREE
         must(free == (charge.holder == 0), "{}", charge)
@@ -31,6 +32,7 @@ def charges_are_held_by_one(world: "World") -> None:
         lives = charge.pid in world.children
         must(not charge.pid or lives or charge.exit_status is not None, "{} is dead", charge)
         due = free and not charge.ending and active is not None and wants(active, charge)
+        due = due and not (charge.deaths and adopting)
         must(not due, "{} is free, and {} wants it", charge, active)
         if charge.pid:
             server = world.servers[charge.pid]
@@ -44,6 +46,7 @@ def processes_have_somebody(world: "World") -> None:
         if server.alive:
             must(pid in owners or server.closed, "{} is nobody's", pid)
             read = server.tended or server.given_to or server.closed
+            read = read or server.refused  # until that one is dead
             must(read, "nobody reads the stderr of {}", pid)
 
 

@@ -72,7 +72,7 @@ class Deathbed:
             asked = world.client.by_marker(sent.marker)
             given_up = len(world.attempts[sent.marker]) >= ATTEMPTS_MAX
             must(given_up or asked is not None, "{} was never carried out, and is answered", sent)
-            request = world.core.requests.get(asked.key) if asked is not None else None
+            request = world.client.parked.in_core(asked) if asked is not None else None
             again = request is not None and request.call != sent.number
             must(given_up or again, "{} was never carried out, and is not given on", sent)
             world.seen["an untouched call is given on"] += 1

@@ -119,6 +119,7 @@ def _adopt(keeper: Keeper, message: v1.Adopt, payload: bytes) -> None:
         return
     if world.dice.chance(0.02):
         world.seen["refused"] += 1
+        world.servers[message.pid].refused_by(keeper.worker.generation)
         keeper.say(v1.Adopted(message.backend, message.pid, "no room"))
         return
     if world.dice.chance(0.01):

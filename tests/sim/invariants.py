@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from relay_supervisor.core.generation import COMING, Life
 from relay_supervisor.core.processes import Rung
 from relay_supervisor.core.state import Hold, Phase
-from tests.sim import custody_invariants, swap_invariants
+from tests.sim import custody_invariants, parking_invariants, swap_invariants
 from tests.sim.model import must
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def check(world: "World") -> None:
     one_generation_is_active(world)
     children_are_known(world)
     questions_are_known(world)
+    parking_invariants.check(world)
     if not world.exited:
         no_deadline_is_long_past(world)
         nothing_waits_without_a_deadline(world)
@@ -43,12 +44,14 @@ def check(world: "World") -> None:
 def requests_are_those_of_the_client(world: "World") -> None:
     """Every open request is in the core's table, and no other; answers of a batch may be held."""
     core, client = world.core.requests, world.client.open
-    strange = [key for key in core if key not in client]
+    strange = [key for key, request in core.items() if request.raw_id and key not in client]
     must(not strange, "the core has requests that are closed for the client: {}", strange)
     lost = [asked for key, asked in client.items() if key not in core and not asked.batch]
     must(not lost, "the core has forgotten {}", lost)
     for key, request in core.items():
         must(request.id == key and type(request.id) is type(key), "{} under {!r}", request, key)
+        if not request.raw_id:
+            continue  # see `parked_requests_are_those_of_the_client`
         must(request.method == client[key].method, "{} is not {}", request, client[key])
 
 
@@ -95,6 +98,7 @@ def batches_add_up(world: "World") -> None:
 def bytes_add_up(world: "World") -> None:
     """The retained bytes are those of the open requests."""
     held = sum(len(request.params) for request in world.core.requests.values())
+    held += sum(len(parked.answer) for parked in world.relay.shared.memory.parking.open.values())
     must(world.core.retained_bytes == held, "{} for {} bytes", world.core.retained_bytes, held)
 
 
@@ -120,7 +124,8 @@ def questions_are_known(world: "World") -> None:
     lost = world.client.questions - set(world.core.asks)
     must(not lost, "the client is to answer {}, which nobody waits for", lost)
     if world.core.peer.ready:
-        unasked = set(world.core.asks) - world.client.questions
+        asked = {number for number, ask in world.core.asks.items() if not ask.ticket}
+        unasked = asked - world.client.questions
         must(not unasked, "{} were never put to the client", unasked)
 
 
@@ -168,8 +173,8 @@ def nothing_waits_for_too_long(world: "World") -> None:
         Phase.LISTING: limits.first_list_wait_seconds,
     }
     for key, request in world.core.requests.items():
-        asked = world.client.open[key]
-        if (seconds := longest.get(request.phase)) is not None:
+        asked = world.client.open.get(key)
+        if asked is not None and (seconds := longest.get(request.phase)) is not None:
             waited = world.awake - asked.born
             must(waited <= seconds + LATE_SECONDS, "{} has waited {:.3f} s", request, waited)
         elif request.phase is Phase.HELD:

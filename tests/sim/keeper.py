@@ -166,7 +166,7 @@ class Keeper:
         asked, held = world.client.by_marker(sent.marker), world.core.calls.get(number)
         mine = held is not None and held.generation == self.worker.generation
         wanted = asked is not None and mine
-        closed = asked is None or asked.key not in world.core.requests
+        closed = asked is None or world.client.parked.in_core(asked) is None
         left = closed or sent.doubt or world.relay.ending.pace is not None
         must(wanted or left, "{} is answered by {}, and nobody hears: {}", sent, self.worker, held)
         if wanted:
@@ -177,7 +177,7 @@ class Keeper:
         self.ledger.pop(number, None)
         if asked is not None and asked.method in {"resources/subscribe", "resources/unsubscribe"}:
             self.worker.uris = set(world.core.peer.subscriptions())
-        if wanted and asked is not None and not asked.batch:
+        if wanted and asked is not None and not (asked.batch or asked.parked):
             ids = [m.get("id") for m in world.client.received[before:] if "method" not in m]
             must(asked.key in ids, "{}: the client did not get the answer", sent)
 
@@ -191,7 +191,8 @@ class Keeper:
         at = grip.passed
         grip.passed += 1
         news = at not in server.told
-        server.told.add(at)
+        if not self.world.watch.let_go(self.worker):  # whom nobody listens to any more
+            server.told.add(at)
         if not news:
             self.world.seen["told again"] += 1
         self._tell(grip, server.out[at], at, news=news)
@@ -217,7 +218,7 @@ class Keeper:
                 json.dumps({"level": "info", "data": f"{pid} {at}"}).encode(),
             ),
             "question": (
-                v1.BackendRequest(name, said.text.encode(), pid, "roots/list", at),
+                v1.BackendRequest(name, said.text.encode(), pid, "roots/list", at, said.call),
                 b'{"message":"?"}',
             ),
             "withdrawn": (v1.BackendCancel(name, said.text.encode(), pid), b""),

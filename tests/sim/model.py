@@ -37,6 +37,18 @@ class Asked:
     """Seconds awake when it was asked."""
     name: str = ""
     batch: int = 0
+    parked: bool = False
+    """It was answered with what is asked in it, and not retried yet."""
+    turns: int = 0
+    """How often it was parked."""
+    since: float = 0.0
+    """When it was parked last."""
+    questions: list[str] = dataclasses.field(default_factory=list)
+    """What was asked then."""
+    worker: int = 0
+    """Which generation served then."""
+    bad: bool = False
+    """A retry that is to be refused."""
 
 
 @dataclasses.dataclass(slots=True)

@@ -129,7 +129,7 @@ class Pipe:
         must(server.pid in self._world.pipes, "{} without pipes", message)
         specs = worker.setup.specs if worker.setup is not None else {}
         must(specs.get(server.name) == server.spec, "{} is not what {} wants", message, worker)
-        server.given_to.add(worker.generation)
+        server.give_to(worker.generation)
         server.tended = False
         self._world.keepers[worker.generation].inbox.append((message, bytes(effect.payload)))
 

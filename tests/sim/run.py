@@ -96,9 +96,12 @@ def come_to_rest(world: World) -> None:
             run_checks(world)
         do_everything(world)
         world.upgrade.answer()
+        world.turn()
         while any(worker.calls for worker in speakers(world)):
             reply(world)
         world.client.answer_questions()
+        for state in [*world.client.parked.by_state]:
+            world.client.parked.retry(state, whole=True)
         if at_rest(world):
             do_everything(world)  # what was told last, and what came of it
             world.client.answer_questions()
@@ -117,6 +120,7 @@ def at_rest(world: World) -> bool:
     return (
         phases <= {Phase.LISTENING}
         and not world.relayctl.waiting
+        and not world.client.parked.by_state
         and [generation.state for generation in generations] == [Life.ACTIVE]
         and not any(charge.hold is Hold.FREE for charge in world.core.charges.values())
         and not world.relay.custody.moving

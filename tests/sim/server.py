@@ -37,6 +37,8 @@ class Server:
         """The supervisor reads its stderr."""
         self.given_to: set[int] = set()
         """The generations that have its descriptors and may use them."""
+        self.refused = False
+        """Whoever was given it last could not use it."""
         self._header = bytearray(len(Word) * 8)
         self.words = memoryview(self._header).cast("q")
         self.head = 0
@@ -50,6 +52,16 @@ class Server:
         self.out: list[Said] = []
         self.told: set[int] = set()
         """Offsets of what the core was told."""
+
+    def give_to(self, generation: int) -> None:
+        """Its descriptors are on their way."""
+        self.given_to.add(generation)
+        self.refused = False
+
+    def refused_by(self, generation: int) -> None:
+        """They were of no use."""
+        self.given_to.discard(generation)
+        self.refused = True
 
     def record(self) -> Record | None:
         """What its mailbox says is being written to it."""
@@ -85,11 +97,11 @@ class Server:
         self.replied.add(call)
         self.out.append(Said("reply", call, "" if good else "failed"))
 
-    def ask(self) -> None:
-        """Put a question to the client."""
+    def ask(self, call: int) -> None:
+        """Put a question to the client, in a call it works on or, with 0, who knows in which."""
         question = f"{self.pid}-{len(self.asked)}"
         self.asked[question] = False
-        self.out.append(Said("question", text=question))
+        self.out.append(Said("question", call, question))
 
     def withdraw(self) -> None:
         """Want no answer any more to the last question that has none."""

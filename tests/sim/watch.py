@@ -169,9 +169,11 @@ class Watch:
     def hears(self, worker: Worker, server: Server, said: Said, *, news: bool) -> bool | None:
         """Whether anybody is to notice what a worker passes on of a backend's; None: who knows."""
         core = self._world.core
-        generation = self._world.relay.shared.workers.state.generations.get(worker.generation)
-        gone = generation is None or generation.state is Life.RETIRED
-        if gone or said.what == "withdrawn" or self._world.relay.ending.pace is not None:
+        if (
+            self.let_go(worker)
+            or said.what == "withdrawn"
+            or self._world.relay.ending.pace is not None
+        ):
             return None
         if said.what == "news":
             return news and core.peer.era == v1.LEGACY and core.peer.greeted
@@ -182,6 +184,11 @@ class Watch:
         if call is None or call.generation != worker.generation:
             return False
         return news and bool(core.requests[call.request].token)
+
+    def let_go(self, worker: Worker) -> bool:
+        """Whether a worker is to end, and all it had to say was taken in."""
+        generation = self._world.relay.shared.workers.state.generations.get(worker.generation)
+        return generation is None or generation.state is Life.RETIRED
 
     def _cut_off(self, generation: int) -> bool:
         drain = self._world.relay.drains.open.get(generation)

@@ -79,7 +79,7 @@ def answer(world: World, worker: Worker, number: int) -> None:
         members = b'"error":{"code":1,"message":"of the backend"}}'
         world.frame(worker, v1.Reply(number, outcome), members)
     note_subscription(worker, asked.method if asked else "", sent, world)
-    if wanted and asked is not None and not asked.batch:
+    if wanted and asked is not None and not (asked.batch or asked.parked):
         ids = [m.get("id") for m in world.client.received[before:] if "method" not in m]
         must(asked.key in ids, "{}: the client did not get the answer", sent)
 
@@ -205,7 +205,9 @@ def question(world: World) -> None:
     pid = world.dice.pick([pid for pid in world.children if pid not in world.servers])
     worker.asks[backend_id] = pid
     method = world.dice.pick(QUESTIONS)
-    world.frame(worker, v1.BackendRequest("files", backend_id, pid, method), b'{"message":"?"}')
+    call = world.dice.pick([0, *worker.calls]) if world.streams else 0
+    asked = v1.BackendRequest("files", backend_id, pid, method, 0, call)
+    world.frame(worker, asked, b'{"message":"?"}')
 
 
 def withdraw(world: World) -> None:

@@ -66,18 +66,23 @@ class World:
         first = self.disk.setup("/python", None)
         config = first.config if self.dice.chance(0.7) else None
         snapshots = AnyVariant(first) if self.dice.chance(0.5) else {}
-        source = Source("/python", "", config)
-        self.relay = Relay(memory.begin(IDENTITY, snapshots, seed + 1, source), cache_path)
         self._snapshots = snapshots
+        known = memory.begin(
+            IDENTITY, snapshots, seed + 1, Source("/python", "", config), b"%d" % seed
+        )
+        self.relay = Relay(known, cache_path)
         self.reexec_often = self.dice.pick((0.0, 0.0, 0.02, 0.3))
         """How often the code is replaced between two events, with nobody having asked for it."""
-        self.now = 1000.0
-        self.awake = 0.0
+        self.now, self.awake = 1000.0, 0.0
         self.ended: float | None = None
         """Seconds awake when the end was asked for."""
         self.exited = False
+        self.streams = self.dice.chance(0.4)
+        """Backends say in which call they ask."""
         self.unread = False
         """The relay does not read what workers say."""
+        self.unread_until = -1.0
+        """When workers were last left unread, in seconds awake: nobody was late then."""
         self.spawn_failures = self.dice.pick((0.0, 0.0, 0.05, 0.5))
         self.client = Client(self)
         self.relayctl = Relayctl(self)
@@ -162,6 +167,12 @@ class World:
         # The same for every client, which nobody can write down.
         self.relay.shared.memory.session.snapshots = self._snapshots
 
+    def turn(self) -> None:
+        """A turn of the loop in which nothing happens but what was left for its end."""
+        self.upgrade.at_the_end_of_a_turn()
+        if self.queue:
+            self.happen(self.queue.popleft())
+
     def frame(self, worker: Worker, message: v1.Message, payload: bytes = b"") -> None:
         """A worker sends a message; one of a newer release may have more in it."""
         header = v1.encode(message)
@@ -207,6 +218,8 @@ class World:
     def _move(self, seconds: float) -> None:
         self.now += seconds
         self.awake += seconds
+        if self.unread:
+            self.unread_until = self.awake
 
     def _deadline(self) -> None:
         after: float | None = None
@@ -297,7 +310,7 @@ class World:
         twins = [s for s in self.servers.values() if s.alive and (s.name, s.spec) == (name, spec)]
         must(not twins, f"{name} is started for {keeper.worker}, and runs as {twins}")
         self.servers[pid] = Server(pid, name, spec, self._note_run)
-        self.servers[pid].given_to.add(keeper.worker.generation)
+        self.servers[pid].give_to(keeper.worker.generation)
 
     def _note_run(self, marker: int) -> None:
         self.ran[marker] += 1

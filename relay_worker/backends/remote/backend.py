@@ -108,6 +108,11 @@ class RemoteBackend:
         return self._plan.start_timeout_seconds
 
     @property
+    def modern(self) -> bool:
+        """Return whether it is spoken to in the modern era."""
+        return self._connection is not None and self._connection.modern
+
+    @property
     def learning(self) -> bool:
         """Return whether its lists are unknown and still to be expected soon."""
         if self.lists is not None or self.state not in STARTING:
@@ -170,7 +175,7 @@ class RemoteBackend:
         worker could, so the *errand* is void at once.
         """
         if self._connection and pid == self._connection.pid:
-            self._connection.write(frames.response(raw_id, members))
+            self._connection.answer(raw_id, members)
         return False
 
     def notify(self, method: str, params: bytes, capability: str | None = None) -> None:

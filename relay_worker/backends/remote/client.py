@@ -8,6 +8,7 @@ request may have been sent is watched on the connection itself.
 import contextlib
 import functools
 import os
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -33,6 +34,9 @@ ERROR_BYTES_MAX: Final = 64 << 10
 """Read of an answer that is an error; `QUOTE_CHARS_MAX` of it are quoted."""
 
 QUOTE_CHARS_MAX: Final = 300
+
+_SCOPE: Final = re.compile(r'\bscope="([\x21\x23-\x5b\x5d-\x7e ]+)"')
+"""What RFC 6750 allows: no quotes, no backslashes."""
 
 KEEPALIVE_IDLE_SECONDS: Final = 30
 KEEPALIVE_PROBE_SECONDS: Final = 10
@@ -145,6 +149,8 @@ async def check(response: httpx2.Response, *, session: bool) -> None:
     wait = _retry_after(response)
     if wait:
         text += f" (to be tried again after {wait:g} s)"
+    if status == 403 and (scope := _missing_scope(response)):
+        text += f'; for that, log in again: relayctl backend login NAME --scope "{scope}"'
     if status == 401:
         raise Failed(Failure(Fault.LOGIN, text, status))
     raise Failed(Failure(Fault.REFUSED if status < 500 else Fault.FAILED, text, status, wait), body)
@@ -199,6 +205,13 @@ def _quote(body: bytes) -> str:
     """Return the beginning of an error's body in one line."""
     text = " ".join(body.decode(errors="replace").split())
     return text if len(text) <= QUOTE_CHARS_MAX else text[:QUOTE_CHARS_MAX] + "…"
+
+
+def _missing_scope(response: httpx2.Response) -> str:
+    """Return the scope that the server says our login lacks, if it says so."""
+    challenge = response.headers.get("www-authenticate", "")
+    found = _SCOPE.search(challenge)
+    return found[1] if found and "insufficient_scope" in challenge else ""
 
 
 def _retry_after(response: httpx2.Response) -> float:

@@ -13,7 +13,7 @@ import msgspec
 
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, Host, State, Watcher
-from relay_worker.backends.client import Client
+from relay_worker.backends.client import Client, is_modern
 from relay_worker.backends.effects import (
     Broken,
     Effect,
@@ -24,8 +24,8 @@ from relay_worker.backends.effects import (
 )
 from relay_worker.backends.remote import handover as handovers
 from relay_worker.backends.remote.calls import Calls
-from relay_worker.backends.remote.ear import ACKNOWLEDGED, Ear
-from relay_worker.backends.remote.eras import PROBE_SECONDS, Eras
+from relay_worker.backends.remote.ear import Ear
+from relay_worker.backends.remote.eras import Eras
 from relay_worker.backends.remote.handover import Handover
 from relay_worker.backends.remote.messages import (
     SESSION_HEADER,
@@ -38,8 +38,14 @@ from relay_worker.backends.remote.messages import (
 from relay_worker.backends.remote.owner import Owner, pass_on
 from relay_worker.backends.remote.patience import Patience
 from relay_worker.backends.remote.posts import Out, Posts, Sent
-from relay_worker.backends.remote.speech import Speech, Spoken
 from relay_worker.backends.session import LIST_CHANGED, Phase, Session
+from relay_worker.backends.speech import (
+    ACKNOWLEDGED,
+    PROBE_SECONDS,
+    ModernSpeech,
+    Speech,
+    Spoken,
+)
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.lists import RawLists
 from relay_worker.repair import Envelope
@@ -70,7 +76,7 @@ class Connection:
         self.pid = pid
         self.client = client
         self.skipped_lines = 0
-        self.calls = Calls(around, backend, host, self._post)
+        self.calls = Calls(around, backend, host, self._post, client, pid, self._frame_again)
         self._around = around
         self._backend = backend
         self._host = host
@@ -98,6 +104,11 @@ class Connection:
         self._speech = self._eras.next()
         self.session = self._new_session()
 
+    @property
+    def modern(self) -> bool:
+        """Return whether it is spoken to in the modern era."""
+        return self._speech.modern
+
     # ---- for whoever supervises it --------------------------------------------------------------
 
     def begin(self, known: str = "", handover: Handover | None = None) -> None:
@@ -120,6 +131,8 @@ class Connection:
             return True
         if self._posts.full(len(spoken.body)):
             return False
+        if isinstance(self._speech, ModernSpeech) and call > 0 and not is_modern(params):
+            self.calls.bridge(call, method, self._speech.enveloped(params))
         self.calls.send(call, spoken)
         return True
 
@@ -128,6 +141,13 @@ class Connection:
         if number := self.calls.withdraw(call):
             self.write(frames.notification("notifications/cancelled", params))
             self._posts.abort(number)
+
+    def answer(self, raw_id: bytes, members: bytes) -> None:
+        """Take in the client's answer to a question."""
+        if self._speech.modern:
+            self.calls.input(raw_id, members)
+        else:
+            self.write(frames.response(raw_id, members))
 
     def write(self, frame: bytes) -> None:
         """Send a frame that is no call."""
@@ -152,8 +172,8 @@ class Connection:
         self.line.close(self._headers() if farewell and self._name else None)
         self._patience.see(waiting=False)
 
-    def apply(self, effects: Iterable[Effect]) -> None:
-        """Do what the session wants."""
+    def apply(self, effects: Iterable[Effect], call: int = 0) -> None:
+        """Do what the session wants; it was heard in the stream that is to answer *call*."""
         for effect in effects:
             match effect:
                 case Send(frame):
@@ -168,7 +188,7 @@ class Connection:
                 case Broken(reason):
                     self._broke(Failure(Fault.REFUSED, reason))
                 case _:
-                    pass_on(self._host, self._backend, self.pid, effect)
+                    pass_on(self._host, self._backend, self.pid, effect, call)
 
     # ---- messages.Listener -----------------------------------------------------------------------
 
@@ -188,7 +208,10 @@ class Connection:
         elif frames.text_of(envelope["method"]) == ACKNOWLEDGED:
             self._ear.opened(gap=False)
             return
-        self.apply(self.session.receive(envelope))
+        else:
+            envelope = self._speech.heard(None, envelope)
+        call = answers if isinstance(answers, int) and answers > 0 else 0
+        self.apply(self.session.receive(envelope), call)
         self._limit_listing()
 
     def skipped(self, pieces: int) -> None:
@@ -216,7 +239,8 @@ class Connection:
         if ear:
             self._unheard(failure)
         elif isinstance(sent.tag, int):
-            self._call_failed(sent.tag, sent, failure)
+            if self.calls.is_at(sent.tag, number):  # else it has been answered, and made again
+                self._call_failed(sent.tag, sent, failure)
         elif sent.tag is not None:
             self._request_failed(sent.tag, sent, failure)
         else:
@@ -268,7 +292,8 @@ class Connection:
 
     def _broke(self, failure: Failure) -> None:
         """It has refused something without which it cannot be used."""
-        if not self.session.said.protocol and self._eras.refused(failure):
+        welcome = self._speech.welcome
+        if not self.session.said.protocol and self._eras.refused(failure, welcome=welcome):
             self._speak()
         else:
             self._owner.broke(self._eras.verdict(failure, self._speech))
@@ -322,6 +347,9 @@ class Connection:
         headers = {**self._headers(), **spoken.headers}
         return self._posts.add(spoken, headers, self._name)
 
+    def _frame_again(self, call: int, number: int, method: str, params: bytes) -> Spoken:
+        return self._speech.again(call, number, method, params)
+
     def _headers(self) -> dict[str, str]:
         if self._speech.modern:
             return {}  # each frame has its own
@@ -349,8 +377,6 @@ class Connection:
             self._around.log.info(f"not heard: {failure.text}", backend=self._backend.name)
 
     def _call_failed(self, call: int, sent: Sent, failure: Failure) -> None:
-        if call not in self.calls:
-            return
         if failure.fault is Fault.EXPIRED and self.calls.park(call):
             self._expired(sent.session)
             return

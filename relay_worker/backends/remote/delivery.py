@@ -5,15 +5,19 @@ from typing import Final
 
 import httpx2
 
+from relay_worker.backends import frames
 from relay_worker.backends.connection import OVERSIZED, UNREADABLE
 from relay_worker.backends.remote.client import Failed, media_type, read
 from relay_worker.backends.remote.inlet import Inlet
 from relay_worker.backends.remote.messages import Failure, Fault, Listener, Tag
 from relay_worker.backends.remote.sse import MESSAGE, Event, Events
-from relay_worker.repair import clean_line
+from relay_worker.repair import Envelope, clean_line
 
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
+
+OWN: Final = "relay-"
+"""What the ids of requests of the relay's own begin with."""
 
 _NO_BREAKS: Final = bytes.maketrans(b"\r\n", b"  ")
 
@@ -65,15 +69,18 @@ class Delivery:
                     return True
         return False
 
-    async def message(self, data: bytes, tag: Tag) -> bool:
-        """Hand over the messages in *data*; return whether one answers the request of *tag*."""
+    async def message(self, data: bytes, tag: Tag, *, alone: bool = True) -> bool:
+        """Hand over the messages in *data*; return whether one answers the request of *tag*, as any
+        answer does that comes *alone*.
+        """
         # Between the members of an object a line break is only space, in a frame it is the end.
         cleaned = clean_line(data.translate(_NO_BREAKS))
         answered = False
         for text, envelope in cleaned.frames:
-            answers = tag if "method" not in envelope else None
-            answered = answered or answers is not None
-            callback = partial(self._listener.received, text, envelope, answers)
+            says = "method" in envelope
+            heard = tag if says or alone or _may_be(tag, envelope) else None
+            answered = answered or (heard is not None and not says)
+            callback = partial(self._listener.received, text, envelope, heard)
             await self._inlet.hand(len(text), callback)
         if cleaned.skipped:
             self._inlet.tell(partial(self._listener.skipped, cleaned.skipped))
@@ -87,10 +94,25 @@ class Delivery:
         if event.oversized:
             self._inlet.tell(partial(self._listener.skipped, 1))
             return False
-        answered = await self.message(event.data, tag)
-        if tag is not None and not answered and b'"method"' not in event.data:
+        answered = await self.message(event.data, tag, alone=False)
+        if tag is not None and not answered and not _is_message(event.data):
             raise Failed(Failure(Fault.UNREADABLE, UNREADABLE))
         return answered
+
+
+def _is_message(data: bytes) -> bool:
+    return b'"method"' in data or bool(clean_line(data.translate(_NO_BREAKS)).frames)
+
+
+def _may_be(tag: Tag, envelope: Envelope) -> bool:
+    """Return whether a response in the stream of *tag* can be its answer: servers that have lost an
+    id send another one, or none; but that of another request is that one's, even if it went astray.
+    """
+    raw_id = envelope.get("id")
+    if tag is None or raw_id is None:
+        return tag is not None
+    named = frames.call_number(raw_id) or frames.text_of(raw_id)
+    return named == tag or not (isinstance(named, int) or (named or "").startswith(OWN))
 
 
 def wrong_type(response: httpx2.Response, expected: str) -> Failed:

@@ -9,15 +9,13 @@ from typing import Final
 
 from relay_worker.backends.remote.messages import Failure, Fault
 from relay_worker.backends.remote.posts import Posts
-from relay_worker.backends.remote.speech import Spoken
+from relay_worker.backends.speech import Spoken
 from relay_worker.loop import Loop, Timer
 
 DELAY_SECONDS: Final = 1.0
 """Before a request that was to stay open is sent again; doubled each time, up to the maximum."""
 
 DOUBLINGS_MAX: Final = 10
-
-ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
 
 
 class Ear:

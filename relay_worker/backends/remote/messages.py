@@ -92,7 +92,9 @@ class Listener(Protocol):
     """Whom a channel tells what happens, all in the worker's loop and in order."""
 
     def received(self, text: bytes, envelope: Envelope, answers: Tag) -> None:
-        """A message; it came as the answer to the frame of this tag, where that is known."""
+        """A message; it came as the answer to the frame of this tag, or before that in the same
+        stream, where that is known.
+        """
 
     def skipped(self, pieces: int) -> None:
         """So many pieces of what the server sent were no MCP."""

@@ -25,14 +25,15 @@ class Owner(Protocol):
         """This is the session it is in, None where its server names none."""
 
 
-def pass_on(host: Host, backend: Backend, pid: int, effect: Effect) -> None:
-    """Tell *host* what a backend says to the client, known as *pid*. Its place in a stream is not
-    known: what one worker has heard another does not hear again.
+def pass_on(host: Host, backend: Backend, pid: int, effect: Effect, call: int) -> None:
+    """Tell *host* what a backend says to the client, known as *pid*, in the stream that is to
+    answer *call*, if it is one. Its place in a stream is not known: what one worker has heard
+    another does not hear again.
     """
     match effect:
         case Notified(method, params):
             host.notified(backend, method, params, 0)
         case Asked(raw_id, method, params):
-            host.asked(backend, pid, raw_id, method, params, 0)
+            host.asked(backend, pid, raw_id, method, params, 0, call)
         case Withdrew(raw_id, params):
             host.withdrew(backend, pid, raw_id, params)

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import msgspec
 
 from relay_worker.backends.remote.messages import Post, Tag
-from relay_worker.backends.remote.speech import Spoken
+from relay_worker.backends.speech import Spoken
 
 OUT_BYTES_MAX: Final = 64 << 20
 """Bytes that may wait for a server to take them; beyond one frame, which always may."""

@@ -55,6 +55,7 @@ def state_of_today() -> bytes:
         {5001: 1, 5002: 2},
         {61: Pipes(10, 11, -1)},
         [b"{}\n"],
+        pidfds={61: 12, 5001: 13},
     )
     return images.dump(image)
 
@@ -68,7 +69,7 @@ def test_what_is_written_is_read() -> None:
 
 def test_all_descriptors_are_kept_and_closed_ones_are_none() -> None:
     assert sorted(images.load(state_of_today()).descriptors()) == [
-        *(5, 6, 7, 8, 9, 10, 11),
+        *(5, 6, 7, 8, 9, 10, 11, 12, 13),
         *(20, 21, 21, 22, 22, 23, 23, 24, 24, 25, 25, 26, 30),
     ]
 

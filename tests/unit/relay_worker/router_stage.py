@@ -33,6 +33,7 @@ class FakeBackend:
     restarts = 0
     skipped_lines = 0
     last_error: str | None = None
+    modern = False
     start_timeout_seconds = 30.0
 
     def __init__(self, name: str, state: State = State.READY) -> None:

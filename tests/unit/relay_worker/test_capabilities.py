@@ -23,12 +23,25 @@ TOOLS = {"listChanged": True}
             ['{"resources":{"subscribe":true}}', '{"resources":{}}'],
             {"resources": {"subscribe": True, "listChanged": True}, "tools": TOOLS},
         ),
-        (['{"completions":{},"tasks":{},"x":{"y":1}}'], {"completions": {}, "tools": TOOLS}),
+        (['{"completions":{},"x":{"y":1}}'], {"completions": {}, "tools": TOOLS}),
+        (['{"tasks":{"list":{},"x":1}}'], {"tools": TOOLS, "tasks": {"list": {}, "x": 1}}),
+        (['{"tasks":{"list":{},"x":1}}', '{"tasks":{}}'], {"tools": TOOLS, "tasks": {"x": 1}}),
         (["junk", "[]", "null", '{"resources":5}'], {"resources": TOOLS, "tools": TOOLS}),
     ],
 )  # fmt: skip
 def test_merge(declared: list[str], expected: object) -> None:
     assert json.loads(merge([text.encode() for text in declared], complete=True)) == expected
+
+
+def test_what_is_between_servers_and_the_client_keeps_its_text() -> None:
+    """Key by key; of two servers with the same key the first one configured counts."""
+    first = b'{"extensions":{"io.modelcontextprotocol/tasks":{},"a":{"n":1.0}},"experimental":{}}'
+    second = b'{"extensions":{"a":{},"b":{"n": 1e400}},"experimental":{"c":7},"tools":{}}'
+    merged = merge([first, second], complete=True)
+    assert merged == (
+        b'{"tools":{"listChanged":true},"experimental":{"c":7},'
+        b'"extensions":{"io.modelcontextprotocol/tasks":{},"a":{"n":1.0},"b":{"n": 1e400}}}'
+    )
 
 
 def test_while_a_backend_is_unknown_everything_is_declared() -> None:

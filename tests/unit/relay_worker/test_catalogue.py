@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import msgspec
 import pytest
@@ -126,10 +127,10 @@ def test_resources_belong_to_the_first_backend_that_lists_them() -> None:
     lists = {"a": resources("x:1", "x:2"), "b": resources("x:2", "x:3")}
     found = build(config("b", "a"), lists)
     assert keys(found.body.resources) == ["x:1", "x:2", "x:3"]
-    assert found.resources == {"x:1": "a", "x:2": "b", "x:3": "b"}
+    assert found.resources.listed == {"x:1": "a", "x:2": "b", "x:3": "b"}
     assert quarantined(found) == [("a", "resources", "x:2")]
     assert "b" in found.body.quarantined[0].reason
-    assert [found.resource_owner(uri) for uri in ("x:1", "x:2", "y:1")] == ["a", "b", None]
+    assert [found.resources.owner(uri, {}) for uri in ("x:1", "x:2", "y:1")] == ["a", "b", None]
 
 
 def test_a_uri_goes_to_the_most_literal_template() -> None:
@@ -139,11 +140,11 @@ def test_a_uri_goes_to_the_most_literal_template() -> None:
         "c": resources(templates=("{+everything}", "db://{+any}")),
     }
     found = build(config("c", "b", "a"), lists)
-    assert found.resource_owner("db://users/row/1") == "a"
-    assert found.resource_owner("db://users/row/2") == "b"
-    assert found.resource_owner("db://users/x") == "c"
-    assert found.resource_owner("http://x") == "c"
-    assert found.resource_owner("db://{table}/row/{id}") == "b"
+    assert found.resources.owner("db://users/row/1", {}) == "a"
+    assert found.resources.owner("db://users/row/2", {}) == "b"
+    assert found.resources.owner("db://users/x", {}) == "c"
+    assert found.resources.owner("http://x", {}) == "c"
+    assert found.resources.owner("db://{table}/row/{id}", {}) == "b"
     assert sorted(quarantined(found)) == [
         ("a", "templates", "db://{+any}"),
         ("b", "templates", "db://{"),
@@ -152,8 +153,8 @@ def test_a_uri_goes_to_the_most_literal_template() -> None:
 
 def test_an_unlisted_uri_goes_to_the_only_backend_with_resources() -> None:
     lists = {"a": tools("t"), "b": resources("x:1")}
-    assert build(config("a", "b"), lists).resource_owner("y:1") == "b"
-    assert build(config("a"), lists).resource_owner("y:1") is None
+    assert build(config("a", "b"), lists).resources.owner("y:1", {}) == "b"
+    assert build(config("a"), lists).resources.owner("y:1", {}) is None
 
 
 def test_capabilities() -> None:
@@ -244,11 +245,39 @@ def test_every_entry_has_a_way_home(lists: dict, prefix: bool) -> None:
             assert json.loads(entry.item)["name"] == entry.key
             assert routes[entry.key].backend == entry.backend
     for entry in found.body.resources:
-        assert found.resource_owner(entry.key) == entry.backend
+        assert found.resources.owner(entry.key, {}) == entry.backend
     for entry in found.body.templates:
-        assert found.resource_owner(entry.key) in lists
+        assert found.resources.owner(entry.key, {}) in lists
     original = sorted((route.backend, route.name) for route in found.tools.values())
     assert len(original) == len(set(original))
+
+
+def claude_code(name: str) -> str:
+    """What Claude Code makes of a name; of several that it makes one it keeps one."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)
+
+
+@given(LISTS, st.booleans())
+def test_no_client_makes_two_names_one(lists: dict, prefix: bool) -> None:
+    relay = RelaySettings(prefix=prefix)
+    found = build(config(*lists, relay=relay), lists, tools("status", "a__t"))
+    for names in (keys(found.body.tools), keys(found.body.prompts)):
+        assert len({claude_code(name) for name in names}) == len(names)
+        assert all(claude_code(name) == name for name in names)
+        assert all(len(f"mcp__relay__{name}") <= 64 for name in names)
+    own = [entry.key for entry in found.body.tools if entry.backend == "relay"]
+    assert own == ["relay__a__t", "relay__status"], "whatever the others are called"
+
+
+@given(LISTS, ITEMS, st.booleans())
+def test_a_backend_that_is_added_last_renames_nothing(
+    lists: dict, added: RawLists, prefix: bool
+) -> None:
+    relay = RelaySettings(prefix=prefix)
+    before = build(config(*lists, relay=relay), lists)
+    after = build(config(*lists, "last", relay=relay), {**lists, "last": added})
+    assert before.tools.items() <= after.tools.items()
+    assert before.prompts.items() <= after.prompts.items()
 
 
 @given(LISTS)

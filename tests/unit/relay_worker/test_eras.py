@@ -89,6 +89,8 @@ def test_a_read_resource_says_how_long_it_holds() -> None:
     assert modern_members(b'"result":{"contents":[]}}', "resources/read") == (
         b'"result":{"resultType":"complete","ttlMs":0,"cacheScope":"private","contents":[]}}'
     )
+    asking = b'"result":{"resultType":"input_required","requestState":"s"}}'
+    assert modern_members(asking, "resources/read") == asking
     assert modern_members(b'"result":{"ttlMs":5}}', "resources/read") == (
         b'"result":{"resultType":"complete","cacheScope":"private","ttlMs":5}}'
     )

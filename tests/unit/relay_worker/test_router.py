@@ -12,8 +12,6 @@ from relay_worker.backends.base import State
 from relay_worker.flights import AGAIN_BYTES_MAX
 from tests.unit.relay_worker.router_stage import LISTS, Stage
 
-NEITHER = b"Backend 'one' answered with neither result nor error"
-
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
@@ -84,38 +82,6 @@ def test_a_resource_nobody_has_depends_on_the_era(stage: Stage) -> None:
         stage.call(number, "resources/read", {"uri": "x://y"}, era)
     codes = [stage.answers()[number]["error"]["code"] for number in (0, 1)]
     assert codes == [-32002, -32602]
-
-
-@pytest.mark.parametrize(
-    ("text", "outcome", "members"),
-    [
-        (b'{"jsonrpc":"2.0","id":7,"result":{"a":1.0}}', v1.OUTCOME_RESULT, b'"result":{"a":1.0}}'),
-        (b'{"result":{},"id":"7","x":[1]}', v1.OUTCOME_RESULT, b'"result":{},"x":[1]}'),
-        (b'{"id":7,"result":{},"error":null}', v1.OUTCOME_RESULT, b'"result":{}}'),
-        (
-            b'{"id":7,"error":{"code":-1,"message":"m","data":1.0}}',
-            v1.OUTCOME_BACKEND_ERROR,
-            b'"error":{"code":-1,"message":"m","data":1.0}}',
-        ),
-        (
-            b'{"id":7}',
-            v1.OUTCOME_BACKEND_ERROR,
-            b'"error":{"code":-32603,"message":"%b"}}' % NEITHER,
-        ),
-    ],
-)
-def test_answers_keep_their_bytes(stage: Stage, text: bytes, outcome: int, members: bytes) -> None:
-    stage.tool(7)
-    stage.reply(stage.one, 7, text)
-    assert stage.sent == [(v1.Reply(7, outcome), members)]
-
-
-@pytest.mark.parametrize("size", [10, routers.LARGE_BYTES + 10])
-def test_large_answers_take_another_way_to_the_same_end(stage: Stage, size: int) -> None:
-    stage.tool(7)
-    result = b'{"text":"%b", "n":1.50}' % (b"x" * size)
-    stage.reply(stage.one, 7, b'{"jsonrpc":"2.0","id":7,"result":%b}' % result)
-    assert stage.sent[0][1] == b'"result":%b}' % result
 
 
 def test_a_modern_client_gets_modern_answers(stage: Stage) -> None:
@@ -329,7 +295,7 @@ def test_each_backend_is_told_its_share_of_the_subscriptions(stage: Stage) -> No
     stage.known["two"] = msgspec.structs.replace(
         LISTS, resources=[b'{"uri":"t://t","name":"t"}'], templates=[]
     )
-    stage.router.subscriptions(["a://b", "t://t", "none://x"])
+    stage.router.resources.subscribe(["a://b", "t://t", "none://x"])
     only = [("subscribe", ["a://b", "none://x", "t://t"])]
     assert stage.one.told == only, "it is the only one with resources so far"
     stage.adopt()
@@ -344,7 +310,7 @@ def test_each_backend_is_told_its_share_of_the_subscriptions(stage: Stage) -> No
     stage.reply(stage.one, 9, b'{"id":9,"result":{}}')
     stage.adopt()
     assert stage.one.told[-1] == ("subscribe", ["a://b", "a://item/1"])
-    stage.router.subscriptions([])
+    stage.router.resources.subscribe([])
     assert stage.one.told[-1] == ("subscribe", [])
 
 

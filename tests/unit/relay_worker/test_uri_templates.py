@@ -1,12 +1,13 @@
 """URIs find the template they were made from."""
 
+import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relay_worker.uri_templates import parse
+from relay_worker.uri_templates import EXPRESSIONS_MAX, URI_CHARS_MAX, Template, parse
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,18 @@ from relay_worker.uri_templates import parse
         ("x{a}{b}y", "xy", True),
         ("x{a}{b}y", "x12y", True),
         ("x{a}y", "y", False),
+        ("{+p}/row/{id}", "db://x/row/y/row/7", True),
+        ("{+p}/row/{id}", "db://x/row/y/col/7", False),
+        ("a://{x}{?q}", "a://1?q=2", True),
+        ("a://{x}", "a://1?q=2", False),
+        ("a://x{?q}", "a://xyz", False),
+        ("a://x{?q}{#f}", "a://x#f", True),
+        ("a://x{/y*}", "a://x/1/2", True),
+        ("a://x{/y*}", "a://xy", False),
+        ("a://x{.y}", "a://x.1", True),
+        ("a://x{;y}z", "a://x;y=1z", True),
+        ("a://x?a=1{&b}", "a://x?a=1&b=2", True),
+        ("a://{x:3}", "a://123", True),
     ],
 )
 def test_matches(template: str, uri: str, expected: bool) -> None:
@@ -59,10 +72,59 @@ def test_every_expansion_matches(pieces: list[tuple[str, str]], last: str) -> No
     assert template is not None and template.matches(uri)
 
 
-def test_many_expressions_take_linear_time() -> None:
-    template = parse("a{x}" * 2000 + "b")
+TEMPLATES = st.lists(
+    st.sampled_from(["a", "b", "/", "?", "ab", *(f"{{{op}x}}" for op in ("", *"+#./;?&"))]),
+    max_size=7,
+).map("".join)
+
+
+@given(TEMPLATES, st.text("aabb/?#.;&", max_size=8))
+@example("{+x}a{x}b", "aa/ab")
+@settings(max_examples=500)
+def test_it_matches_what_a_regular_expression_would(text: str, uri: str) -> None:
+    template = parse(text)
+    assert template is not None
+    assert template.matches(uri) is (re.fullmatch(pattern(template), uri) is not None)
+
+
+def pattern(template: Template) -> str:
+    parts = [re.escape(template.literals[0])]
+    for expression, literal in zip(template.expressions, template.literals[1:], strict=True):
+        any_value = f"[^{re.escape(expression.stops)}]*" if expression.stops else ".*"
+        opens = re.escape(expression.opens)
+        parts += [f"(?:{opens}{any_value})?" if opens else any_value, re.escape(literal)]
+    return "".join(parts)
+
+
+def test_too_many_expressions_are_no_template() -> None:
+    assert parse("{x}" * EXPRESSIONS_MAX) is not None
+    assert parse("{x}" * (EXPRESSIONS_MAX + 1)) is None
+
+
+def test_a_uri_over_the_limit_matches_nothing() -> None:
+    template = parse("a://{x}")
+    assert template is not None
+    assert template.matches("a://" + "x" * (URI_CHARS_MAX - 4))
+    assert not template.matches("a://" + "x" * (URI_CHARS_MAX - 3))
+
+
+@pytest.mark.parametrize("part", ["a{x}", "{+x}a", "{+x}a{x}", "{x}"])
+def test_a_match_takes_a_bounded_time(part: str) -> None:
+    """A search that tries every division of the URI would never come back."""
+    template = parse(part * (EXPRESSIONS_MAX // part.count("{")) + "b")
     assert template is not None
     before = time.process_time()
-    assert not template.matches("a" * 100_000 + "c")
-    assert not template.matches("a" * 100_000 + "cb/b")
-    assert time.process_time() - before < 2
+    for body in ("a", "/a", "a/", "ab"):
+        uri = (body * URI_CHARS_MAX)[: URI_CHARS_MAX - 2]
+        template.matches(uri + "/b")
+        template.matches("c" + uri + "b")
+    assert time.process_time() - before < 5
+
+
+def test_the_most_specific_template_has_the_most_literal_characters_then_the_fewest_variables() -> (
+    None
+):
+    texts = ["{+any}", "a://{x}/{y}", "a://{x}{?q}", "a://b/{x}", "a://{x}"]
+    parsed = {text: parse(text) for text in texts}
+    found = sorted(texts, key=lambda text: parsed[text].generality)
+    assert found == ["a://b/{x}", "a://{x}/{y}", "a://{x}", "a://{x}{?q}", "{+any}"]

@@ -32,6 +32,7 @@ IDENTITY = Identity(
     log_level="info",
     log_format="text",
 )
+SECRET = b"of this relay"
 SOURCE = Source("/python", "", b"backends: {}\n")
 BACKENDS = (v1.BackendInfo("files", "stdio"), v1.BackendInfo("slow", "stdio", 30.0))
 BODY = cache.Body(
@@ -92,7 +93,7 @@ class Driver:
         seed: int = 1,
     ) -> None:
         known = {} if snapshots is None else snapshots
-        self.relay = Relay(memory.begin(identity, known, seed, source), cache_path)
+        self.relay = Relay(memory.begin(identity, known, seed, source, SECRET), cache_path)
         self.now = START
         self.wanted: list[effects.AnyEffect] = []
         self._pid = 5000

@@ -155,7 +155,9 @@ def test_a_backend_that_withdraws_its_question_has_it_cancelled_with_its_reason(
     assert relay.client() == []
 
 
-@pytest.mark.parametrize("payload", [b"", b"null", b"{}", b"[]", b"{broken", b"\xff"])
+@pytest.mark.parametrize(
+    "payload", [b"", b"null", b"{}", b"[]", b"{broken", b"\xff", b'{"reason":null}']
+)
 def test_a_withdrawal_needs_no_good_reason(relay: Driver, payload: bytes) -> None:
     relay.frame(asked(b"1"))
     relay.client()

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from relay_supervisor.core import events, mcp
-from relay_supervisor.core.client import GREETING_SECONDS_MAX, LOG_LEVELS
+from relay_supervisor.core.client import GREETING_SECONDS_MAX
+from relay_supervisor.core.logs import LEVELS
 from relay_supervisor.wire import cache, v1
 from tests.unit.relay_supervisor.core.driver import Driver, call, notification, request
 
@@ -152,7 +153,7 @@ def test_garbage_between_good_lines_harms_none_of_them(relay: Driver) -> None:
         assert relay.ask(request(1, "ping"))["result"] == {}
 
 
-@pytest.mark.parametrize("level", LOG_LEVELS)
+@pytest.mark.parametrize("level", LEVELS)
 def test_the_log_level_is_answered_here_and_told_to_this_worker_and_the_next(
     relay: Driver, level: str
 ) -> None:

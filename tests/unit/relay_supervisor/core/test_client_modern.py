@@ -105,6 +105,11 @@ def test_a_bad_envelope_is_refused_and_harms_nothing(relay: Driver) -> None:
     assert "result" in relay.ask(modern(4, "tools/list"))
 
 
+def test_initialize_is_no_method_of_this_era(relay: Driver) -> None:
+    assert relay.ask(modern(1, "initialize"))["error"]["code"] == -32601
+    assert relay.greet()["protocolVersion"] == "2025-11-25"
+
+
 def test_ping_is_no_method_of_this_era(relay: Driver) -> None:
     assert relay.ask(modern(1, "ping"))["error"]["code"] == -32601
     assert relay.ask(request(2, "ping"))["result"] == {}
@@ -175,6 +180,18 @@ def test_uris_are_told_to_the_worker_and_updates_are_stamped(relay: Driver) -> N
     relay.line(notification("notifications/cancelled", requestId=2))
     relay.frame(update, b'{"uri":"file:///b"}')
     assert relay.client() == []
+
+
+def test_all_that_an_update_says_is_passed_on(relay: Driver) -> None:
+    listen(relay, "l", resourceSubscriptions=["file:///a"])
+    update = v1.Notification("files", "notifications/resources/updated")
+    relay.frame(update, b'{"uri":"file:///a","method":"m","_meta":{"kept":1}}')
+    (told,) = relay.client()
+    assert told["params"] == {
+        "_meta": {"kept": 1, SUBSCRIPTION: "l"},
+        "uri": "file:///a",
+        "method": "m",
+    }
 
 
 def test_a_cancelled_subscription_is_free_and_never_answered(relay: Driver) -> None:

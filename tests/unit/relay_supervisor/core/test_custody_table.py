@@ -17,6 +17,7 @@ LEGAL = {
     (Hold.FREE, Move.GIVEN): Hold.ADOPTING,
     (Hold.FREE, Move.GRANTED): Hold.HELD,
     (Hold.ADOPTING, Move.TAKEN): Hold.HELD,
+    (Hold.ADOPTING, Move.REFUSED): Hold.FREE,
     (Hold.ADOPTING, Move.LOST): Hold.FREE,
 }
 EVERY = list(itertools.product(Hold, Move))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from relay_supervisor.core import effects, errands
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.ledger import Stage
 from relay_supervisor.wire.mailbox import Fate, Record
@@ -149,10 +150,61 @@ def test_it_is_told_again_unless_it_is_known_to_be_done(
     """In doubt, too: told twice it does no harm, and never told a backend would wait for ever."""
     message = begun(relay)
     records = {"files": Record(message.errand, fate, torn=False)} if fate else {}
-    relay.kill(1, {message.errand: stage} if stage else {}, records)
+    relay.kill(1, {message.errand: stage} if stage else {message.call: Stage.WRITTEN}, records)
     relay.revive(2)
     assert [(g, m.call, m.backend) for g, m in told(relay)] == again * [(2, 1, "files")]
     assert len(relay.state.errands) == again
+
+
+@pytest.mark.parametrize(
+    ("stages", "fate", "again"),
+    [
+        ({}, None, False),
+        ({1: Stage.RECEIVED}, None, False),
+        ({1: Stage.WRITTEN}, None, True),
+        ({2: Stage.RECEIVED}, None, True),
+        ({2: Stage.RECEIVED}, Fate.CUT, False),
+        ({2: Stage.RECEIVED}, Fate.UNSURE, True),
+        (None, None, True),
+        (None, Fate.CUT, False),
+    ],
+)
+def test_what_never_came_to_a_backend_is_not_cancelled_there(
+    relay: CustodyDriver, stages: dict[int, int] | None, fate: Fate | None, again: bool
+) -> None:
+    """The call is number 1, its cancellation 2; a worker that has taken that knows 1 no more."""
+    message = begun(relay)
+    assert (message.call, message.errand) == (1, 2)
+    relay.kill(1, stages, {"files": Record(1, fate, torn=False)} if fate else {})
+    relay.revive(2)
+    assert len(told(relay)) == len(relay.state.errands) == again
+
+
+@pytest.mark.parametrize("how", ["swap", "crash"])
+def test_what_another_worker_may_have_given_it_is_cancelled(relay: CustodyDriver, how: str) -> None:
+    """The ledger of the last one says nothing of that."""
+    number = relay.call_on(5)[1]
+    if how == "swap":
+        relay.cut_over()
+        relay.hand_over("files")
+    else:
+        relay.kill(1, {number: Stage.WRITTEN})
+        relay.revive(2)
+    relay.line(notification("notifications/cancelled", requestId=5))
+    told(relay)
+    relay.kill(2, {})
+    relay.revive(3)
+    assert [m.call for _, m in told(relay)] == [number]
+
+
+def test_there_is_a_limit_to_them(relay: CustodyDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errands, "ERRANDS_MAX", 2)
+    for key in range(3):
+        relay.call_on(key)
+        relay.line(notification("notifications/cancelled", requestId=key))
+    assert len(relay.state.errands) == 2 and relay.state.requests == {}
+    (log,) = [one for one in relay.take(effects.Log) if "ERRANDS_MAX" in one.text]
+    assert log.level == "warning"
 
 
 def test_without_a_ledger_all_is_told_again(relay: CustodyDriver) -> None:
@@ -202,6 +254,6 @@ def test_whose_it_is_may_be_known_later(relay: CustodyDriver) -> None:
     relay.line(notification("notifications/cancelled", requestId=5))
     relay.frame(v1.Routed(1, "files"), b"", 1)
     relay.wanted.clear()
-    relay.kill(1, {})
+    relay.kill(1, {1: Stage.WRITTEN})
     relay.revive(2)
     assert [(g, m.call, m.backend) for g, m in told(relay)] == [(2, 1, "files")]

@@ -8,7 +8,7 @@ import pytest
 from relay_supervisor.core import events, memory
 from relay_supervisor.core.outbox import Outbox
 from relay_supervisor.core.relay import Relay
-from tests.unit.relay_supervisor.core.driver import IDENTITY, SOURCE, Driver, call
+from tests.unit.relay_supervisor.core.driver import IDENTITY, SECRET, SOURCE, Driver, call
 from tests.unit.relay_supervisor.core.swap_driver import SwapDriver
 
 
@@ -106,4 +106,4 @@ def test_what_can_be_made_of_the_rest_is_not_written() -> None:
     written = memory.dump(relay.relay.shared.memory)
     page = relay.relay.shared.registry.pages
     assert page and not any(text in written for text in page.values() if text != b"[]")
-    assert len(memory.dump(memory.begin(IDENTITY, {}, 1, SOURCE))) < len(written)
+    assert len(memory.dump(memory.begin(IDENTITY, {}, 1, SOURCE, SECRET))) < len(written)

@@ -60,6 +60,23 @@ def test_all_documented_members_are_there_and_true() -> None:
     assert got["last_swap"] is None
 
 
+def test_it_says_how_signals_find_each_process() -> None:
+    relay = Driver()
+    relay.serve()
+    relay.do(events.BackendSpawned(1, 8, "files", 61))
+    relay.do(events.BackendSpawned(1, 9, "slow", 62, pidfd=True))
+    relay.frame(v1.BackendState("files", "ready", 61, 2))
+    relay.frame(v1.BackendState("slow", "ready", 62, 1))
+    got = status(relay)
+    assert [one["signalled_by"] for one in got["workers"]] == ["pid"]
+    assert [one["signalled_by"] for one in got["backends"]] == ["pid", "pidfd"]
+    other = Driver()
+    other.do(events.Started())
+    assert status(other)["workers"][0]["signalled_by"] is None
+    other.do(events.WorkerSpawned(1, 5001, pidfd=True))
+    assert status(other)["workers"][0]["signalled_by"] == "pidfd"
+
+
 def test_health_goes_from_starting_to_ok_to_degraded_and_back() -> None:
     relay = Driver()
     relay.do(events.Started())

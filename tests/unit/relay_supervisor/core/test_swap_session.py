@@ -5,6 +5,7 @@ import json
 import pytest
 
 from relay_supervisor.core import events
+from relay_supervisor.core.registry import LINKS_MAX
 from relay_supervisor.wire import v1
 from tests.unit.relay_supervisor.core.driver import BACKENDS, modern, notification, request
 from tests.unit.relay_supervisor.core.swap_driver import FAST, SwapDriver
@@ -227,3 +228,37 @@ class TestRemoteSessions:
         relay.swap()
         relay.candidate(2)
         assert not relay.frames(v1.Attend)
+
+
+class TestLinks:
+    """Whose a resource is that a backend has named and none lists, every worker is to know."""
+
+    def test_a_worker_is_told_at_once(self, relay: SwapDriver) -> None:
+        relay.swap()
+        relay.warm(2)
+        relay.frame(v1.LearnedLinks("files", ["a://1", "a://2"]))
+        assert self.told(relay) == [(2, v1.KnownLinks("files", ["a://1", "a://2"]))]
+        relay.wanted.clear()
+        relay.frame(v1.LearnedLinks("files", ["a://3"]), b"", 2)
+        assert self.told(relay) == [(1, v1.KnownLinks("files", ["a://3"]))]
+
+    def test_and_when_it_comes(self, relay: SwapDriver) -> None:
+        relay.frame(v1.LearnedLinks("files", ["a://1", "a://2"]))
+        relay.frame(v1.LearnedLinks("other", ["a://1"]))
+        relay.die(1)
+        relay.wait(1.0)
+        relay.hatch(2)
+        relay.configure(2, limits=FAST)
+        assert self.told(relay) == [
+            (2, v1.KnownLinks("files", ["a://2"])),
+            (2, v1.KnownLinks("other", ["a://1"])),
+        ]
+
+    def test_they_are_bounded(self, relay: SwapDriver) -> None:
+        relay.frame(v1.LearnedLinks("files", [str(number) for number in range(LINKS_MAX + 1)]))
+        links = relay.relay.shared.registry.links
+        assert len(links) == LINKS_MAX and "0" not in links
+
+    @staticmethod
+    def told(relay: SwapDriver) -> list[tuple[int, v1.Message]]:
+        return [(to, message) for to, message, _ in relay.frames(v1.KnownLinks)]

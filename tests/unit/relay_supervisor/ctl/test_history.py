@@ -18,6 +18,9 @@ def run(*args: str) -> Result:
     return result
 
 
+CALLS = {"going_on": 3, "resent": 0, "unknown": 0, "half_lost": 1}
+
+
 def test_every_event_is_a_line_the_last_one_last(state: Path) -> None:
     write(
         state,
@@ -25,7 +28,7 @@ def test_every_event_is_a_line_the_last_one_last(state: Path) -> None:
         *swap(3),
         *swap(4, "rolled_back", reason="why"),
         *swap(5, op="rollback"),
-        event("worker_died", "10:05:00", generation=2, how="signal 9", calls={"lost": 1}),
+        event("worker_died", "10:05:00", generation=2, how="signal 9", calls=CALLS),
         event("degraded", "10:06:00", condition="last good"),
         event("recovered", "10:07:00"),
         event("degraded", "10:07:30", condition="degraded"),
@@ -35,13 +38,15 @@ def test_every_event_is_a_line_the_last_one_last(state: Path) -> None:
     result = run()
     assert result.stderr == ""
     done = "worker of generation 1 was done"
+    gone_on = "3 gone on at their backends, for the next worker to deliver"
+    lost = f"of its calls {gone_on}, 1 half lost"
     versions = "0.1.0+aaaa (generation 1) to 0.2.0+bbbb (release two, generation 2)"
     assert result.stdout.splitlines() == [
-        "2026-11-23 10:00:00  a1b2c3d4  started: build 0.1.0+aaaa",
+        "2026-11-23 10:00:00  a1b2c3d4  relay started, version 0.1.0+aaaa",
         f"2026-11-23 10:03:39  a1b2c3d4  swap a1b2c3d4-3 committed after 11.4 s: {versions}",
         f"2026-11-23 10:04:39  a1b2c3d4  swap a1b2c3d4-4 rolled back after 11.4 s: {versions}: why",
         f"2026-11-23 10:05:39  a1b2c3d4  rollback a1b2c3d4-5 committed after 11.4 s: {versions}",
-        "2026-11-23 10:05:00  a1b2c3d4  worker of generation 2 ended (signal 9); its calls: lost 1",
+        f"2026-11-23 10:05:00  a1b2c3d4  worker of generation 2 ended (signal 9); {lost}",
         "2026-11-23 10:06:00  a1b2c3d4  crash loop: the last good version is started",
         "2026-11-23 10:07:00  a1b2c3d4  recovered",
         "2026-11-23 10:07:30  a1b2c3d4  degraded: no worker stays up; one is tried now and then",

@@ -124,6 +124,8 @@ class Stage:
         self.processes: list[Process] = []
         self.told: list[tuple[Any, ...]] = []
         self.states: list[State] = []
+        self.places: list[int] = []
+        """Where in the stream the progress came from."""
         self.ledger = Ledger(memoryview(bytearray(LEDGER_BYTES)))
         self.learned_times = 0
         life_read, self.life_fd = os.pipe()
@@ -246,10 +248,18 @@ class Stage:
         self.told.append(("replied", call, text))
 
     def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
+        self.places.append(at)
         self.told.append(("progressed", call, params))
 
     def asked(
-        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int
+        self,
+        backend: Backend,
+        pid: int,
+        raw_id: bytes,
+        method: str,
+        params: bytes,
+        at: int,
+        call: int = 0,
     ) -> None:
         self.told.append(("asked", pid, raw_id, method, params))
 
@@ -278,6 +288,9 @@ class Stage:
 
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         self.told.append(("unusable", call))
+
+    def unfinished(self, backend: Backend, call: int, reason: str, *, may_have_run: bool) -> None:
+        self.told.append(("unfinished", call, reason, may_have_run))
 
     def learned(self, backend: Backend) -> None:
         self.learned_times += 1

@@ -7,8 +7,16 @@ import pytest
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.custody import Custody, encode
 from relay_supervisor.wire.ledger import Stage as Reached
+from relay_worker import lists as raw_lists
 from relay_worker.backends.base import State
-from tests.unit.relay_worker.backends.handing import Make, custody_of, hand, heir, replies
+from tests.unit.relay_worker.backends.handing import (
+    Make,
+    custody_of,
+    descriptors,
+    hand,
+    heir,
+    replies,
+)
 from tests.unit.relay_worker.backends.stage import Process, Stage
 
 # ---- after a kill -------------------------------------------------------------------------------
@@ -53,7 +61,9 @@ def test_after_a_kill_what_may_not_have_arrived_is_asked_for_again(stage: Make) 
     process.heard()
     joined = custody_of(one, v1.Joined)
     assert (joined.phase, joined.level, joined.subscribed) == ("ready", "error", ["a://b"])
-    assert joined.found == b"" and joined.outbox == []
+    found = raw_lists.decode(joined.found)
+    assert found is not None and found.tools == [] and b"logging" in found.capabilities
+    assert joined.outbox == []
     two.adopt(process, killed(one), crashed=True)
     asked = process.heard()
     assert sorted(message["method"] for message in asked) == [
@@ -70,6 +80,29 @@ def test_after_a_kill_what_may_not_have_arrived_is_asked_for_again(stage: Make) 
     two.turn()
     assert two.learned_times == 0, "nothing has changed"
     assert two.backend.state is State.READY
+
+
+def test_where_its_lists_are_not_known_they_are_learned_anew(stage: Make) -> None:
+    one, two = stage(), heir(stage)
+    process = one.connect(tools=({"name": "t"},))
+    process.heard()
+    two.adopt(process, killed(one), crashed=True)
+    (message,) = process.heard()
+    process.say(id=message["id"], result={"tools": [{"name": "t"}]})
+    two.turn()
+    assert two.backend.lists == one.backend.lists and two.learned_times == 1
+
+
+def test_a_list_that_cannot_be_fetched_again_stays_as_it_was(stage: Make) -> None:
+    one, two = stage(), heir(stage)
+    process = one.connect(tools=({"name": "t"},))
+    two.backend.lists = one.backend.lists
+    process.heard()
+    two.adopt(process, killed(one), crashed=True)
+    (message,) = process.heard()
+    process.say(id=message["id"], error={"code": -1, "message": "not now"})
+    two.turn()
+    assert two.backend.lists == one.backend.lists and two.learned_times == 0
 
 
 def test_with_what_to_go_on_is_said_when_it_changes(stage: Make) -> None:
@@ -116,12 +149,32 @@ def test_what_nobody_can_go_on_with_is_refused(
     one = heir(stage)
     process = Process(5000)
     one.processes.append(process)
+    before = descriptors()
     one.adopt(process, payload, 7, crashed=crashed)
     (adopted,) = [message for message in one.sent if isinstance(message, v1.Adopted)]
     assert reason in adopted.refusal and one.backend.state is State.AWAITED
-    for ends in one.descriptors.fds.values():
-        ends.close()
+    assert one.descriptors.fds == {}, "none is kept, or the process would never see its end"
+    assert descriptors() == before
     assert one.told == [] and one.ledger.read() == {} and not one.around.life.groups
+
+
+def test_after_a_refusal_it_starts_another_process_when_that_one_is_gone(stage: Make) -> None:
+    one = heir(stage)
+    process = Process(5000)
+    one.processes.append(process)
+    one.adopt(process, b"\xc1", 7)
+    assert "cannot be read" in (one.backend.last_error or "")
+    one.backend.adopt(v1.Adopt(0, "fix", 0), b"")
+    assert one.count(v1.Spawn) == 1 and one.backend.state is State.SPAWNING
+    assert "cannot be read" in (one.backend.last_error or ""), "for status, until there is another"
+    assert one.backend.restarts == 1
+
+
+def test_figures_that_nobody_can_read_are_no_reason_to_refuse(stage: Make) -> None:
+    """There is no process: nothing is lost but a few counts."""
+    one = heir(stage)
+    one.backend.adopt(v1.Adopt(0, "fix", 0), b"\xc1")
+    assert one.count(v1.Adopted) == 0 and one.count(v1.Spawn) == 1
 
 
 def test_without_descriptors_or_unasked_it_is_refused(stage: Make) -> None:

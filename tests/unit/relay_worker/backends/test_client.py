@@ -14,25 +14,26 @@ MODERN = v1.Session(v1.MODERN, "2026-07-28", "")
 def test_a_legacy_client_is_shown_as_it_is() -> None:
     payload = (
         b'{"protocolVersion":"2024-11-05","capabilities":{"roots":{"listChanged":true},"x":{"n":1.0}},'
-        b'"clientInfo":{"name":"c","version":"1","title":"T"},"_meta":{}}'
+        b'"clientInfo":{"name":"c","version":"1","title":"T"},"more":1e2,"_meta":{}}'
     )
     client = client_of(LEGACY, payload)
     assert client.params == (
         b'{"protocolVersion":"2024-11-05","capabilities":{"roots":{"listChanged":true},"x":{"n":1.0}},'
-        b'"clientInfo":{"name":"c","version":"1","title":"T"}}'
+        b'"clientInfo":{"name":"c","version":"1","title":"T"},"more":1e2}'
     )
     assert client.can("roots") and not client.can("sampling")
 
 
-def test_what_needs_a_push_is_withheld_for_a_modern_client() -> None:
+def test_a_modern_client_is_shown_with_all_it_can_be_asked() -> None:
+    """The supervisor parks the call in which a backend asks."""
     capabilities = {"roots": {}, "sampling": {}, "elicitation": {}, "extensions": {"a": {}}}
     payload = {"protocolVersion": "2026-07-28", "capabilities": capabilities}
     client = client_of(MODERN, json.dumps(payload).encode())
     params = json.loads(client.params)
     assert params["protocolVersion"] == "2025-11-25"
-    assert params["capabilities"] == {"extensions": {"a": {}}}
+    assert params["capabilities"] == capabilities
     assert params["clientInfo"]["name"]
-    assert not client.can("sampling")
+    assert client.can("sampling")
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"{}", b'{"capabilities":7,"protocolVersion":[]}'])

@@ -2,6 +2,7 @@
 of its handshake; and nobody touches what is another one's.
 """
 
+import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -9,9 +10,17 @@ from typing import Any
 import msgspec
 import pytest
 
+from relay_supervisor.wire import v1
 from relay_supervisor.wire.ledger import Stage as Reached
 from relay_worker.backends.base import State
-from tests.unit.relay_worker.backends.handing import Make, custody_of, hand, heir, replies
+from tests.unit.relay_worker.backends.handing import (
+    Make,
+    custody_of,
+    descriptors,
+    hand,
+    heir,
+    replies,
+)
 from tests.unit.relay_worker.backends.stage import Process
 
 RESULT = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {}}
@@ -37,6 +46,7 @@ def test_a_reply_that_is_cut_anywhere_reaches_the_client_once(stage: Make) -> No
         new.turn()
         old.turn()
         assert replies(old) + replies(new) == [(7, line[:-1])], cut
+        assert ("adopted", open_calls) in new.told
         assert bool(replies(old)) == (cut == len(line))
 
 
@@ -105,11 +115,11 @@ def test_after_that_nothing_of_it_is_touched(stage: Make) -> None:
     transport._when_written = lambda act, number: kept.append(lambda: act(number))
     old.backend.call(7, "tools/call", b"{}")
     process.say(id=7, result={})
-    before = len(os.listdir("/dev/fd"))
+    before = descriptors()
     old.turn()
     old.backend.call(8, "tools/call", b"{}")
     old.freeze()
-    assert len(os.listdir("/dev/fd")) == before - 4, "three pipe ends and the mailbox"
+    assert descriptors() == before - 4, "three pipe ends and the mailbox"
     assert process.pid not in old.around.life.groups and old.backend.pid is None
     mailbox = os.pread(process.kept[3], 4096, 0)
     process.say(id=8, result={})
@@ -208,6 +218,26 @@ def test_what_it_asks_for_itself_never_has_the_id_of_another_question(stage: Mak
     assert len(set(ids)) == 3
 
 
+def test_a_list_that_has_changed_meanwhile_is_fetched_once_more(stage: Make) -> None:
+    one, two = stage(), heir(stage)
+    process = one.connect()
+    process.heard()
+    for _ in range(2):
+        process.say(method="notifications/tools/list_changed")
+        one.turn()
+    (first,) = process.heard()
+    connection = one.backend._connection
+    assert connection is not None and connection._list_timer is not None
+    hand(one, two, process)
+    assert connection._list_timer.callback is None, "nobody waits for it here any more"
+    process.say(id=first["id"], result={"tools": [1]})
+    two.turn()
+    (second,) = process.heard()
+    process.say(id=second["id"], result={"tools": [1, 2]})
+    two.turn()
+    assert two.backend.lists is not None and two.backend.lists.tools == [b"1", b"2"]
+
+
 def test_level_and_subscriptions_are_said_again_only_where_they_differ(stage: Make) -> None:
     one, two = stage(), heir(stage)
     for worker in (one, two):
@@ -225,6 +255,23 @@ def test_level_and_subscriptions_are_said_again_only_where_they_differ(stage: Ma
         ("resources/subscribe", {"uri": "a://c"}),
         ("resources/unsubscribe", {"uri": "a://b"}),
     ]
+
+
+def test_a_handshake_that_is_taken_over_has_to_end_in_time_too(stage: Make) -> None:
+    one, two = stage(), heir(stage, start_timeout_seconds=10.0)
+    process = one.start_process()
+    hand(one, two, process)
+    two.wait(11)
+    assert two.backend.state is State.ENDING
+    assert two.sent[-1] == v1.StopBackend("fix", process.pid)
+
+
+def test_one_that_nobody_calls_is_at_once_started_anew_for_another_client(stage: Make) -> None:
+    one, two = stage(), heir(stage)
+    process = one.connect()
+    two.introduce(roots={})
+    hand(one, two, process)
+    assert two.backend.state is State.STOPPING
 
 
 def test_one_that_was_greeted_for_another_client_is_started_anew(stage: Make) -> None:
@@ -254,3 +301,38 @@ def test_figures_go_along(stage: Make) -> None:
     assert (backend.restarts, backend.last_error) == (1, "it exited with status 3")
     assert backend.skipped_lines == one.backend.skipped_lines == 1
     assert process.pid in two.around.life.groups and backend.pid == process.pid
+
+
+def test_each_message_says_where_in_the_stream_it_is(stage: Make) -> None:
+    """Also of several in one line, and whoever reads it: so what is told again can be told."""
+    one, two = stage(), heir(stage)
+    process = one.connect()
+    before = custody_of(one, v1.Joined) and one.backend._connection
+    assert before is not None
+    start = before._transport._mailbox.parsed
+    one.backend.call(7, "tools/call", b"{}")
+    one.turn()
+    params = {"progressToken": 7, "progress": 1}
+    progress = json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+    batch = f"[{progress},{progress}]\n".encode()
+    assert process.stdout is not None
+    os.write(process.stdout, batch)
+    one.turn()
+    hand(one, two, process, 7)
+    os.write(process.stdout, batch)
+    two.turn()
+    second = start + len(batch)
+    assert (one.places, two.places) == ([start, start + 1], [second, second + 1])
+
+
+def test_errands_are_void_when_the_process_ends_before_it_has_them(stage: Make) -> None:
+    one = stage()
+    process = one.connect()
+    process.heard()
+    fill(process, 5)
+    assert one.backend.answer(process.pid, b'"q"', b'"result":{}}', 71)
+    one.turn()
+    assert ("done", 71) not in one.told
+    one.exit(1)
+    assert one.told.count(("done", 71)) == 1
+    assert not one.backend.answer(process.pid, b'"q"', b'"result":{}}', 72)

@@ -4,7 +4,7 @@ import pytest
 
 from relay_supervisor.wire import v1
 from relay_worker.backends.base import State
-from tests.unit.relay_worker.backends.handing import Make, heir
+from tests.unit.relay_worker.backends.handing import Make, descriptors, heir
 from tests.unit.relay_worker.backends.stage import Stage
 
 
@@ -22,7 +22,9 @@ def test_while_it_is_being_started(stage: Make) -> None:
     one, two = stage(), heir(stage)
     one.backend.freeze()
     assert one.backend.state is State.LEAVING and one.count(v1.Frozen) == 0
+    before = descriptors()
     process = one.start_process()
+    assert descriptors() == before + 3 + 4, "the process's ends and the supervisor's"
     given_back(one, process.pid)
     two.adopt(process, one.payloads[v1.Frozen])
     assert process.heard()[0]["method"] == "initialize"
@@ -53,6 +55,7 @@ def test_while_it_stops(stage: Make) -> None:
     assert one.count(v1.Frozen) == 0
     one.exit(0)
     given_back(one)
+    assert one.backend.last_error is None, "it was told to stop"
 
 
 @pytest.mark.parametrize("lingers", [False, True])

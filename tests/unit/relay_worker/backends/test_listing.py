@@ -57,3 +57,14 @@ def test_only_declared_lists_are_asked_for() -> None:
     capabilities = msgspec.json.encode({"tools": {}, "resources": {}, "logging": {}})
     assert [kind.field for kind in declared(capabilities)] == ["tools", "resources", "templates"]
     assert declared(b"[]") == []
+
+
+def test_a_list_is_gone_on_with_where_another_worker_has_stopped() -> None:
+    begun = Listing(KINDS["tools"], 3)
+    begun.add(decode_object(b'{"tools":[1],"nextCursor":"a"}') or {})
+    for last, problem in ((b'"b"', "more than 3 pages"), (b'"a"', "the same cursor again")):
+        listing = Listing.resume(KINDS["tools"], 3, begun.partial())
+        assert listing.add(decode_object(b'{"tools":[2],"nextCursor":"c"}') or {}) is not None
+        assert listing.add(decode_object(b'{"tools":[3],"nextCursor":%b}' % last) or {}) is None
+        assert problem in (listing.problem or "") and listing.items == [b"1", b"2", b"3"]
+    assert begun.items == [b"1"], "what was handed over is a copy"

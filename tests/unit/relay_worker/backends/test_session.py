@@ -1,83 +1,18 @@
 """The conversation with one backend: every phase, in whatever order and shape answers come."""
 
-import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay_supervisor.wire import v1
-from relay_worker.backends.client import client_of
 from relay_worker.backends.effects import (
-    Asked,
     Broken,
-    Effect,
     Listed,
-    Notified,
     Problem,
-    Progressed,
-    Send,
-    Withdrew,
 )
-from relay_worker.backends.frames import decode_object
-from relay_worker.backends.session import Phase, Session
-
-ALL = {"tools": {}, "prompts": {}, "resources": {"subscribe": True}, "logging": {}}
-
-
-class Backend:
-    """The other side of a session: keeps what it was asked, answers by method."""
-
-    def __init__(self, era: int = v1.LEGACY, **capabilities: Any) -> None:
-        params = {"protocolVersion": "2025-11-25", "capabilities": capabilities}
-        client = client_of(v1.Session(era, "2025-11-25", ""), json.dumps(params).encode())
-        self.session = Session("fix", client, 3, pages_max=5)
-        self.asked: list[dict[str, Any]] = []
-        self.effects: list[Effect] = []
-
-    def take(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            if isinstance(effect, Send):
-                self.asked.append(json.loads(effect.frame))
-            else:
-                self.effects.append(effect)
-
-    def say(self, **message: Any) -> None:
-        envelope = decode_object(json.dumps({"jsonrpc": "2.0", **message}).encode())
-        assert envelope is not None
-        self.take(self.session.receive(envelope))
-
-    def answer(self, method: str, **members: Any) -> None:
-        """Answer the oldest request for *method*."""
-        request = next(one for one in self.asked if one.get("method") == method)
-        self.asked.remove(request)
-        self.say(id=request["id"], **members)
-
-    def connect(self, capabilities: dict[str, Any] = ALL) -> None:
-        self.take(self.session.start())
-        result = {"protocolVersion": "2025-06-18", "capabilities": capabilities, "serverInfo": {}}
-        self.answer("initialize", result=result)
-
-    def answer_lists(self, **items: list[Any]) -> None:
-        for method, member in (
-            ("tools/list", "tools"),
-            ("prompts/list", "prompts"),
-            ("resources/list", "resources"),
-            ("resources/templates/list", "resourceTemplates"),
-        ):
-            if any(one.get("method") == method for one in self.asked):
-                self.answer(method, result={member: items.get(member, [])})
-
-    def ready(self, capabilities: dict[str, Any] = ALL) -> None:
-        self.connect(capabilities)
-        self.answer_lists()
-        assert self.session.phase is Phase.READY
-        self.asked.clear()
-        self.effects.clear()
-
-    def methods(self) -> list[str]:
-        return [one.get("method", "") for one in self.asked]
+from relay_worker.backends.session import Phase
+from tests.unit.relay_worker.backends.conversation import ALL, Backend
 
 
 def test_a_start_from_initialize_to_ready() -> None:
@@ -242,39 +177,6 @@ def test_a_fetch_that_is_never_answered_can_be_given_up() -> None:
     assert backend.methods().count("tools/list") == 2, "the second notice is followed up"
     backend.say(id=late["id"], result={"tools": ["late"]})
     assert backend.session.lists is not None and backend.session.lists.tools == []
-
-
-def test_requests_of_the_backends_find_their_owner() -> None:
-    backend = Backend(sampling={})
-    backend.ready()
-    backend.say(id="p", method="ping")
-    backend.say(id=1.5, method="sampling/createMessage", params={"a": 1})
-    backend.say(id=2, method="elicitation/create", params={})
-    backend.say(id=3, method="unheard/of")
-    backend.say(id=4, method="sampling/createMessage", params=[1])
-    backend.say(id=None, method="unheard/of")
-    assert backend.asked[0] == {"jsonrpc": "2.0", "id": "p", "result": {}}
-    errors = {one["id"]: one["error"]["code"] for one in backend.asked[1:]}
-    assert errors == {2: -32601, 3: -32601, 4: -32602, None: -32601}
-    assert backend.effects == [Asked(b"1.5", "sampling/createMessage", b'{"a":1}')]
-
-
-def test_notifications_are_told_apart() -> None:
-    backend = Backend()
-    backend.ready()
-    backend.say(method="notifications/progress", params={"progressToken": 7, "progress": 1.5})
-    backend.say(method="notifications/progress", params={"progressToken": "alien"})
-    backend.say(method="notifications/progress")
-    backend.say(method="notifications/cancelled", params={"requestId": "q", "reason": "r"})
-    backend.say(method="notifications/cancelled", params={})
-    backend.say(method="notifications/message", params={"level": "info"})
-    backend.say(method="notifications/unheard_of")
-    assert backend.effects == [
-        Progressed(7, b'{"progress":1.5}'),
-        Withdrew(b'"q"', b'{"requestId": "q", "reason": "r"}'),
-        Notified("notifications/message", b'{"level": "info"}'),
-        Notified("notifications/unheard_of", b""),
-    ]
 
 
 def test_the_level_is_set_where_the_backend_logs() -> None:

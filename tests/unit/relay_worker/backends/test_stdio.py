@@ -1,11 +1,12 @@
 """The raw transport: lines in, frames out, bounded, with nobody at the other end but us."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
 
+from relay_supervisor.wire.mailbox import READ_BYTES_MAX
 from relay_worker.backends import stdio
 from relay_worker.backends.stdio import Callbacks, Transport
 from relay_worker.loop import Loop
@@ -240,3 +241,48 @@ def test_an_oversized_line_within_one_chunk_is_shown_too() -> None:
         os.close(fd)
     assert process.oversized == [(b"x" * 100 + b"y" * 156, b"y" * 156 + b"z" * 100)]
     assert process.lines == [b'{"id":5}', b"{}"]
+
+
+def test_a_supervisor_that_takes_nothing_stops_the_reading_and_loses_nothing() -> None:
+    """All that was read stays in the mailbox until it is taken; when that is full, in the pipe."""
+    process = Process(frame_bytes_max=1000)
+    waiting: list[tuple[Callable[[int], None], int]] = []
+    process.transport._when_written = lambda act, number: waiting.append((act, number))
+    line = b"x" * 999 + b"\n"
+    said = 0
+    for _ in range(200):
+        try:
+            said += os.write(process.stdout, line * 16)
+        except BlockingIOError:
+            pass
+        process.turn()
+    read = process.transport._mailbox.tail
+    assert READ_BYTES_MAX < read < said, "it has stopped"
+    while waiting:
+        act, number = waiting.pop(0)
+        act(number)
+        process.turn(3)
+    assert process.lines == [line[:-1]] * (said // len(line))
+    process.transport.close()
+    process.loop.close()
+    for fd in process.fds:
+        os.close(fd)
+
+
+def test_the_last_words_of_a_process_are_heard_though_the_mailbox_is_full() -> None:
+    process = Process(frame_bytes_max=1000)
+    process.transport._when_written = lambda _act, _number: None
+    line = b"x" * 999 + b"\n"
+    said = 0
+    for _ in range(200):
+        try:
+            said += os.write(process.stdout, line * 16)
+        except BlockingIOError:
+            pass
+        process.turn()
+    process.transport.drain()
+    assert process.lines == [line[:-1]] * (said // len(line))
+    process.transport.close()
+    process.loop.close()
+    for fd in process.fds:
+        os.close(fd)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from relay_supervisor.wire import v1
+from relay_supervisor.wire.ledger import Stage as Reached
 from relay_worker.backends.base import State
 from tests.unit.relay_worker.backends.stage import Stage
 
@@ -107,6 +108,8 @@ def test_a_process_that_lingers_is_ended_and_its_calls_are_answered(stage: Make)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="told by Linux only")
 def test_calls_that_no_process_has_read_are_told_apart(stage: Make) -> None:
     one = stage()
+    for call in range(7, 11):
+        one.ledger.take(call)
     process = one.connect()
     process.heard()
     one.backend.call(7, "tools/call", b"{}")
@@ -124,6 +127,8 @@ def test_calls_that_no_process_has_read_are_told_apart(stage: Make) -> None:
         ("lost", [7, 8], "it was ended by SIGKILL"),
         ("unread", [9, 10], "it was ended by SIGKILL"),
     ]
+    stages = one.ledger.read()
+    assert {stages[call] for call in (9, 10)} == {Reached.RECEIVED}, "no backend has seen them"
 
 
 def test_while_anybody_may_still_read_a_call_counts_as_read(stage: Make) -> None:

@@ -1,5 +1,5 @@
 """Random lives of a backend: whatever happens in whatever order, nothing raises, there is never a
-second process, and every call that was sent ends exactly once.
+second process, and every call that was sent ends exactly once, also under another worker.
 """
 
 import json
@@ -39,6 +39,10 @@ ACTIONS = [
     "pause",
     "go on",
     "level",
+    "hand over",
+    "hand over",
+    "take back",
+    "take back",
     # What makes for a long life comes more often than what ends it.
     *["spawned"] * 4,
     *["answer"] * 10,
@@ -59,6 +63,9 @@ class Walk:
         self.sent: list[int] = []
         self.cancelled: list[int] = []
         self.clients = 0
+        self.frozen_times = 0
+        self.status: int | None = None
+        """Of a process that has died while it was another worker's."""
 
     def spawn_is_open(self) -> bool:
         return self.stage.count(v1.Spawn) > self.spawns_answered
@@ -70,7 +77,8 @@ class Walk:
             self.questions += [one for one in self.process.heard() if "id" in one]
         running = (self.alive is not None) + self.spawn_is_open()
         assert running <= 1, "never two processes of one backend"
-        in_states = {State.SPAWNING} if self.spawn_is_open() else set(State) - {State.SPAWNING}
+        spawning = {State.SPAWNING, State.LEAVING}
+        in_states = spawning if self.spawn_is_open() else set(State) - {State.SPAWNING}
         assert self.stage.backend.state in in_states
 
     def want(self) -> None:
@@ -83,6 +91,8 @@ class Walk:
                 self.sent.append(number)
 
     def cancel(self) -> None:
+        if self.stage.backend.state is State.AWAITED:
+            return  # it is not for this worker to tell
         ended = self.ends()
         for number in self.sent:
             if number not in ended:
@@ -119,12 +129,35 @@ class Walk:
             self.stage.refuse()
 
     def exited(self) -> None:
-        if self.alive is not None:
-            pid, self.alive = self.alive, None
-            if self.process:
-                self.process.close()
-                self.process = None
-            self.stage.backend.exited(v1.Exited("fix", pid, 1))
+        if self.alive is None or self.status is not None:
+            return
+        if self.process:
+            self.process.close()
+        if self.stage.backend.state is State.AWAITED:
+            self.status = 1  # whoever has it next is told
+            return
+        pid, self.alive, self.process = self.alive, None, None
+        self.stage.backend.exited(v1.Exited("fix", pid, 1))
+
+    def hand_over(self) -> None:
+        self.stage.backend.freeze()
+
+    def take_back(self) -> None:
+        frozen = [message for message in self.stage.sent if isinstance(message, v1.Frozen)]
+        if len(frozen) == self.frozen_times:
+            return
+        self.frozen_times += 1
+        assert len(frozen) == self.frozen_times and frozen[-1].pid in {0, self.alive}
+        payload = self.stage.payloads[v1.Frozen]
+        if frozen[-1].pid and self.process:
+            calls = next(told[1] for told in reversed(self.stage.told) if told[0] == "frozen")
+            self.stage.adopt(self.process, payload, *calls)
+        else:
+            self.stage.backend.adopt(v1.Adopt(0, "fix", 0), payload)
+            self.alive = self.status = None
+        if self.status is not None:
+            self.status = None
+            self.exited()
 
     def say(self, data: bytes) -> None:
         if self.process and self.process.stdout is not None and not self.stage.backend._paused:
@@ -200,7 +233,9 @@ def test_a_random_life(actions: list[str], prologue: list[str], lazy: bool, idle
             for action in prologue + actions:
                 walk.do(action)
             walk.do("go on")
+            walk.do("take back")
             walk.do("exited")
+            walk.do("take back")
             ends = walk.ends()
             assert sorted(ends) == walk.sent, "every call that was sent ends exactly once"
         finally:

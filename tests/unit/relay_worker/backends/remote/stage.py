@@ -209,9 +209,16 @@ class RemoteStage:
         self.told.append(("progressed", call, params))
 
     def asked(
-        self, backend: Backend, pid: int, raw_id: bytes, method: str, params: bytes, at: int
+        self,
+        backend: Backend,
+        pid: int,
+        raw_id: bytes,
+        method: str,
+        params: bytes,
+        at: int,
+        call: int = 0,
     ) -> None:
-        self.told.append(("asked", pid, raw_id, method))
+        self.told.append(("asked", pid, raw_id, method, *((call,) if call else ())))
 
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         self.told.append(("withdrew", pid, raw_id))

@@ -169,6 +169,17 @@ class TestQuestions:
         assert json.loads(post.body) == {"jsonrpc": "2.0", "id": "q", "result": {}}
         assert post.urgent
 
+    def test_the_stream_says_in_which_call_it_is_asked(self, stage: Make) -> None:
+        play = stage()
+        play.ready(roots={})
+        play.call(7)
+        play.say(7, id="q", method="roots/list")
+        play.say(id="r", method="roots/list")
+        assert [told[2:] for told in play.told] == [
+            (b'"q"', "roots/list", 7),
+            (b'"r"', "roots/list"),
+        ]
+
     def test_those_of_two_workers_cannot_be_mixed_up(self, stage: Make) -> None:
         """As they may share a session, and pids tell askers apart."""
         play = stage()

@@ -17,7 +17,7 @@ from mcp.shared.inbound import (
 from relay_supervisor.wire import v1
 from relay_worker.backends.client import client_of
 from relay_worker.backends.remote.mirror import Mirror, encoded
-from relay_worker.backends.remote.speech import ModernSpeech, Spoken
+from relay_worker.backends.speech import ModernSpeech, Spoken
 
 SCHEMA = {
     "type": "object",
@@ -90,12 +90,12 @@ def test_a_call_is_one_that_a_modern_server_takes(
 ) -> None:
     who = {"capabilities": {"roots": {}}, "clientInfo": {"name": "n", "version": "1"}}
     session = v1.Session(era, "2025-11-25", "")
-    speech = ModernSpeech(client_of(session, json.dumps(who).encode()))
+    speech = ModernSpeech(client_of(session, json.dumps(who).encode()), Mirror())
     spoken = speech.call(7, method, json.dumps(params).encode())
     assert isinstance(spoken, Spoken)
     body = json.loads(spoken.body)
     route = classify_inbound_request(body, headers=dict(spoken.headers))
     assert isinstance(route, InboundModernRoute), route
-    assert route.client_capabilities == ({"roots": {}} if era == v1.MODERN else {})
+    assert route.client_capabilities == {"roots": {}}
     sent = {key: value for key, value in body["params"].items() if key != "_meta"}
     assert sent == {key: value for key, value in params.items() if key != "_meta"}

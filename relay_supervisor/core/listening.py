@@ -1,0 +1,24 @@
+"""What a modern client can ask to hear of, as `subscriptions/listen` has it."""
+
+from typing import Final
+
+import msgspec
+
+FILTERS: Final = {
+    "notifications/tools/list_changed": "tools",
+    "notifications/prompts/list_changed": "prompts",
+    "notifications/resources/list_changed": "resources",
+}
+"""Notifications, and the member of a filter that asks for each."""
+
+
+class SubscriptionFilter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The `notifications` of `subscriptions/listen`."""
+
+    tools: bool | None = msgspec.field(default=None, name="toolsListChanged")
+    prompts: bool | None = msgspec.field(default=None, name="promptsListChanged")
+    resources: bool | None = msgspec.field(default=None, name="resourcesListChanged")
+    uris: list[str] | None = msgspec.field(default=None, name="resourceSubscriptions")
+
+
+read: Final = msgspec.json.Decoder(SubscriptionFilter).decode

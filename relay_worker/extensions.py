@@ -1,0 +1,83 @@
+"""Requests that the protocol itself does not have: which backend they are for.
+
+One about a task is for whoever has made it, any other one for the first backend that declares the
+extension. Whose a task is outlives this worker: the supervisor is told, as of links.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from relay_supervisor.wire import extensions, v1
+from relay_worker.backends import frames
+from relay_worker.backends.base import Backend
+from relay_worker.links import Links
+from relay_worker.routes import Found, Refused, Target, Undecided
+
+TASK: Final = "task "
+"""Stands before the id of a task among links; no URI has a space."""
+
+TASK_ID_CHARS_MAX: Final = 2048
+"""A task with a longer id is not found again."""
+
+TASK_BYTES_MAX: Final = 64 << 10
+"""A larger answer is a result, and makes no task."""
+
+
+class _Task(msgspec.Struct):
+    taskId: str = ""
+
+
+class _Made(_Task):
+    """What makes a task: the extension's result, or that of 2025-11-25."""
+
+    task: _Task = msgspec.field(default_factory=_Task)
+
+
+_made: Final = msgspec.json.Decoder(_Made).decode
+
+
+class Extensions:
+    """*send* tells the supervisor."""
+
+    def __init__(self, send: Callable[..., None]) -> None:
+        self._send = send
+        self._makers = Links()
+
+    def known(self, message: v1.KnownLinks) -> None:
+        """Take over what another worker has seen."""
+        self._makers.learn(message.backend, (uri for uri in message.uris if uri.startswith(TASK)))
+
+    def answered(self, backend: Backend, message: v1.Call, result: msgspec.Raw | bytes) -> None:
+        """Take note of a task that an answer makes, before the client can ask for it."""
+        if len(result) > TASK_BYTES_MAX or b'"taskId"' not in bytes(result):
+            return
+        try:
+            made = _made(result)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return
+        task = made.taskId or made.task.taskId
+        if not task or len(task) > TASK_ID_CHARS_MAX:
+            return
+        if news := self._makers.learn(backend.name, [TASK + task]):
+            self._send(v1.LearnedLinks(backend.name, news))
+
+    def find(self, message: v1.Call, params: bytes, backends: Mapping[str, Backend]) -> Found:
+        """Return where a request of an extension's goes."""
+        able = [
+            backend.name
+            for backend in backends.values()
+            if backend.lists is not None
+            and extensions.has(backend.lists.capabilities, message.method)
+        ]
+        unknown = Refused(frames.METHOD_NOT_FOUND, f"Method not found: {message.method}")
+        if not able:
+            return Undecided(None, unknown)
+        task = frames.text_of((frames.decode_object(params) or {}).get("taskId"))
+        if task is None or len(able) == 1:
+            return Target(able[0])
+        maker = self._makers.get(TASK + task)
+        if maker in able and maker is not None:
+            return Target(maker)
+        return Refused(frames.INVALID_PARAMS, f"Unknown task: {task}")

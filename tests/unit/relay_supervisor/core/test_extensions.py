@@ -1,0 +1,34 @@
+"""Requests that only an extension has are a backend's, where one declares it."""
+
+import pytest
+
+from relay_supervisor.wire import cache, v1
+from tests.unit.relay_supervisor.core.driver import BODY, Driver, modern, request
+
+TASKS = b'{"tools":{},"extensions":{"io.modelcontextprotocol/tasks":{}}}'
+
+
+@pytest.fixture
+def relay() -> Driver:
+    driver = Driver()
+    driver.start()
+    driver.catalogue(cache.Body(tools=BODY.tools, capabilities=TASKS), "with tasks")
+    return driver
+
+
+def test_one_that_is_declared_goes_to_the_worker(relay: Driver) -> None:
+    relay.line(modern(1, "tasks/get", taskId="t"))
+    message = relay.one(v1.Call)
+    assert (message.method, message.name, message.tell) == ("tasks/get", "", True)
+    relay.reply(message.call, b'"result":{"status":"working"}}')
+    assert [answer["result"] for answer in relay.client()] == [{"status": "working"}]
+
+
+def test_it_is_not_asked_before_initialize(relay: Driver) -> None:
+    assert relay.ask(request(1, "tasks/get", taskId="t"))["error"]["code"] == -32600
+
+
+def test_any_other_is_unknown(relay: Driver) -> None:
+    for method in ("shop/buy", "tasks", "tools/delete"):
+        assert relay.ask(modern(1, method))["error"]["code"] == -32601
+    assert relay.frames(v1.Call) == []

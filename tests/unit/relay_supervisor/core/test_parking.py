@@ -1,0 +1,448 @@
+"""What a legacy backend asks in a modern client's request: the request is parked and retried."""
+
+import json
+
+import pytest
+
+from relay_supervisor.core import events, parking
+from relay_supervisor.core.asks import ASKS_MAX
+from relay_supervisor.core.parking import RETRY_SECONDS_MAX
+from relay_supervisor.core.state import Seat
+from relay_supervisor.wire import v1
+from tests.unit.relay_supervisor.core.driver import notification, request
+from tests.unit.relay_supervisor.core.parking_driver import ACCEPTED, QUESTION, ParkingDriver
+
+
+@pytest.fixture
+def relay() -> ParkingDriver:
+    driver = ParkingDriver()
+    driver.serve()
+    return driver
+
+
+def at_rest(relay: ParkingDriver) -> bool:
+    """Nothing is left of any request."""
+    state = relay.state
+    timers = [name for name in relay.relay.shared.timers.at if name.startswith("parked")]
+    left = (state.requests, state.calls, state.asks, relay.relay.shared.memory.parking.open, timers)
+    return not any(left) and state.retained_bytes == 0
+
+
+def test_a_question_is_put_by_answering_the_request(relay: ParkingDriver) -> None:
+    number = relay.begin(5)
+    relay.question()
+    asked = relay.parked(5)
+    ((key, posed),) = asked["inputRequests"].items()
+    assert posed == {"method": "elicitation/create", "params": QUESTION} and key
+    assert list(relay.state.calls) == [number], "the call goes on"
+    relay.retry(6, asked)
+    assert relay.answered() == [(1, b'"q"', {"result": ACCEPTED})]
+    assert relay.frames(v1.Call) == [] and relay.client() == [], "it is no second call"
+    relay.reply(number)
+    (answer,) = relay.client()
+    assert answer == {"jsonrpc": "2.0", "id": 6, "result": {"ok": 1}}
+    assert at_rest(relay)
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [("prompts/get", {"name": "files__ask"}), ("resources/read", {"uri": "file:///a"})],
+)
+def test_prompts_and_resources_the_same(
+    relay: ParkingDriver, method: str, params: dict[str, str]
+) -> None:
+    relay.line(relay.modern("a", method, **params))
+    number = relay.one(v1.Call).call
+    relay.frame(v1.Routed(number, "files"))
+    relay.question()
+    state = relay.parked("a")["requestState"]
+    relay.line(relay.modern("b", method, **params, requestState=state, inputResponses={}))
+    assert relay.parked("b")["inputRequests"]
+    relay.reply(number)
+    assert relay.client() == []
+
+
+def test_a_question_without_params_is_put_without(relay: ParkingDriver) -> None:
+    relay.begin(5)
+    relay.question(method="roots/list", params=None)
+    assert [*relay.parked(5)["inputRequests"].values()] == [{"method": "roots/list"}]
+
+
+def test_the_retry_brings_its_own_progress_token_and_nothing_is_told_without_one(
+    relay: ParkingDriver,
+) -> None:
+    number = relay.begin(5, _meta={"progressToken": "old"})
+    relay.question()
+    asked = relay.parked(5)
+    relay.frame(v1.Progress(number), b'{"progress":1}')
+    assert relay.client() == [], "nobody waits"
+    relay.retry(6, asked, _meta={"progressToken": 7})
+    relay.frame(v1.Progress(number), b'{"progress":2}')
+    (told,) = relay.client()
+    assert told["params"] == {"progressToken": 7, "progress": 2}
+
+
+def test_questions_that_come_while_it_is_parked_are_put_together_in_the_next_round(
+    relay: ParkingDriver,
+) -> None:
+    number = relay.begin(5)
+    relay.question(b"1")
+    first = relay.parked(5)
+    relay.question(b"2", "sampling/createMessage", params={"messages": [], "maxTokens": 1})
+    relay.question(b"3", "roots/list", params={})
+    assert relay.client() == []
+    relay.retry(6, first)
+    assert [(i, a) for _, i, a in relay.answered()] == [(b"1", {"result": ACCEPTED})]
+    second = relay.parked(6)
+    methods = [posed["method"] for posed in second["inputRequests"].values()]
+    assert methods == ["sampling/createMessage", "roots/list"]
+    assert not first["inputRequests"].keys() & second["inputRequests"].keys()
+    relay.retry("c", second)
+    assert [i for _, i, _ in relay.answered()] == [b"2", b"3"]
+    relay.question(b"4")
+    relay.retry("d", relay.parked("c"))
+    relay.reply(number)
+    assert [line["id"] for line in relay.client()] == ["d"] and relay.one(v1.ClientAnswer)
+    assert at_rest(relay)
+
+
+def test_what_a_retry_does_not_answer_is_asked_again(relay: ParkingDriver) -> None:
+    relay.begin(5)
+    relay.question(b"1")
+    first = relay.parked(5)
+    relay.retry(6, first, {})
+    again = relay.parked(6)
+    assert again["inputRequests"] == first["inputRequests"]
+    assert again["requestState"] != first["requestState"]
+    relay.retry(7, again, {"nobody asked": {}})
+    assert relay.parked(7) and relay.answered() == []
+
+
+def test_an_answer_that_comes_first_is_kept_for_the_retry(relay: ParkingDriver) -> None:
+    number = relay.begin(5)
+    relay.question()
+    asked = relay.parked(5)
+    relay.reply(number)
+    assert relay.client() == [] and relay.state.calls == {}
+    relay.retry(6, asked)
+    (answer,) = relay.client()
+    assert answer["id"] == 6 and answer["result"] == {"ok": 1}
+    assert [i for _, i, _ in relay.answered()] == [b'"q"'], "the backend may still want it"
+    assert at_rest(relay)
+
+
+def test_an_answer_too_large_to_keep_is_said_to_be() -> None:
+    relay = ParkingDriver()
+    relay.serve(limits=v1.Limits(retained_bytes_max=4000))
+    number = relay.begin(5)
+    relay.question()
+    asked = relay.parked(5)
+    other = relay.begin("other", "slow__think")
+    relay.reply(number, b'"result":{"x":"%s"}}' % (b"x" * 5000))
+    relay.retry(6, asked)
+    (answer,) = relay.client()
+    text = answer["result"]["content"][0]["text"]
+    assert answer["result"]["isError"] and "retained_bytes_max" in text and "has run" in text
+    relay.answered()
+    relay.reply(other)
+    assert at_rest(relay)
+
+
+def test_who_never_comes_back_has_it_cancelled(relay: ParkingDriver) -> None:
+    number = relay.begin(5)
+    relay.question()
+    asked = relay.parked(5)
+    relay.wait(RETRY_SECONDS_MAX - 1)
+    assert relay.frames(v1.Cancel) == []
+    relay.wait(1)
+    assert relay.one(v1.Cancel).call == number
+    ((_, backend_id, members),) = relay.answered()
+    assert backend_id == b'"q"' and "over" in members["error"]["message"]
+    assert at_rest(relay)
+    relay.retry(6, asked)
+    assert "over" in relay.refused() and relay.frames(v1.Call) == []
+
+
+def test_an_answer_nobody_comes_for_is_dropped(relay: ParkingDriver) -> None:
+    number = relay.begin(5)
+    relay.question()
+    relay.parked(5)
+    relay.frame(v1.BackendCancel("files", b'"q"', relay.pid_of["files"]))
+    relay.reply(number)
+    relay.wait(RETRY_SECONDS_MAX)
+    assert relay.client() == [] and at_rest(relay) and relay.frames(v1.Cancel) == []
+
+
+def test_a_state_is_for_one_retry(relay: ParkingDriver) -> None:
+    number = relay.begin(5)
+    relay.question()
+    asked = relay.parked(5)
+    relay.retry(6, asked)
+    relay.answered()
+    relay.retry(7, asked)
+    assert "used already" in relay.refused(), "while the first retry is open"
+    relay.question(b"2")
+    second = relay.parked(6)
+    relay.retry(8, asked)
+    assert "used already" in relay.refused(), "and when it is parked again"
+    relay.retry(9, second)
+    relay.reply(number)
+    assert [line["id"] for line in relay.client()] == [9]
+    relay.retry(10, second)
+    assert "over" in relay.refused() and relay.frames(v1.Call) == []
+
+
+def test_a_state_that_is_forged_is_refused(relay: ParkingDriver) -> None:
+    relay.begin(5)
+    relay.question()
+    asked = relay.parked(5)
+    good = asked["requestState"]
+    other = ParkingDriver()
+    other.relay.shared.memory.parking.secret = b"of another"
+    other.serve()
+    other.begin(5)
+    other.question()
+    foreign = other.parked(5)["requestState"]
+    assert foreign != good
+    for state in (good[:-1], good + "0", good.replace(".1.", ".2."), "relay:", "relay:1", foreign):
+        relay.retry(6, asked, state=state)
+        assert "none that this relay has given" in relay.refused(), state
+    assert relay.frames(v1.Call) == []
+    relay.retry(6, asked)
+    assert relay.answered()
+
+
+def test_a_state_is_for_the_request_it_was_given_to(relay: ParkingDriver) -> None:
+    relay.begin(5)
+    relay.question()
+    asked = relay.parked(5)
+    relay.retry(6, asked, name="slow__think")
+    assert "another request" in relay.refused()
+    relay.retry(6, asked, method="prompts/get")
+    assert "another request" in relay.refused() and relay.frames(v1.Call) == []
+
+
+@pytest.mark.parametrize("responses", [[], 5, "x", {"a": 5}, {"a": []}])
+def test_responses_of_another_shape_are_refused_and_change_nothing(
+    relay: ParkingDriver, responses: object
+) -> None:
+    relay.begin(5)
+    relay.question()
+    asked = relay.parked(5)
+    relay.retry(6, asked, responses)
+    assert "inputResponses" in relay.refused()
+    relay.retry(6, asked)
+    assert relay.answered()
+
+
+def test_a_state_of_somebody_elses_goes_to_the_backend(relay: ParkingDriver) -> None:
+    """A modern backend has its own, which nobody else can judge."""
+    relay.retry(6, {"requestState": "theirs", "inputRequests": {}})
+    ((_, message, payload),) = relay.frames(v1.Call)
+    assert message.name == "files__read" and json.loads(payload)["requestState"] == "theirs"
+
+
+def test_a_legacy_request_may_have_any_member(relay: ParkingDriver) -> None:
+    relay.begin(5)
+    relay.question()
+    state = relay.parked(5)["requestState"]
+    relay.line(request(6, "initialize", protocolVersion="2025-11-25", capabilities={}))
+    relay.line(request(7, "tools/call", name="files__read", requestState=state))
+    assert relay.one(v1.Call).era == v1.LEGACY
+
+
+def test_a_cancelled_retry_cancels_the_call(relay: ParkingDriver) -> None:
+    number = relay.begin(5)
+    relay.question()
+    asked = relay.parked(5)
+    relay.line(notification("notifications/cancelled", requestId=5))
+    assert relay.frames(v1.Cancel) == [], "that one is answered"
+    relay.line(notification("notifications/cancelled", requestId="\x00parked 1"))
+    assert relay.frames(v1.Cancel) == [], "and this is no id of the client's"
+    relay.retry(6, asked)
+    relay.answered()
+    relay.line(notification("notifications/cancelled", requestId=6))
+    assert relay.one(v1.Cancel).call == number and at_rest(relay)
+    relay.reply(number)
+    assert relay.client() == []
+
+
+def test_a_question_that_is_withdrawn_needs_no_answer(relay: ParkingDriver) -> None:
+    number = relay.begin(5)
+    relay.question()
+    asked = relay.parked(5)
+    relay.frame(v1.BackendCancel("files", b'"q"', relay.pid_of["files"]), b"{}")
+    assert relay.client() == [], "a modern client is told nothing"
+    relay.retry(6, asked)
+    assert relay.answered() == [] and relay.client() == []
+    relay.reply(number)
+    assert [line["id"] for line in relay.client()] == [6]
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "capabilities", "word"),
+    [
+        ("elicitation/create", {}, {"roots": {}}, "elicitation"),
+        ("elicitation/create", {"mode": "url"}, {"elicitation": {}}, "elicitation.url"),
+        ("sampling/createMessage", {"tools": []}, {"sampling": {}}, "sampling.tools"),
+        ("tools/call", {}, {"tools": {}}, "tools/call"),
+    ],
+)
+def test_what_the_request_does_not_declare_is_refused_as_the_client_would(
+    method: str, params: object, capabilities: dict[str, object], word: str
+) -> None:
+    relay = ParkingDriver()
+    relay.serve(**capabilities)
+    relay.begin(5)
+    relay.question(method=method, params=params)
+    ((_, _, members),) = relay.answered()
+    assert members["error"]["code"] in {-32601, -32602} and word in members["error"]["message"]
+    assert relay.client() == [] and list(relay.state.requests) == [5] and not relay.state.asks
+
+
+def test_parts_of_capabilities_that_are_declared_are_asked_for() -> None:
+    relay = ParkingDriver()
+    relay.serve(elicitation={"url": {}}, sampling={"tools": {}})
+    relay.begin(5)
+    relay.question(b"1", params={"mode": "url", "url": "https://x", "message": "?"})
+    relay.question(b"2", "sampling/createMessage", params={"tools": []})
+    assert relay.parked(5) and len(relay.state.asks) == 2
+
+
+def test_the_envelope_of_the_last_retry_says_what_can_be_asked(relay: ParkingDriver) -> None:
+    relay.begin(5)
+    relay.question(b"1")
+    asked = relay.parked(5)
+    relay.capabilities = {"roots": {}}
+    relay.retry(6, asked)
+    relay.answered()
+    relay.question(b"2")
+    ((_, _, members),) = relay.answered()
+    assert "elicitation" in members["error"]["message"] and relay.client() == []
+
+
+def test_outside_of_a_request_nobody_can_be_asked(relay: ParkingDriver) -> None:
+    relay.question()
+    relay.begin(5, "slow__think")
+    relay.question(b"2")
+    relay.line(relay.modern(6, "completion/complete", ref={}))
+    relay.frame(v1.Routed(relay.one(v1.Call).call, "files"))
+    relay.question(b"3")
+    errors = [members["error"]["code"] for _, _, members in relay.answered()]
+    assert errors == [-32601] * 3 and relay.client() == []
+
+
+def test_it_is_asked_in_the_last_call_that_is_not_parked(relay: ParkingDriver) -> None:
+    relay.begin(5)
+    relay.begin(6)
+    relay.begin(7, "slow__think")
+    relay.question(b"1")
+    assert relay.parked(6)
+    relay.question(b"2")
+    assert relay.parked(5)
+    relay.question(b"3")
+    assert relay.client() == []
+    assert [ask.ticket for ask in relay.state.asks.values()] == [1, 2, 1]
+
+
+def test_where_the_stream_says_in_which_call_it_is_asked_it_is_that_one(
+    relay: ParkingDriver,
+) -> None:
+    number = relay.begin(5)
+    relay.begin(6)
+    relay.question(b"1", call=number)
+    assert relay.parked(5)
+    relay.question(b"2", call=999)
+    ((_, _, members),) = relay.answered()
+    assert members["error"]["code"] == -32601
+
+
+def test_a_question_left_over_is_put_in_another_call_of_the_backend(relay: ParkingDriver) -> None:
+    """So the guess on stdio was wrong."""
+    slow, fast = relay.begin(5), relay.begin(6)
+    relay.question(b"1")
+    asked = relay.parked(6)
+    relay.frame(v1.BackendCancel("files", b"1", relay.pid_of["files"]))
+    relay.begin(7, "slow__think")
+    relay.state.calls[slow].backend = "elsewhere"
+    relay.question(b"2")
+    relay.state.calls[slow].backend = "files"
+    relay.reply(fast)
+    relay.retry(8, asked, {})
+    answer, told = relay.client()
+    assert (answer["id"], told["id"]) == (8, 5)
+    assert told["result"]["resultType"] == "input_required" and relay.answered() == []
+    relay.retry(9, told["result"])
+    assert relay.answered() and relay.client() == []
+
+
+def test_a_question_left_over_with_nobody_to_ask_is_refused(relay: ParkingDriver) -> None:
+    number = relay.begin(5)
+    relay.question(b"1")
+    asked = relay.parked(5)
+    relay.reply(number)
+    relay.retry(6, asked, {})
+    ((_, _, members),) = relay.answered()
+    assert "over" in members["error"]["message"] and at_rest(relay)
+
+
+def test_who_has_shaken_hands_is_asked_by_a_request_but_where_the_call_is_known(
+    relay: ParkingDriver,
+) -> None:
+    info = {"protocolVersion": "2025-11-25", "capabilities": {"elicitation": {}}}
+    relay.line(request("init", "initialize", **info))
+    relay.line(notification("notifications/initialized"))
+    relay.wanted.clear()
+    number = relay.begin(5)
+    relay.question(b"1")
+    (told,) = relay.client()
+    assert told["method"] == "elicitation/create" and told["id"] == 1
+    relay.question(b"2", call=number)
+    assert relay.parked(5)
+    relay.line({"jsonrpc": "2.0", "id": 2, "result": {}})
+    assert relay.answered() == [], "no response answers what is asked in a parked request"
+    relay.line(notification("notifications/initialized"))
+    relay.line({"jsonrpc": "2.0", "id": 1, "result": {}})
+    assert relay.client() == [] and [i for _, i, _ in relay.answered()] == [b"1"]
+
+
+def test_there_is_a_limit_to_questions(relay: ParkingDriver) -> None:
+    relay.begin(5)
+    for number in range(ASKS_MAX):
+        relay.question(b"%d" % number)
+    relay.parked(5)
+    relay.question(b"one more")
+    ((_, _, members),) = relay.answered()
+    assert str(ASKS_MAX) in members["error"]["message"] and len(relay.state.asks) == ASKS_MAX
+
+
+def test_there_is_a_limit_to_parked_requests(
+    relay: ParkingDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parking, "PARKED_MAX", 2)
+    for key in range(3):
+        relay.begin(key)
+        relay.question(b"%d" % key)
+    ((_, backend_id, members),) = relay.answered()
+    assert backend_id == b"2" and "2 requests" in members["error"]["message"]
+
+
+def test_the_end_does_not_wait_for_a_retry(relay: ParkingDriver) -> None:
+    relay.begin(5)
+    relay.question()
+    relay.parked(5)
+    relay.do(events.ClientClosed())
+    assert relay.relay.ending.pace is not None and relay.client() == []
+
+
+def test_the_limit_of_the_backend_holds_for_a_parked_call(relay: ParkingDriver) -> None:
+    relay.begin(5, "slow__think")
+    relay.question(backend="slow")
+    asked = relay.parked(5)
+    relay.wait(30)
+    assert relay.one(v1.Cancel) and relay.client() == []
+    (parked,) = relay.relay.shared.memory.parking.open.values()
+    assert parked.seat is Seat.KEPT
+    relay.retry(6, asked, name="slow__think")
+    (answer,) = relay.client()
+    assert answer["id"] == 6 and "call_timeout_seconds" in json.dumps(answer)

@@ -1,0 +1,62 @@
+"""What a backend answers arrives byte for byte, unless no client could read it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from relay_supervisor.wire import v1
+from relay_worker import router as routers
+from tests.unit.relay_worker.router_stage import Stage
+
+NO_OBJECT = b"Backend 'one' answered with a result that is no object"
+NEITHER = b"Backend 'one' answered with neither result nor error"
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    one = Stage(monkeypatch)
+    yield one
+    one.loop.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome", "members"),
+    [
+        (b'{"jsonrpc":"2.0","id":7,"result":{"a":1.0}}', v1.OUTCOME_RESULT, b'"result":{"a":1.0}}'),
+        (b'{"result":{},"id":"7","x":[1]}', v1.OUTCOME_RESULT, b'"result":{}}'),
+        (b'{"id":7,"result":{"_meta":null,"a":1.0}}', v1.OUTCOME_RESULT, b'"result":{"a":1.0}}'),
+        (b'{"id":7,"result":{},"error":null}', v1.OUTCOME_RESULT, b'"result":{}}'),
+        (
+            b'{"id":7,"error":{"code":-1,"message":"m","data":1.0}}',
+            v1.OUTCOME_BACKEND_ERROR,
+            b'"error":{"code":-1,"message":"m","data":1.0}}',
+        ),
+        (
+            b'{"id":7,"result":null,"error":{"code":-1,"message":"m"}}',
+            v1.OUTCOME_BACKEND_ERROR,
+            b'"error":{"code":-1,"message":"m"}}',
+        ),
+        (
+            b'{"id":7,"result":[1]}',
+            v1.OUTCOME_BACKEND_ERROR,
+            b'"error":{"code":-32603,"message":"%b"}}' % NO_OBJECT,
+        ),
+        (
+            b'{"id":7}',
+            v1.OUTCOME_BACKEND_ERROR,
+            b'"error":{"code":-32603,"message":"%b"}}' % NEITHER,
+        ),
+    ],
+)
+def test_answers_keep_their_bytes(stage: Stage, text: bytes, outcome: int, members: bytes) -> None:
+    stage.tool(7)
+    stage.reply(stage.one, 7, text)
+    assert stage.sent == [(v1.Reply(7, outcome), members)]
+
+
+@pytest.mark.parametrize("size", [10, routers.LARGE_BYTES + 10])
+def test_large_answers_take_another_way_to_the_same_end(stage: Stage, size: int) -> None:
+    stage.tool(7)
+    result = b'{"text":"%b", "n":1.50}' % (b"x" * size)
+    stage.reply(stage.one, 7, b'{"jsonrpc":"2.0","id":7,"result":%b}' % result)
+    assert stage.sent[0][1] == b'"result":%b}' % result
