@@ -176,6 +176,9 @@ class Client:
             text = "initialize must not be part of a batch"
             return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
         wanted = mcp.string(params.get("protocolVersion"))
+        if wanted is None and request.era == v1.MODERN:
+            text = "there is no initialize in the modern era"
+            return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
         if wanted is None:
             text = "initialize needs a protocolVersion"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))

@@ -39,9 +39,12 @@ class Spoken(msgspec.Struct, frozen=True):
 
 
 class Speech(Protocol):
-    """The words of an era."""
+    """The words of an era. `welcome`: the server has refused to begin, and has named the modern
+    era as its own all the same.
+    """
 
     modern: bool
+    welcome: bool
 
     def say(self, frame: bytes) -> Spoken | Envelope | None:
         """Return what to send for a frame of the session's that is no call; or the answer it has
@@ -79,6 +82,7 @@ class LegacySpeech:
     """Everything as it is."""
 
     modern = False
+    welcome = False
 
     def say(self, frame: bytes) -> Spoken | Envelope | None:
         """Return the frame."""
@@ -131,6 +135,7 @@ class ModernSpeech:
         self._discovering: str | None = None
         self._capabilities: Envelope = {}
         self.uris: list[str] = []
+        self.welcome = False
         self._numbers = numbers or itertools.count(1)
         self._listens = f"relay-{tag}-listen-"
 
@@ -187,6 +192,9 @@ class ModernSpeech:
         self._discovering = None
         result = frames.decode_object(envelope.get("result"))
         if result is None:
+            refusal = frames.decode_object(envelope.get("error")) or {}
+            data = frames.decode_object(refusal.get("data")) or {}
+            self.welcome = MODERN_PROTOCOL.encode() in bytes(data.get("supported", b""))
             return envelope
         versions = bytes(result.get("supportedVersions", b"[]"))
         if MODERN_PROTOCOL.encode() not in versions:

@@ -25,7 +25,9 @@ RELAYS_OWN = {
 }
 """What the relay answers itself, from what it was told when it was alone with the server."""
 
-ENVELOPE = {f"{META}{key}" for key in ("protocolVersion", "clientCapabilities", "clientInfo")}
+ENVELOPE = {
+    f"{META}{key}" for key in ("protocolVersion", "clientCapabilities", "clientInfo", "logLevel")
+}
 
 
 UNKNOWN = '"not of a script"'

@@ -26,7 +26,6 @@ FEATURES: dict[str, frozenset[Pair]] = {
     "cancel": EVERYWHERE,
     "together": EVERYWHERE,
     "updated": EVERYWHERE,
-    # Messages have no request's id: on a pipe no modern client can be told whose they are.
     "log": frozenset({LL}),
     "level": frozenset({LL}),
     # The rest a modern client has no words for, or cannot be told of by a legacy server.

@@ -6,9 +6,10 @@ from dataclasses import replace
 from random import Random
 
 from tests.differential import content
-from tests.differential.features import By
+from tests.differential.features import LM, By
 from tests.differential.odd import Odd
 from tests.differential.script import (
+    MODERN,
     QUESTION,
     Follow,
     House,
@@ -34,8 +35,9 @@ def session(seed: int, by: By, house: House) -> Session:
     """Make a session for these eras, in this house."""
     maker = _Maker(seed, by, house)
     steps = [maker.step() for _ in range(1 + maker.random.randrange(STEPS_MAX))]
-    # Whatever comes late has come before the answer to this.
-    return Session(seed, (*steps, *maker.close()), frozenset(maker.used))
+    # Whatever comes late has come before the answer to the last one.
+    found = (*maker.open(), *steps, *maker.close())
+    return Session(seed, found, frozenset(maker.used))
 
 
 class _Maker:
@@ -44,6 +46,7 @@ class _Maker:
         self.used: set[str] = set()
         self._odd = Odd(self.random)
         self._by = by
+        self._logs = by.pair[0] == MODERN and self.random.random() < 0.7
         self._features = frozenset(by.features)
         self._house = house
         self._seed = seed
@@ -69,6 +72,11 @@ class _Maker:
                 return Say("notifications/roots/list_changed", self._odd.object())
             case _:
                 return Together((self._request(),))
+
+    def open(self) -> Iterable[Step]:
+        """Have log messages, for which a modern server has to be asked."""
+        if self._by.pair == LM:
+            yield Level(self._id(), "debug")
 
     def close(self) -> Iterable[Step]:
         """Let go of what is followed, and make sure that nothing is on its way any more."""
@@ -122,7 +130,9 @@ class _Maker:
             ops.append(self._end(kind))
         meta = self._odd.extras()
         asked = tuple(questions)
-        request = Request(self._id(), method, members, tuple(ops), meta, token, asked, cancel)
+        request = Request(
+            self._id(), method, members, tuple(ops), meta, token, asked, cancel, logs=self._logs
+        )
         if "introduced" in self._features and self._odd.maybe():
             self.used.add("introduced")
             info = f'{{"name":"another","version":{self._odd.string()}{self._odd.extras()}}}'

@@ -64,6 +64,8 @@ class Request:
     """What is in the params of its cancellation, after the id, once it has made progress."""
     client_info: str = ""
     """Who a modern client says it is, where it is not whom it says it is else."""
+    logs: bool = False
+    """Whether a modern client wants to have log messages."""
 
     @property
     def script_text(self) -> str:

@@ -171,6 +171,8 @@ class Talk:
         meta = f',"{SCRIPT}":{request.script_text},"{ID}":{request.id}{request.meta}'
         if request.token is not None:
             meta += f',"progressToken":{request.token}'
+        if request.logs and self._era == MODERN:
+            meta += f',"{META}logLevel":"debug"'
         params = self._params(request.members, meta, request.client_info)
         params = f"{params[:-1]}{more}}}"
         self._send(f'"id":{raw_id},"method":"{request.method}","params":{params}')

@@ -51,6 +51,8 @@ class Client:
         self._world = world
         self.open: dict[Key, Asked] = {}
         self.parked = ParkedRequests(world)
+        self.modern_only = world.dice.chance(0.25)
+        """It never shakes hands."""
         self._unknown: list[Sent] = []
         self.nulls = 0
         """Errors without an id that are due."""

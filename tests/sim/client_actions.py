@@ -11,7 +11,7 @@ PROTOCOLS = ("2024-11-05", "2025-03-26", "2025-03-26", "2025-11-25", "2099-01-01
 
 
 def initialize(world: World) -> None:
-    if world.modern_only:
+    if world.client.modern_only:
         return
     key = world.dice.pick([key for key in KEYS if key not in world.client.open] or ["again"])
     capabilities = {"elicitation": {}, "roots": {}} if world.dice.chance(0.8) else {}
@@ -21,7 +21,7 @@ def initialize(world: World) -> None:
 
 
 def initialized(world: World) -> None:
-    if world.modern_only:
+    if world.client.modern_only:
         return
     world.client.ready = True
     world.client.write({"jsonrpc": "2.0", "method": "notifications/initialized"})

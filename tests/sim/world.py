@@ -66,26 +66,23 @@ class World:
         first = self.disk.setup("/python", None)
         config = first.config if self.dice.chance(0.7) else None
         snapshots = AnyVariant(first) if self.dice.chance(0.5) else {}
-        source = Source("/python", "", config)
-        self.relay = Relay(
-            memory.begin(IDENTITY, snapshots, seed + 1, source, b"%d" % seed), cache_path
-        )
         self._snapshots = snapshots
+        known = memory.begin(
+            IDENTITY, snapshots, seed + 1, Source("/python", "", config), b"%d" % seed
+        )
+        self.relay = Relay(known, cache_path)
         self.reexec_often = self.dice.pick((0.0, 0.0, 0.02, 0.3))
         """How often the code is replaced between two events, with nobody having asked for it."""
-        self.now = 1000.0
-        self.awake = 0.0
+        self.now, self.awake = 1000.0, 0.0
         self.ended: float | None = None
         """Seconds awake when the end was asked for."""
         self.exited = False
         self.streams = self.dice.chance(0.4)
         """Backends say in which call they ask."""
-        self.modern_only = self.dice.chance(0.25)
-        """The client never shakes hands."""
         self.unread = False
+        """The relay does not read what workers say."""
         self.unread_until = -1.0
         """When workers were last left unread, in seconds awake: nobody was late then."""
-        """The relay does not read what workers say."""
         self.spawn_failures = self.dice.pick((0.0, 0.0, 0.05, 0.5))
         self.client = Client(self)
         self.relayctl = Relayctl(self)

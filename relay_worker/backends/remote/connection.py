@@ -292,7 +292,8 @@ class Connection:
 
     def _broke(self, failure: Failure) -> None:
         """It has refused something without which it cannot be used."""
-        if not self.session.said.protocol and self._eras.refused(failure):
+        welcome = self._speech.welcome
+        if not self.session.said.protocol and self._eras.refused(failure, welcome=welcome):
             self._speak()
         else:
             self._owner.broke(self._eras.verdict(failure, self._speech))

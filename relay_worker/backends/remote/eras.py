@@ -17,6 +17,7 @@ class Eras:
     def __init__(self, kind: str, client: Client, known: str) -> None:
         """*known* is the protocol the server was found to speak before, if it was."""
         self._client = client
+        self._insisted = False
         self.reason: Failure | None = None
         # What speaks SSE is older than the modern era.
         self._left = [False] if kind == "sse" else order(client, known)
@@ -31,8 +32,14 @@ class Eras:
         """Return whether there is another one to try."""
         return bool(self._left)
 
-    def refused(self, failure: Failure) -> bool:
-        """Return whether *failure* may only mean that it is spoken to in the wrong era."""
+    def refused(self, failure: Failure, *, welcome: bool = False) -> bool:
+        """Return whether *failure* may only mean that it is spoken to in the wrong era. *welcome*:
+        it has named the modern one as its own all the same, and is to be asked again, once.
+        """
+        if welcome and not self._insisted:
+            self._insisted = True
+            self._left.insert(0, True)
+            return True
         if not self._left or failure.fault not in _REFUSALS or failure.status in _NO_REFUSALS:
             return False
         self.reason = failure

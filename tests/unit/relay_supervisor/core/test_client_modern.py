@@ -105,6 +105,11 @@ def test_a_bad_envelope_is_refused_and_harms_nothing(relay: Driver) -> None:
     assert "result" in relay.ask(modern(4, "tools/list"))
 
 
+def test_initialize_is_no_method_of_this_era(relay: Driver) -> None:
+    assert relay.ask(modern(1, "initialize"))["error"]["code"] == -32601
+    assert relay.greet()["protocolVersion"] == "2025-11-25"
+
+
 def test_ping_is_no_method_of_this_era(relay: Driver) -> None:
     assert relay.ask(modern(1, "ping"))["error"]["code"] == -32601
     assert relay.ask(request(2, "ping"))["result"] == {}

@@ -267,6 +267,30 @@ class TestModern:
         assert asked.number in play.line.aborted
         assert play.backend.state is State.READY
 
+    def test_a_version_that_is_refused_and_offered_is_asked_for_again(self, stage: Make) -> None:
+        """Once: and never in the words of the other era, if that is understood."""
+        play = stage()
+        play.introduce()
+        play.fail(play.line.take("initialize"), Fault.REFUSED, "never heard of it", status=400)
+        data = {"supported": ["2026-07-28"], "requested": "2026-07-28"}
+        error = {"code": -32022, "message": "unsupported", "data": data}
+        play.answer(play.line.take("server/discover"), error=error)
+        again = play.line.take("server/discover")
+        said = {"supportedVersions": ["2026-07-28"], "capabilities": INIT["capabilities"]}
+        play.answer(again, said)
+        play.give_lists()
+        assert play.backend.state is State.READY
+
+    def test_one_that_refuses_what_it_offers_is_given_up(self, stage: Make) -> None:
+        play = stage()
+        play.introduce()
+        play.fail(play.line.take("initialize"), Fault.REFUSED, "never heard of it", status=400)
+        error = {"code": -32022, "message": "unsupported", "data": {"supported": ["2026-07-28"]}}
+        for _ in range(2):
+            play.answer(play.line.take("server/discover"), error=error)
+        assert play.line.methods() == []
+        assert play.backend.state is State.BACKING_OFF
+
     def test_neither_era(self, stage: Make) -> None:
         """Then what it made of initialize is what is said."""
         play = stage()
