@@ -54,6 +54,8 @@ class Extensions:
 
     def answered(self, backend: Backend, message: v1.Call, result: msgspec.Raw | bytes) -> None:
         """Take note of a task that an answer makes, before the client can ask for it."""
+        if backend.lists is None or b"tasks" not in backend.lists.capabilities:
+            return
         if len(result) > TASK_BYTES_MAX or bytes(result).find(_TASK_ID) < 0:
             return
         try:

@@ -300,6 +300,12 @@ CALLS = (
         "            fate = Fate.UNSURE if call.written or call.begun else Fate.CUT\n",
         "            fate = Fate.UNSURE\n",
     ),
+    Mutant(
+        "what was begun with is never untouched",
+        "estate.py",
+        "            if call.begun and fate is Fate.CUT:\n",
+        "            if False:\n",
+    ),
 )
 
 MUTANTS = (*HOLDERS, *MOVES, *CALLS)
