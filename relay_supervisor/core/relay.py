@@ -84,7 +84,8 @@ class Relay:
         self.session = Session(shared, cache_path)
         self.parking = Parking(shared, self.requests, self.calls, self.asks, self.errands)
         self.client = Client(
-            *(shared, self.requests, self.calls, self.asks, self.parking), meet=self.session.meet
+            *(shared, self.requests, self.calls, self.asks, self.parking, self.charges),
+            meet=self.session.meet,
         )
         self.serving = Serving(
             shared, self.session, self.client, self.calls, self.custody, self.recovery
@@ -131,6 +132,7 @@ class Relay:
         self._events[type(event)](event, now)
         if self.ending.pace is None:
             self.custody.check(now)
+            self.client.notices.tell()
             if self.swaps.probation is not None:
                 self.swaps.trial.go_on(now)
             if self.drains.open:
