@@ -91,6 +91,8 @@ def test_a_backend_that_has_to_start_is_waited_for(stage: Stage) -> None:
 
 
 def test_what_is_no_task_is_not_remembered(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    makes(stage, stage.one, 7, b'{"taskId":"of one that declares none"}')
+    declare(stage.one, TASKS)
     for number, text in enumerate((b'{"taskId":7}', b'{"taskId":""}', b'{"x":"taskId"}'), 1):
         makes(stage, stage.one, number, text)
     monkeypatch.setattr(extensions, "TASK_BYTES_MAX", 10)

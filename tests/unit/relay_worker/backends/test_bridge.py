@@ -125,6 +125,7 @@ def test_a_state_alone_is_given_back_after_a_moment(one: Stage) -> None:
         (asks(a={"method": "tools/list"}), "no client can be asked for"),
         (asks(a={**FORM, "params": {"mode": "url"}}), "by url, which the client cannot do"),
         (asks(a={"params": {}}), "(a) cannot be understood"),
+        (asks(a={**FORM, "params": [1]}), "(a) cannot be understood"),
         ({"resultType": "input_required", "inputRequests": 7}, "cannot be understood"),
         ({"resultType": "task", "taskId": "t"}, "'task', which this client does not know"),
         (asks(**dict.fromkeys(map(str, range(65)), FORM)), "64 things at once (INPUTS_MAX)"),
