@@ -12,7 +12,6 @@ from msgspec import Raw
 from relay_supervisor.core import envelope, listening, logs, mcp
 from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.calls import Calls
-from relay_supervisor.core.charges import Charges
 from relay_supervisor.core.envelope import EnvelopeError, Meta, Route
 from relay_supervisor.core.events import ClientLine
 from relay_supervisor.core.listening import FILTERS
@@ -59,7 +58,6 @@ class Client:
         calls: Calls,
         asks: Asks,
         parking: Parking,
-        charges: Charges,
         meet: Meet,
     ) -> None:
         self._shared = shared
@@ -71,7 +69,7 @@ class Client:
         self._calls = calls
         self._asks = asks
         self._parking = parking
-        self.notices = Notices(shared, charges)
+        self.notices = Notices(shared)
         self._meet = meet
         self._server_info = {"name": "mcp-relay", "version": shared.workers.identity.build}
         self._methods: dict[str, Callable[[ClientRequest, Members, float], None] | None] = {

@@ -10,7 +10,6 @@ from typing import Final
 import msgspec
 
 from relay_supervisor.core import mcp
-from relay_supervisor.core.charges import Charges
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import Hold
 from relay_supervisor.wire import v1
@@ -29,9 +28,8 @@ class Notice(msgspec.Struct, frozen=True):
 class Notices:
     """The client's notifications, on their way to the backends."""
 
-    def __init__(self, shared: Shared, charges: Charges) -> None:
+    def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._charges = charges
         self._waiting = shared.memory.notices
 
     def take(self, message: mcp.Notification) -> None:
@@ -45,7 +43,8 @@ class Notices:
 
     def tell(self) -> None:
         """Say what waits, once every process has a worker."""
-        if not self._waiting or any(c.pid and c.hold is not Hold.HELD for c in self._charges):
+        charges = self._shared.state.charges.values()
+        if not self._waiting or any(c.pid and c.hold is not Hold.HELD for c in charges):
             return
         for notice in self._waiting:
             self._shared.tell_workers(v1.ClientNotification(notice.method), notice.params)

@@ -93,8 +93,7 @@ class Relay:
         self.session = Session(shared, cache_path)
         self.parking = Parking(shared, self.requests, self.calls, self.asks, self.errands)
         self.client = Client(
-            *(shared, self.requests, self.calls, self.asks, self.parking, self.charges),
-            meet=self.session.meet,
+            *(shared, self.requests, self.calls, self.asks, self.parking), meet=self.session.meet
         )
         self.serving = Serving(
             shared, self.session, self.client, self.calls, self.custody, self.recovery

@@ -152,8 +152,8 @@ WORDS = (
     Mutant(
         "what the client says is said while nobody has the backend",
         "notices.py",
-        "        if not self._waiting or any(c.pid and c.hold is not Hold.HELD for c in self._charges):\n",
-        "        if not self._waiting:\n",
+        "any(c.pid and c.hold is not Hold.HELD for c in charges)",
+        "False",
     ),
     Mutant(
         "what the client says is said again",
