@@ -15,6 +15,7 @@ from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.envelope import EnvelopeError, Meta, Route
 from relay_supervisor.core.events import ClientLine
 from relay_supervisor.core.listening import FILTERS
+from relay_supervisor.core.notices import Notices
 from relay_supervisor.core.parking import Parking
 from relay_supervisor.core.registry import CHANGED, MODERN_CACHING
 from relay_supervisor.core.requests import Requests
@@ -68,6 +69,7 @@ class Client:
         self._calls = calls
         self._asks = asks
         self._parking = parking
+        self.notices = Notices(shared)
         self._meet = meet
         self._server_info = {"name": "mcp-relay", "version": shared.workers.identity.build}
         self._methods: dict[str, Callable[[ClientRequest, Members, float], None] | None] = {
@@ -82,8 +84,8 @@ class Client:
         self._notifications: dict[str, Callable[[mcp.Notification], None]] = {
             "notifications/initialized": self._initialized,
             "notifications/cancelled": self._cancelled,
-            "notifications/progress": self._for_backends,
-            "notifications/roots/list_changed": self._for_backends,
+            "notifications/progress": self.notices.take,
+            "notifications/roots/list_changed": self.notices.take,
         }
 
     # ---- incoming ---------------------------------------------------------------------------
@@ -332,9 +334,6 @@ class Client:
         self._open.cancel(request)
         if self._state.peer.listens.pop(request.id, None) is not None:
             self.tell_subscriptions()
-
-    def _for_backends(self, message: mcp.Notification) -> None:
-        self._shared.tell_workers(v1.ClientNotification(message.method), bytes(message.params))
 
     # ---- telling the client -------------------------------------------------------------------
 
