@@ -215,6 +215,25 @@ class TestListening:
         assert "resourceSubscriptions" not in of(heard, LISTEN)[0]["params"]["notifications"]
         assert len(of(heard, "notifications/cancelled")) == 1, "the one of the worker before"
 
+    def test_for_tasks(self, stage: Make) -> None:
+        """Now, with the next process, and under the next worker."""
+        one, two = stage(), heir(stage)
+        process = connect(one)
+        before = first(process)["id"]
+        for _ in range(2):
+            one.backend.watch(frozenset({"t2", "t1"}))
+        one.turn()
+        listen, cancelled = process.heard()
+        assert listen["params"]["notifications"]["taskIds"] == ["t1", "t2"]
+        assert cancelled["params"]["requestId"] == before
+        process.say(method="notifications/tasks", params={"taskId": "t1"})
+        one.turn()
+        assert told(one, "notified") == [("notifications/tasks", b'{"taskId": "t1"}')]
+        two.backend.watch(frozenset({"t1"}))
+        hand(one, two, process)
+        listen, cancelled = process.heard()
+        assert listen["params"]["notifications"]["taskIds"] == ["t1"]
+
     def test_its_end(self, stage: Make) -> None:
         one = stage()
         process = connect(one)
