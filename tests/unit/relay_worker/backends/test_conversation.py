@@ -115,6 +115,18 @@ class TestEras:
         finish(modern, process)
         assert modern.backend.modern
 
+    def test_one_that_refuses_initialize_may_yet_answer_discover(self, modern: Stage) -> None:
+        process = modern.start_process()
+        discover = first(process)
+        modern.wait(PROBE_SECONDS)
+        process.say(id=first(process)["id"], error=UNKNOWN)
+        modern.turn()
+        assert modern.backend.state is State.CONNECTING
+        process.say(id=discover["id"], result=DISCOVERED)
+        modern.turn()
+        finish(modern, process)
+        assert modern.backend.modern
+
     def test_a_late_refusal_does_not(self, modern: Stage) -> None:
         process = modern.start_process()
         discover = first(process)
