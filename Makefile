@@ -63,7 +63,7 @@ conformance: $(STAMP) node
 	@$(PY) -m tests.conformance $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(NODE) .bench .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf $(VENV) $(NODE) .bench .conformance .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Candidates are run, not only looked up: a pyenv shim may exist for a version that is not installed.

@@ -25,6 +25,9 @@ TASK_BYTES_MAX: Final = 64 << 10
 """A larger answer is a result, and makes no task."""
 
 
+_TASK_ID: Final = b'"taskId"'
+
+
 class _Task(msgspec.Struct):
     taskId: str = ""
 
@@ -65,7 +68,7 @@ class Extensions:
         """Take note of a task that an answer makes, before the client can ask for it."""
         if backend.lists is None or b"tasks" not in backend.lists.capabilities:
             return
-        if len(result) > TASK_BYTES_MAX or b'"taskId"' not in bytes(result):
+        if len(result) > TASK_BYTES_MAX or bytes(result).find(_TASK_ID) < 0:
             return
         try:
             made = _made(result)

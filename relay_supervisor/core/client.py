@@ -19,7 +19,7 @@ from relay_supervisor.core.parking import Parking
 from relay_supervisor.core.registry import CHANGED, MODERN_CACHING
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.state import ClientRequest, Listen, Phase
+from relay_supervisor.core.state import CALLING, ClientRequest, Listen, Phase
 from relay_supervisor.wire import extensions, v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
@@ -39,6 +39,12 @@ Members = dict[str, Raw]
 
 Meet = Callable[[int, str, bytes, float], None]
 """Called once the client's era, protocol version and `initialize` params are known."""
+
+
+def _name_in(route: Route, method: str) -> str | None:
+    """Return what a request of this *method* is routed by, None where that is no text."""
+    member = mcp.ROUTED_BY.get(method)
+    return mcp.string(route.name if member == "name" else route.uri) if member else ""
 
 
 class Client:
@@ -84,10 +90,11 @@ class Client:
 
     def line(self, event: ClientLine, now: float) -> None:
         """The client wrote a line; a blank one means nothing."""
-        message = mcp.parse(event.line)
+        line = event.line
+        message = mcp.parse(line)
         if type(message) is mcp.Request:  # as nearly all are
             self._request(message, 0, now)
-        elif event.line and not event.line.isspace():
+        elif line and not line.isspace():
             self._message(message, 0, now)
 
     def line_too_long(self, limit: int) -> None:
@@ -110,7 +117,7 @@ class Client:
                 self._open.reject(message.raw_id, message.code, message.message, batch)
 
     def _request(self, message: mcp.Request, batch: int, now: float) -> None:
-        state = self._state
+        state, method = self._state, message.method
         if message.id in state.requests:
             # Answered under its own id it would be taken for the answer to the first one.
             text = f"id {message.raw_id.decode()} is already in use by an open request"
@@ -119,32 +126,37 @@ class Client:
             route, meta = envelope.read(message.params)
         except EnvelopeError as error:
             return self._open.reject(message.raw_id, error.code, str(error), batch, error.data)
+        handle = self._methods.get(method)  # None: a backend's, or nobody's
+        # All at once, as to store a member later costs as much as to make the whole.
         request = ClientRequest(
             message.id,
             message.raw_id,
-            message.method,
+            method,
             v1.MODERN if meta.version else v1.LEGACY,
-            Phase.CALLING,
+            CALLING,
             now,
             bytes(meta.token),
-            batch=batch,
-            log_level=mcp.string(meta.log_level) or "" if meta.log_level else "",
+            (_name_in(route, method) or "") if handle is None else "",
+            bytes(message.params) if handle is None else b"",
+            0,
+            batch,
         )
+        if meta.log_level:
+            request.log_level = mcp.string(meta.log_level) or ""
         self._open.add(request)
-        if message.method not in self._methods and not self._extends(message.method):
-            text = f"Method not found: {message.method}"
+        if method not in self._methods and not self._extends(method):
+            text = f"Method not found: {method}"
             return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
         if meta.version:
-            if message.method in mcp.LEGACY_ONLY:
-                text = f"Method not found: {message.method} (removed in {mcp.MODERN_VERSIONS[0]})"
+            if method in mcp.LEGACY_ONLY:
+                text = f"Method not found: {method} (removed in {mcp.MODERN_VERSIONS[0]})"
                 return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
-            self._meet_modern(message.method, meta, now)
-        elif state.peer.era != v1.LEGACY and message.method not in _BEFORE_INITIALIZE:
-            text = f"{message.method} before initialize: the session is not open yet"
+            self._meet_modern(method, meta, now)
+        elif state.peer.era != v1.LEGACY and method not in _BEFORE_INITIALIZE:
+            text = f"{method} before initialize: the session is not open yet"
             return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
-        if (handle := self._methods.get(message.method)) is not None:
+        if handle is not None:
             return handle(request, mcp.members_of(message.params), now)
-        self._open.keep(request, message.params)
         return self._route(request, route, now)
 
     def _extends(self, method: str) -> bool:
@@ -291,12 +303,10 @@ class Client:
         return None
 
     def _route(self, request: ClientRequest, route: Route, now: float) -> None:
-        if member := mcp.ROUTED_BY.get(request.method):
-            name = mcp.string(route.name if member == "name" else route.uri)
-            if name is None:
-                text = f"{request.method} needs a string {member!r} in its params"
-                return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
-            request.name = name
+        if not request.name and _name_in(route, request.method) is None:
+            member = mcp.ROUTED_BY[request.method]
+            text = f"{request.method} needs a string {member!r} in its params"
+            return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
         retries = route.state and request.era == v1.MODERN and request.method in mcp.INPUT_REQUIRED
         if not (retries and self._parking.retried(request, route.state, now)):
             self._calls.admit(request, now)

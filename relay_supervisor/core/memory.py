@@ -45,6 +45,22 @@ class Memory(msgspec.Struct):
     reexec: ReexecState = msgspec.field(default_factory=ReexecState)
     parking: ParkingState = msgspec.field(default_factory=ParkingState)
 
+    @property
+    def calm(self) -> bool:
+        """Tell whether nothing but calls is under way, as nearly always: then no room has to be
+        asked after an event what it wants to do.
+        """
+        swaps, ending = self.swaps, self.ending
+        return not (
+            self.state.custody.stale
+            or swaps.warming is not None
+            or swaps.probation is not None
+            or swaps.unsaved
+            or self.drains
+            or ending.client_closed
+            or ending.pace is not None
+        )
+
 
 def begin(
     identity: Identity, snapshots: Mapping[str, bytes], seed: int, first: Source, secret: bytes

@@ -2,16 +2,20 @@
 
 Writes docs/conformance.md after a full run; `--only WORD` runs only rows with that word (and the
 direct ones they are measured by), `--revision` only one revision; both then print the page instead.
-The exit status is 1 if a check passes directly and not through the relay.
+The exit status is 1 if a check passes directly and not through the relay. What was found is kept in
+`.conformance` until the end of a full run; `--resume` goes on from there.
 """
 
 import argparse
 import datetime
+import pickle
 import platform
+import shutil
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from pathlib import Path
 from typing import Final
 
 import relay_supervisor
@@ -19,38 +23,55 @@ from tests.conformance import suite
 from tests.conformance.report import CLIENT, SERVER, Leg, Row, figures, page
 from tests.conformance.targets import BRIDGED, DIRECT, TARGETS, Target, serving
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "conformance.md"
+PAGE: Final = suite.REPOSITORY / "docs" / "conformance.md"
+KEPT: Final = suite.REPOSITORY / ".conformance"
 
 WAYS: Final = {"direct": "the SDK's client", "relay": "the SDK's client, through the relay"}
 
 
+Found = tuple[suite.Checks, int]
+
+
 def server_row(target: Target, revisions: list[str]) -> Row:
     """Run the server scenarios against one target."""
-    checks, swaps = {}, 0
-    for revision in revisions:
-        begin = time.monotonic()
+
+    def run(revision: str) -> Found:
         with serving(target) as one:
-            checks[revision] = suite.run_server(one.url, revision)
-        swaps += one.swaps
-        for refused in one.refused:
-            progress(f"  a swap was refused: {refused}")
-        told(target.name, revision, checks[revision], begin)
+            checks = suite.run_server(one.url, revision)
+        for failed in one.failed:
+            progress(f"{target.name}: a swap has failed: {failed}")
+        return checks, one.swaps
+
+    found = {revision: once(target.name, revision, run) for revision in revisions}
+    swaps = sum(each for _, each in found.values())
+    checks = {revision: each for revision, (each, _) in found.items()}
     return Row(target.name, checks, f"{swaps} swaps" if target.swapped else "")
 
 
 def client_row(name: str, way: str, revisions: list[str]) -> Row:
     """Run the client scenarios with one way to the server."""
-    checks = {}
-    for revision in revisions:
-        begin = time.monotonic()
-        checks[revision] = suite.run_client(way, revision)
-        told(name, revision, checks[revision], begin)
-    return Row(name, checks)
+
+    def run(revision: str) -> Found:
+        return suite.run_client(way, revision), 0
+
+    return Row(name, {revision: once(name, revision, run)[0] for revision in revisions})
 
 
-def told(name: str, revision: str, checks: suite.Checks, begin: float) -> None:
-    """Say what has been done."""
-    progress(f"{name}, {revision}: {figures(checks)} in {time.monotonic() - begin:.0f} s")
+def once(name: str, revision: str, run: Callable[[str], Found]) -> Found:
+    """Run it, or take what is kept of a run before; say what was found, and keep it."""
+    path = KEPT / f"{name}, {revision}"
+    if path.exists():
+        found: Found = pickle.loads(path.read_bytes())
+        progress(f"{name}, {revision}: {figures(found[0])}, kept")
+        return found
+    begin = time.monotonic()
+    found = run(revision)
+    progress(f"{name}, {revision}: {figures(found[0])} in {time.monotonic() - begin:.0f} s")
+    for (scenario, check), outcome in found[0].items():
+        if outcome.counts and not outcome.passed:
+            progress(f"  {scenario}: {check}: {outcome.message}")
+    path.write_bytes(pickle.dumps(found))
+    return found
 
 
 def progress(line: str) -> None:
@@ -64,6 +85,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="only rows with this word in their name")
     parser.add_argument("--revision", choices=suite.REVISIONS, help="only this revision")
     parser.add_argument("--leg", choices=("server", "client"), help="only these scenarios")
+    parser.add_argument("--resume", action="store_true", help="go on from what is kept")
+    parser.add_argument("--jobs", type=int, default=1, help="so many rows at a time")
     return parser.parse_args()
 
 
@@ -73,7 +96,8 @@ def legs(wanted: argparse.Namespace) -> tuple[Leg, ...]:
     done = []
     if wanted.leg != "client":
         targets = [each for each in TARGETS if each is DIRECT or wanted.only in each.name]
-        rows = tuple(server_row(target, revisions) for target in targets)
+        with ThreadPoolExecutor(wanted.jobs) as pool:
+            rows = tuple(pool.map(lambda target: server_row(target, revisions), targets))
         done.append(Leg("Server scenarios", SERVER, rows))
     if wanted.leg != "server":
         rows = tuple(client_row(name, way, revisions) for way, name in WAYS.items())
@@ -89,6 +113,9 @@ def main() -> int:
     except suite.SuiteMissing as reason:
         progress(str(reason))
         return 2
+    if not wanted.resume:
+        shutil.rmtree(KEPT, ignore_errors=True)
+    KEPT.mkdir(exist_ok=True)
     versions |= {"the Python SDK": version("mcp"), "Python": platform.python_version()}
     done = legs(wanted)
     text = page(done, datetime.datetime.now(datetime.UTC).date().isoformat(), versions)
@@ -96,6 +123,7 @@ def main() -> int:
         print(text)
     else:
         PAGE.write_text(text, encoding="utf-8")
+        shutil.rmtree(KEPT)
         progress(f"written: {PAGE.name}")
     lost = [each for leg in done for each in leg.differences() if each.row != BRIDGED.name]
     progress(f"checks that pass directly and not through the relay: {len(lost)}")

@@ -19,7 +19,7 @@ PACKAGE: Final = FOLDER / "node_modules" / "@modelcontextprotocol" / "conformanc
 BINARIES: Final = FOLDER / "node_modules" / ".bin"
 REVISIONS: Final = ("2025-11-25", "2026-07-28")
 RUN_SECONDS_MAX: Final = 900.0
-CLIENT_TIMEOUT: Final = ("--timeout", "60000")  # milliseconds
+CLIENT_TIMEOUT: Final = ("--timeout", "180000")  # milliseconds
 
 PASSED: Final = "SUCCESS"
 ABSENT: Final = "absent"

@@ -16,8 +16,11 @@ class Guarded:
     """An `HttpMcp` that wants tokens; `url` is its endpoint. A context manager.
 
     `good` are the access tokens taken, `refresh` the refresh token, `expires_in` what tokens are
-    given. `asked` names each kind of request to the authorization server in turn. `refuse`: the
-    user says no. `down`: tokens are not to be had now.
+    given. `asked` names each kind of request to the authorization server in turn, `forms` and
+    `basic` are what came to its token endpoint: the form, and the header that says who asks.
+    `refuse`: the user says no. `down`: tokens are not to be had now. `free` are the methods for
+    which no token is wanted, `scope` what one is wanted for, `described` whether clients are looked
+    up at an address. `lacking`: the scope that tools/call wants besides, for no token has it.
     """
 
     def __init__(self, **tools: Any) -> None:
@@ -31,8 +34,13 @@ class Guarded:
         self.issued = 0
         self.asked: list[str] = []
         self.forms: list[dict[str, str]] = []
+        self.basic: list[str] = []
         self.refuse = False
         self.down = False
+        self.free: set[str] = set()
+        self.scope = ""
+        self.lacking = ""
+        self.described = False
 
     def __enter__(self) -> Self:
         self.mcp.__enter__()
@@ -58,10 +66,18 @@ class Guarded:
             exchange.reply(b"", "", 404)
             return True
         scheme, _, token = exchange.asked.headers.get("authorization", "").partition(" ")
-        if scheme == "Bearer" and token in self.good:
+        method = exchange.asked.method
+        if method in self.free:
             return False
         metadata = f"{self.base}/.well-known/oauth-protected-resource/mcp"
         challenge = f'Bearer resource_metadata="{metadata}"'
+        if scheme == "Bearer" and token in self.good:
+            if not self.lacking or method != "tools/call":
+                return False
+            challenge += f', error="insufficient_scope", scope="{self.lacking}"'
+            exchange.reply(b"", "", 403, www_authenticate=challenge)
+            return True
+        challenge += f', scope="{self.scope}"' if self.scope else ""
         exchange.reply(b"", "", 401, www_authenticate=challenge)
         return True
 
@@ -77,6 +93,7 @@ class Guarded:
             "registration_endpoint": places["register"],
             "response_types_supported": ["code"],
             "code_challenge_methods_supported": ["S256"],
+            "client_id_metadata_document_supported": self.described,
         }
         _json(exchange, found)
 
@@ -92,6 +109,7 @@ class Guarded:
     def _token(self, exchange: Exchange) -> None:
         form = _first(exchange.asked.body.decode())
         self.forms.append(form)
+        self.basic.append(exchange.asked.headers.get("authorization", ""))
         if self.down:
             exchange.reply(b"later", "text/plain", 503)
             return

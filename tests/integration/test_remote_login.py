@@ -6,13 +6,16 @@ import re
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from relay_supervisor.wire import v1
+from tests.harness.http_mcp import Exchange
 from tests.harness.oauth_server import Guarded, visit
 from tests.harness.processes import wait_until
 from tests.harness.relay import RELAYCTL
@@ -82,6 +85,18 @@ def log_in(state_dir: Path, guarded: Guarded, *args: str) -> Path:
     return file
 
 
+def unless_modern(before: Callable[[Exchange], bool]) -> Callable[[Exchange], bool]:
+    """What a server answers that does not know initialize, and otherwise does as *before*."""
+
+    def answer(exchange: Exchange) -> bool:
+        if exchange.asked.method != "initialize":
+            return before(exchange)
+        exchange.reply(b"{}", status=400)
+        return True
+
+    return answer
+
+
 def change(file: Path, **values: Any) -> None:
     """Change what a file of tokens says."""
     file.write_text(json.dumps(json.loads(file.read_text()) | values))
@@ -117,6 +132,40 @@ class TestRelayctl:
         log_in(tmp_path, guarded, "--client-id", "mine", "--scope", "all")
         assert "/register" not in guarded.asked
         assert guarded.forms[0]["client_id"] == "mine"
+
+    def test_its_secret_goes_into_a_header(
+        self, guarded: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("THE_SECRET", "hush")
+        log_in(tmp_path, guarded, "--client-id", "mine", "--client-secret-env", "THE_SECRET")
+        assert "client_secret" not in guarded.forms[0]
+        assert guarded.basic[0] == "Basic " + b64encode(b"mine:hush").decode()
+
+    def test_a_client_described_at_an_address(self, guarded: Guarded, tmp_path: Path) -> None:
+        guarded.described = True
+        place = "https://relay.invalid/client.json"
+        log_in(tmp_path, guarded, "--client-metadata-url", place)
+        assert "/register" not in guarded.asked
+        assert guarded.forms[0]["client_id"] == place
+
+    def test_more_scopes_than_the_server_names(self, guarded: Guarded, tmp_path: Path) -> None:
+        guarded.scope = "read list"
+        login = Login(tmp_path, guarded, "--scope", "write read")
+        address = login.address()
+        assert parse_qs(urlsplit(address).query)["scope"] == ["read list write"]
+        visit(address)
+        assert login.end() == 0
+
+    @pytest.mark.parametrize("late", ["tools/list", "initialize"])
+    def test_a_server_that_wants_it_later(
+        self, guarded: Guarded, tmp_path: Path, late: str
+    ) -> None:
+        """For its tools only; or only from a client that speaks of this year's protocol."""
+        guarded.free = {"initialize", "notifications/initialized", "DELETE"}
+        if late == "initialize":
+            guarded.mcp.before = unless_modern(guarded.mcp.before)
+        log_in(tmp_path, guarded)
+        assert guarded.issued == 1
 
     @pytest.mark.parametrize(
         ("more", "says"),
@@ -156,6 +205,15 @@ class TestWorker:
         supervisor.expect(v1.BackendState, lambda m: m.state == "ready")
         supervisor.tool(2, "far__echo", text="in")
         assert supervisor.text(2) == "in"
+
+    def test_says_which_scope_a_call_lacks(
+        self, guarded: Guarded, supervisor: FakeSupervisor
+    ) -> None:
+        log_in(supervisor.state_dir, guarded)
+        guarded.lacking = "write all"
+        supervisor.ready(config(guarded))
+        supervisor.tool(1, "far__echo", text="x")
+        assert 'relayctl backend login NAME --scope "write all"' in supervisor.text(1)
 
     def test_refreshes_a_token_that_is_refused(
         self, guarded: Guarded, supervisor: FakeSupervisor

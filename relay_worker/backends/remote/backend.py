@@ -180,8 +180,10 @@ class RemoteBackend:
         return False
 
     def notify(self, method: str, params: bytes, capability: str | None = None) -> None:
-        """Send a notification, if READY and, where given, if it saw the client's *capability*."""
-        connection = self._connection if self.state is State.READY else None
+        """Send a notification, if READY and, where given, if it saw the client's *capability*. Of
+        two workers that share a session only the one that serves does, as both are told.
+        """
+        connection = self._connection if self.state is State.READY and self._attending else None
         if connection and (capability is None or connection.session.saw(capability)):
             connection.write(frames.notification(method, params))
 

@@ -132,14 +132,16 @@ class Bridge:
 async def _answered(
     request: Request, child: Child, exchange: Exchange, *, modern: bool
 ) -> Response:
-    """JSON if the answer is the first that comes, else a stream until it comes."""
+    """A stream until the answer comes; but in the modern era JSON, and the status that goes with
+    an error, if the answer is the first that comes.
+    """
     first = await _first(request, exchange)
     if first is None:
         child.leave(exchange, cancel=modern)
         return Response(status_code=499)
-    if is_answer(first):
+    if modern and is_answer(first):
         code = first.get("error", {}).get("code")
-        return JSONResponse(first, ERROR_CODE_HTTP_STATUS.get(code, 200) if modern else 200)
+        return JSONResponse(first, ERROR_CODE_HTTP_STATUS.get(code, 200))
     return StreamingResponse(_stream(child, exchange, first, modern=modern), media_type=EVENTS)
 
 

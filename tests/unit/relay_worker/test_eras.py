@@ -54,6 +54,23 @@ def test_the_same_era_keeps_the_envelope() -> None:
     assert same_era_params(b'{"_meta":{}}') == b'{"_meta":{}}'
 
 
+@pytest.mark.parametrize(
+    "params",
+    [
+        b'{"name":"a"%b}',
+        b'{"name":7%b,"arguments":{"n": 1.00}}',
+        b'{"name":"a","arguments":[ 1e2 ],"_meta":{"x": 1.50}%b}',
+        b'{"name":"a","arguments":null,"_meta":{"x":1,"progressToken":"t"}%b}',
+        b'{"name":"a","_meta":{}%b}',
+        b'{"name":"a","_meta":null%b}',
+    ],
+)
+@pytest.mark.parametrize("token", [None, 9])
+def test_the_short_way_has_the_same_end_as_the_long_one(params: bytes, token: int | None) -> None:
+    long = same_era_params(params % b',"more":{"a": 1.0}', token, "b")
+    assert same_era_params(params % b"", token, "b") == long.replace(b',"more":{"a": 1.0}', b"")
+
+
 @pytest.mark.parametrize("meta", [b"null", b"5", b"[]", b'"x"'])
 def test_a_meta_that_is_no_object_is_for_the_backend_to_refuse(meta: bytes) -> None:
     params = b'{"name":"a","_meta":%s}' % meta

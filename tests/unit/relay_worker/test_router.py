@@ -7,7 +7,6 @@ import msgspec
 import pytest
 
 from relay_supervisor.wire import v1
-from relay_worker import router as routers
 from relay_worker.backends.base import State
 from relay_worker.flights import AGAIN_BYTES_MAX
 from tests.unit.relay_worker.router_stage import LISTS, Stage
@@ -336,7 +335,7 @@ def test_calls_of_the_relays_own_are_answered_here(stage: Stage) -> None:
     stage.reply(stage.one, -1, b'{"id":0,"result":{}}')
     assert done == [(v1.OUTCOME_RESULT, b'"result":{}}')]
     ask(-2)
-    large = b'{"id":0,"result":{"x":"%b"}}' % (b"y" * routers.LARGE_BYTES)
+    large = b'{"id":0,"result":{"x":"%b"}}' % (b"y" * (64 << 10))
     stage.reply(stage.one, -2, large)
     assert done[1] == (v1.OUTCOME_RESULT, large.removeprefix(b'{"id":0,'))
     ask(-3, "none__echo")
