@@ -61,6 +61,7 @@ class Supervisor:
         self._settings = config = left.settings
         self._home = left.python
         self._relay = relay
+        self._state = relay.shared.state
         self._loop = Loop()
         self._log = Logbook(config.log_level, config.log_format, left.log)
         self._workers = left.workers
@@ -73,7 +74,7 @@ class Supervisor:
         self._signals = Signals(
             self._loop, lambda number: self._on(events.StopRequested(number)), self._reap
         )
-        frame_bytes_max = relay.shared.state.limits.frame_bytes_max
+        frame_bytes_max = self._state.limits.frame_bytes_max
         self._client = ClientStdio(self._loop, self._on, frame_bytes_max, left.client)
         self._control = ControlSocket(
             self._loop,
@@ -133,7 +134,8 @@ class Supervisor:
         self._flush()
         while self._status is None:
             self._turn()
-            self._succession.take_place(self._last_call)
+            if self._succession.appointed is not None:
+                self._succession.take_place(self._last_call)
         self._last_words()
         return self._status
 
@@ -164,35 +166,41 @@ class Supervisor:
 
     def _on(self, event: events.AnyEvent) -> None:
         """Let the core handle an event. One that an effect causes waits for its turn."""
-        waiting = self._events
-        waiting.append(event)
         if self._handling:
+            self._events.append(event)
             return
         self._handling = True
-        while waiting:
-            try:
-                wanted = self._relay.handle(waiting.popleft(), monotonic())
-            except Exception:  # noqa: BLE001 - whatever we did wrong, the client keeps its server
-                self._log.write("error", f"{OUR_FAULT} {traceback.format_exc()}")
-                continue
-            for effect in wanted:
-                try:
-                    self._carry_out[type(effect)](effect)
-                except Exception:  # noqa: BLE001 - the effects after it must not be lost
-                    self._log.write("error", f"{OUR_FAULT} {traceback.format_exc()}")
+        self._handle(event)
+        while self._events:
+            self._handle(self._events.popleft())
         self._handling = False
+
+    def _handle(self, event: events.AnyEvent) -> None:
+        carry_out = self._carry_out
+        try:
+            wanted = self._relay.handle(event, monotonic())
+        except Exception:  # noqa: BLE001 - whatever we did wrong, the client keeps its server
+            self._log.write("error", f"{OUR_FAULT} {traceback.format_exc()}")
+            return
+        for effect in wanted:
+            try:
+                carry_out[type(effect)](effect)
+            except Exception:  # noqa: BLE001 - the effects after it must not be lost
+                self._log.write("error", f"{OUR_FAULT} {traceback.format_exc()}")
 
     def _flush(self) -> None:
         if self._journal or self._log.waiting:
             self._hand_on_records()
-        self._client.flush()
-        full = self._client.full
+        client = self._client
+        client.flush()
+        full = client.full
         for pipe in self._pipes.values():
             if pipe.paused is not full:
                 pipe.pause(paused=full)
                 self._on(events.WorkersUnread(full))
             pipe.flush()
-        self._relay.shared.state.stderr_dropped = self._log.dropped
+        if self._state.stderr_dropped != self._log.dropped:
+            self._state.stderr_dropped = self._log.dropped
 
     def _hand_on_records(self) -> None:
         """Give the worker what it is to write into journal and log file."""

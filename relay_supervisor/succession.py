@@ -35,7 +35,8 @@ class Succession:
         self._home = home
         self._write_down = write_down
         self._check = SelfCheck(loop, on_event, self._spawn, children.kill_group)
-        self._next: str | None = None
+        self.appointed: str | None = None
+        """The interpreter that is to go on after this turn."""
 
     def check(self, effect: effects.CheckSupervisor) -> None:
         """Try other code."""
@@ -56,15 +57,15 @@ class Succession:
 
     def appoint(self, effect: effects.ReplaceSupervisor) -> None:
         """Other code is to go on after this turn."""
-        self._next = effect.python or sys.executable
+        self.appointed = effect.python or sys.executable
 
     def take_place(self, last_call: Callable[[], bool]) -> None:
         """Give way, if other code is appointed. *last_call* takes in the signals that came so far,
         none come after, and returns whether it is still to be.
         """
-        if self._next is None:
+        if self.appointed is None:
             return
-        python, self._next = self._next, None
+        python, self.appointed = self.appointed, None
         with reexec.signals_held() as mask:
             if not last_call():
                 return

@@ -8,7 +8,7 @@ other side says what is wrong with it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 import msgspec
@@ -38,8 +38,19 @@ class _ModernKeys(msgspec.Struct, gc=False):
     cacheScope: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+class _PlainParams(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """The params of nearly all calls, read and written in one go."""
+
+    name: msgspec.Raw
+    arguments: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    meta: _Object | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="_meta")
+
+
 _MODERN_MEMBERS: Final = frozenset(_ModernKeys.__struct_fields__)
+_decode_plain = msgspec.json.Decoder(_PlainParams).decode
 _decode = msgspec.json.Decoder(_Object).decode
+_decode_any: Callable[[bytes], dict[str, object]] = _decode  # type: ignore[assignment]
+"""For objects in which other things than raw text are to be put."""
 _decode_keys = msgspec.json.Decoder(_ModernKeys).decode
 _encode = msgspec.json.Encoder().encode
 _UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -48,7 +59,7 @@ _CLOSES: Final = re.compile(rb"\s*+\}")
 
 
 def legacy_params(
-    params: bytes, *, progress_token: int | None = None, name: str | None = None
+    params: bytes, progress_token: int | None = None, name: str | None = None
 ) -> bytes:
     """Return the params for a legacy backend: the envelope keys taken out of `_meta` (and a
     `_meta` with nothing else dropped), a progress token the client sent replaced by
@@ -58,11 +69,22 @@ def legacy_params(
 
 
 def same_era_params(
-    params: bytes, *, progress_token: int | None = None, name: str | None = None
+    params: bytes, progress_token: int | None = None, name: str | None = None
 ) -> bytes:
     """Return the params with a progress token the client sent replaced by *progress_token* and
     `name` by *name*, everything else as it was.
     """
+    if name is not None:
+        try:
+            plain = _decode_plain(params)
+        except _UNDECODABLE:
+            pass  # more than a name and arguments, or broken
+        else:
+            plain.name = name  # type: ignore[assignment] # what is only encoded need not be raw
+            meta = plain.meta
+            if progress_token is not None and meta is not msgspec.UNSET and "progressToken" in meta:
+                meta["progressToken"] = progress_token  # type: ignore[assignment]
+            return _encode(plain)
     return _request(params, _NEVER, progress_token, name)
 
 
@@ -108,7 +130,7 @@ def _request(
     params: bytes, dropped: frozenset[str], progress_token: int | None, name: str | None
 ) -> bytes:
     try:
-        members: dict[str, object] = {**_decode(params)}
+        members = _decode_any(params)
     except _UNDECODABLE:
         return params
     if name is not None:
@@ -125,16 +147,17 @@ def _request(
 
 def _kept_meta(
     meta: msgspec.Raw, dropped: frozenset[str], progress_token: int | None
-) -> msgspec.Raw | _Object:
+) -> msgspec.Raw | dict[str, object]:
     """Return what is left of *meta*; empty where nothing is."""
     try:
-        members = _decode(meta)
+        members = _decode_any(meta)
     except _UNDECODABLE:
         return meta  # not an object: for the backend to refuse
-    kept = {key: value for key, value in members.items() if key not in dropped}
-    if progress_token is not None and "progressToken" in kept:
-        kept["progressToken"] = msgspec.Raw(b"%d" % progress_token)
-    return kept
+    if dropped:
+        members = {key: value for key, value in members.items() if key not in dropped}
+    if progress_token is not None and "progressToken" in members:
+        members["progressToken"] = progress_token
+    return members
 
 
 def _with_keys(text: bytes, at: int, keys: _ModernKeys, method: str) -> bytes:

@@ -4,7 +4,7 @@ One about a task is for whoever has made it, any other one for the first backend
 extension. Whose a task is outlives this worker: the supervisor is told, as of links.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -23,6 +23,9 @@ TASK_ID_CHARS_MAX: Final = 2048
 
 TASK_BYTES_MAX: Final = 64 << 10
 """A larger answer is a result, and makes no task."""
+
+
+_TASK_ID: Final = b'"taskId"'
 
 
 class _Task(msgspec.Struct):
@@ -44,6 +47,18 @@ class Extensions:
     def __init__(self, send: Callable[..., None]) -> None:
         self._send = send
         self._makers = Links()
+        self._watching: set[str] = set()
+
+    def watch(self, tasks: Iterable[str], backends: Mapping[str, Backend]) -> None:
+        """Have the backends tell of exactly these tasks, each of its own."""
+        shares: dict[str, set[str]] = {}
+        for task in tasks:
+            if maker := self._makers.get(TASK + task):
+                shares.setdefault(maker, set()).add(task)
+        for name in self._watching | set(shares):
+            if backend := backends.get(name):
+                backend.watch(frozenset(shares.get(name, ())))
+        self._watching = set(shares)
 
     def known(self, message: v1.KnownLinks) -> None:
         """Take over what another worker has seen."""
@@ -51,7 +66,9 @@ class Extensions:
 
     def answered(self, backend: Backend, message: v1.Call, result: msgspec.Raw | bytes) -> None:
         """Take note of a task that an answer makes, before the client can ask for it."""
-        if len(result) > TASK_BYTES_MAX or b'"taskId"' not in bytes(result):
+        if backend.lists is None or b"tasks" not in backend.lists.capabilities:
+            return
+        if len(result) > TASK_BYTES_MAX or bytes(result).find(_TASK_ID) < 0:
             return
         try:
             made = _made(result)

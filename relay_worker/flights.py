@@ -25,7 +25,7 @@ class Waiting(msgspec.Struct):
     sent_before: bool = False
 
 
-class Flight(msgspec.Struct):
+class Flight(msgspec.Struct, gc=False):
     """A call that was sent to a backend and is not answered yet. `again` is what to send once more
     if it was never read, None where that is not to be done.
     """

@@ -10,6 +10,7 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 EVENTS_PER_TURN_MAX: Final = 64
@@ -141,20 +142,21 @@ class Loop:
 
     def turn(self, wait_seconds_max: float | None = None) -> None:
         """Wait for events, no longer than given, then handle all that is there and due."""
-        ready = self._poll(self._wait_seconds(wait_seconds_max))
-        self.now = time.monotonic()
+        watches, timers = self._watches, self._timers
+        wait = self._wait_seconds(wait_seconds_max) if timers else wait_seconds_max
+        ready = self._poll(0.0 if self._turn_ends else wait)
+        self.now = now = time.monotonic()
         for fd, events in ready:
-            watch = self._watches.get(fd)
-            if watch is None:
+            if (watch := watches.get(fd)) is None:
                 continue
             try:
                 watch.ready(events)
             except Exception as error:  # noqa: BLE001 - one broken backend never ends the worker
                 self._fail(fd, watch, error)
-        if self._timers:
+        if timers and timers[0][0] <= now:
             self._run_timers()
-        while self._turn_ends:
-            callbacks, self._turn_ends = self._turn_ends, []
+        while callbacks := self._turn_ends:
+            self._turn_ends = []
             for callback in callbacks:
                 self._guard(callback)
 
@@ -165,14 +167,14 @@ class Loop:
         os.close(self._wake_write)
 
     def _wait_seconds(self, wait_seconds_max: float | None) -> float | None:
-        if self._turn_ends or self._posted or not self._running:
-            return 0.0
         timers = self._timers
         while timers and timers[0][2].callback is None:
             heapq.heappop(timers)
         if not timers:
             return wait_seconds_max
-        wait = max(0.0, timers[0][0] - time.monotonic())
+        wait = timers[0][0] - time.monotonic()
+        if wait < 0.0:
+            return 0.0
         return wait if wait_seconds_max is None else min(wait, wait_seconds_max)
 
     def _run_timers(self) -> None:
@@ -213,6 +215,6 @@ def _poller() -> tuple[Poller, Callable[[float | None], list[tuple[int, int]]]]:
     """Return the platform's best poller and its poll, for seconds or None for ever."""
     if hasattr(select, "epoll"):
         epoll = select.epoll()
-        return epoll, lambda seconds: epoll.poll(seconds, EVENTS_PER_TURN_MAX)
+        return epoll, partial(epoll.poll, maxevents=EVENTS_PER_TURN_MAX)
     poll = select.poll()
     return poll, lambda seconds: poll.poll(None if seconds is None else seconds * 1000)

@@ -63,7 +63,7 @@ class Pipe:
         self._reader = FrameReader()
         self._read_bytes = READ_BYTES
         self._queue = WriteQueue()
-        self._ledger = ledger
+        self._release = ledger.release
         self._written = 0  # bytes so far, in all
         self._marks: deque[tuple[int, Callable[[int], None], int]] = deque()
         self._flush_due = False
@@ -76,30 +76,35 @@ class Pipe:
 
     def send(self, message: v1.Message, *payload: Buffer) -> None:
         """Queue *message* and its payload, given as the buffers it consists of."""
-        self.send_header(v1.encode(message), *payload)
+        self._put(v1.encode(message), payload)
         kind = type(message)
-        if kind is v1.Reply:
-            self.when_written(self._ledger.release, message.call)  # type: ignore[attr-defined]
+        if isinstance(message, v1.Reply):  # `when_written`, without a call
+            self._marks.append((self._written + self._queue.size, self._release, message.call))
         elif kind in _ENDS:
             for number in _ENDS[kind](message):
-                self.when_written(self._ledger.release, number)
+                self.when_written(self._release, number)
 
     def when_written(self, act: Callable[[int], None], number: int) -> None:
         """Do *act* with *number* once all that was sent so far is in the pipe to the last byte."""
-        if self._queue.size or self._ended:  # after the end nothing arrives any more
-            self._marks.append((self._written + self._queue.size, act, number))
+        waiting = self._queue.size
+        if waiting or self._ended:  # after the end nothing arrives any more
+            self._marks.append((self._written + waiting, act, number))
         else:
             act(number)
 
     def send_header(self, header: bytes, *payload: Buffer) -> None:
         """Queue a frame whose header is encoded already."""
+        self._put(header, payload)
+
+    def _put(self, header: bytes, payload: tuple[Buffer, ...]) -> None:
         size = 0
         for buffer in payload:
             size += len(buffer)
+        head = prefix(header, size) + header
         if size <= SMALL_BYTES:  # one small buffer costs less than several
-            self._queue.append(b"".join((prefix(header, size), header, *payload)))
+            self._queue.append(head + b"".join(payload))
         else:
-            self._queue.append(prefix(header, size), header, *payload)
+            self._queue.append(head, *payload)
         if not self._flush_due:
             self._flush_due = True
             self._loop.at_turn_end(self._flush)
@@ -125,35 +130,34 @@ class Pipe:
 
     def _flush(self) -> None:
         self._flush_due = False
+        queue, marks = self._queue, self._marks
         if not self._waiting:
-            self._write()
-        self._weigh()
+            before = queue.size
+            try:
+                queue.flush(self._out)
+            except OSError as error:
+                queue.clear()
+                self._end(f"the supervisor does not read any more: {error.strerror}")
+            else:
+                self._written = written = self._written + before - queue.size
+                while marks and marks[0][0] <= written:
+                    _, act, number = marks.popleft()
+                    act(number)
+        if queue.size or self.full:
+            self._weigh()
 
     def _writable(self, _events: int) -> None:
         self._waiting = False
         self._loop.unwatch(self._out)
-        self._write()
-        self._weigh()
-
-    def _write(self) -> None:
-        queue, marks = self._queue, self._marks
-        waiting = queue.size
-        try:
-            queue.flush(self._out)
-        except OSError as error:
-            queue.clear()
-            self._end(f"the supervisor does not read any more: {error.strerror}")
-            return
-        self._written += waiting - queue.size
-        while marks and marks[0][0] <= self._written:
-            _, act, number = marks.popleft()
-            act(number)
-        if queue.size:
-            self._waiting = True
-            self._loop.watch(self._out, WRITE, self._writable, self._broken)
+        self._flush()
 
     def _weigh(self) -> None:
-        """Pause or resume the backends; after every turn, as the queue grows while it waits."""
+        """Wait until more can be written, and pause or resume the backends meanwhile; after every
+        turn, as the queue grows while it waits.
+        """
+        if self._queue.size and not self._waiting and not self._ended:
+            self._waiting = True
+            self._loop.watch(self._out, WRITE, self._writable, self._broken)
         limit = OUT_BYTES_LOW if self.full else OUT_BYTES_HIGH
         if self.full != (self._queue.size > limit):
             self.full = not self.full

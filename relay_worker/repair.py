@@ -6,11 +6,14 @@ the input: a backend is not trusted.
 """
 
 import re
-from typing import Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
 Envelope: TypeAlias = dict[str, msgspec.Raw]
+
+BACKSLASH: Final = ord("\\")
+"""As a number, as that is found in a fifth of the time."""
 
 FAILED_BYTES_FACTOR: Final = 4
 """Failed attempts on one line may read this many times its length, so the time stays linear."""
@@ -41,6 +44,16 @@ _POSITION: Final = re.compile(r"\(byte (\d+)\)")
 
 _NULL: Final = msgspec.Raw(b"null")
 
+
+class PlainResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A response with a result and nothing else, as nearly all lines are: read in one go."""
+
+    jsonrpc: Literal["2.0"]
+    id: Annotated[int, msgspec.Meta(ge=1)]
+    result: msgspec.Raw
+
+
+_decode_result = msgspec.json.Decoder(PlainResult).decode
 _decode = msgspec.json.Decoder(Envelope).decode
 _decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -55,6 +68,18 @@ class Cleaned(msgspec.Struct, frozen=True):
     skipped: int = 0
 
 
+def plain_result(line: bytes) -> PlainResult | None:
+    """Return what is on *line*, if it is that and healthy; else see what `clean_line` makes of it.
+    Never raises.
+    """
+    if not line.isascii() or (BACKSLASH in line and b"\\u" in line):
+        return None
+    try:
+        return _decode_result(line)
+    except _UNDECODABLE:
+        return None
+
+
 def clean_line(line: bytes) -> Cleaned:
     """Return the JSON-RPC objects on one line of a backend's output. Never raises; linear.
 
@@ -63,7 +88,7 @@ def clean_line(line: bytes) -> Cleaned:
     """
     line = line.strip()
     # msgspec does not look into the bytes of a Raw, so these checks are due here.
-    if not line.isascii() or (b"\\" in line and b"\\u" in line):
+    if not line.isascii() or (BACKSLASH in line and b"\\u" in line):
         line = _decodable(line)
     try:
         envelope = _decode(line)

@@ -27,7 +27,9 @@ def input_required(client: Client | None, response: Envelope) -> bytes | None:
     it names none, or the client has not said that it can.
     """
     members = frames.decode_object(response.get("error")) or {}
-    if bytes(members.get("code", b"")) != b"%d" % URLS_REQUIRED or not _opens_urls(client):
+    if bytes(members.get("code", b"")) != b"%d" % URLS_REQUIRED:
+        return None
+    if client is None or "url" not in client.elicits:
         return None
     data = frames.decode_object(members.get("data")) or {}
     try:
@@ -62,9 +64,3 @@ def objection(backend: Backend, params: bytes) -> Refused | None:
             text = f"Backend '{backend.name}' cannot go on: the client answered {action!r}"
             return Refused(frames.INVALID_REQUEST, text)
     return None
-
-
-def _opens_urls(client: Client | None) -> bool:
-    params = frames.decode_object(client.params) if client else None
-    capabilities = frames.decode_object((params or {}).get("capabilities")) or {}
-    return "url" in (frames.decode_object(capabilities.get("elicitation")) or {})

@@ -14,7 +14,7 @@ from relay_supervisor.wire import v1
 from relay_supervisor.wire.framing import Buffer
 from relay_worker import failures
 from relay_worker.backends import frames
-from relay_worker.backends.base import Backend, State
+from relay_worker.backends.base import READY, Backend, State
 from relay_worker.backends.client import Client
 from relay_worker.backends.envelopes import readable_error, readable_object
 from relay_worker.catalogue import Catalogue
@@ -27,10 +27,7 @@ from relay_worker.resource_desk import ResourceDesk
 from relay_worker.retries import input_required, objection
 from relay_worker.routes import Found, Refused, Target, Undecided, find, handles
 
-LARGE_BYTES: Final = 64 << 10
-"""Replies over this size are passed on in pieces, without a copy."""
-
-_NULL: Final = b"null"
+_NULL: Final = msgspec.Raw(b"null")
 _ELSEWHERE: Final = frozenset({State.LEAVING, State.AWAITED})
 
 
@@ -60,6 +57,13 @@ class Router:
 
     def call(self, message: v1.Call, params: bytes) -> None:
         """Carry out a client request."""
+        if self.catalogue is not None:  # this spares nearly all the rest
+            target = self._find(self.catalogue, message, params)
+            if type(target) is Target:
+                backend = self.backends.get(target.backend)
+                if backend is not None and backend.state is READY:
+                    self._transmit(message, params, backend, target)
+                    return
         waiting = Waiting(message, params)
         if not self._dispatch(waiting):
             self._waiting[message.call] = waiting
@@ -149,20 +153,20 @@ class Router:
         if flight is None:
             return
         result = envelope.get("result")
-        if result is None or bytes(result) == _NULL:  # JSON-RPC 1 had one beside an error
+        if result is None or result == _NULL:  # JSON-RPC 1 had one beside an error
             self._replied_error(flight, envelope)
         elif (shown := readable_object(result)) is None:
             self._bad_answer(flight, "a result that is no object")
         else:
-            if backend.modern and flight.message.era == v1.LEGACY:
+            message = flight.message
+            if backend.modern and message.era == v1.LEGACY:
                 shown = legacy_result(shown)
-            self.resources.answered(backend, flight.message, shown)
-            self.extensions.answered(backend, flight.message, shown)
-            pieces = (b'"result":', memoryview(shown), b"}")
-            if len(text) > LARGE_BYTES and flight.message.era == v1.LEGACY:
-                self._answer(call, v1.OUTCOME_RESULT, *pieces)
+            self.resources.answered(backend, message, shown)
+            self.extensions.answered(backend, message, shown)
+            if message.era == v1.LEGACY:  # in pieces, without a copy
+                self._answer(call, v1.OUTCOME_RESULT, b'"result":', shown, b"}")
             else:
-                self.reply(flight.message, v1.OUTCOME_RESULT, b"".join(pieces))
+                self.reply(message, v1.OUTCOME_RESULT, b"".join((b'"result":', shown, b"}")))
 
     def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
         """Pass on the progress of a call."""
@@ -273,7 +277,7 @@ class Router:
             self.reply(flight.message, v1.OUTCOME_RESULT, asked)
             return
         error = envelope.get("error")
-        if error is None or bytes(error) == _NULL:
+        if error is None or error == _NULL:
             self._bad_answer(flight, "neither result nor error")
         else:
             members = readable_error(error, flight.backend.name)
@@ -315,7 +319,7 @@ class Router:
                 self._fail(message, f"Backend '{target.backend}' is not there any more.")
                 return True
             if backend.state is State.READY:
-                self._transmit(waiting, backend, target)
+                self._transmit(message, waiting.params, backend, target, not waiting.sent_before)
                 return True
             return self._start_for(waiting, backend)
         if isinstance(target, Undecided):
@@ -328,8 +332,9 @@ class Router:
             return find(catalogue, message, params, self.resources.owner_of)
         return self.extensions.find(message, params, self.backends)
 
-    def _transmit(self, waiting: Waiting, backend: Backend, to: Target) -> None:
-        message, params = waiting.message, waiting.params
+    def _transmit(
+        self, message: v1.Call, params: bytes, backend: Backend, to: Target, retries: int = 1
+    ) -> None:
         call = message.call
         if message.era == v1.MODERN and (refused := objection(backend, params)) is not None:
             self._refuse(message, refused)
@@ -338,11 +343,9 @@ class Router:
             self._send(v1.Routed(call, backend.name))
         bridged = message.era == v1.MODERN and not backend.modern
         adapt = legacy_params if bridged else same_era_params
-        error = backend.call(
-            call, message.method, adapt(to.params or params, progress_token=call, name=to.name)
-        )
+        error = backend.call(call, message.method, adapt(to.params or params, call, to.name))
         if error is None:
-            again = None if waiting.sent_before or len(params) > AGAIN_BYTES_MAX else params
+            again = params if retries and len(params) <= AGAIN_BYTES_MAX else None
             self._flights[call] = Flight(message, backend, again)
         else:
             self._fail(message, error)
@@ -365,7 +368,9 @@ class Router:
         owner = self.backends.get(target.owner or "")
         if owner is not None and owner.lists is None:
             return self._start_for(waiting, owner)
-        awaited = [one for one in self.backends.values() if one.learning or _unknown_here(one)]
+        # The lists of one that another worker has will come with it.
+        known, away = self.backends.values(), State.AWAITED
+        awaited = [b for b in known if b.learning or (b.state is away and b.lists is None)]
         if owner is not None or not awaited:
             self._refuse(waiting.message, target.refusal)
             return True
@@ -390,8 +395,3 @@ class Router:
     def _refuse(self, message: v1.Call, refusal: Refused) -> None:
         members = frames.error_members(refusal.code, refusal.text)
         self.reply(message, v1.OUTCOME_REFUSED, members)
-
-
-def _unknown_here(backend: Backend) -> bool:
-    """Return whether another worker has it, and its lists will come with it."""
-    return backend.state is State.AWAITED and backend.lists is None

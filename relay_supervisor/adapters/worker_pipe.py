@@ -26,6 +26,8 @@ READ_BYTES_MAX: Final = 1 << 20
 WORDS_BYTES_MAX: Final = 400
 ORDINARY: Final = (b"debug", b"info", b"warning")
 """Levels of log lines that give no reason for a death."""
+SMALL_BYTES: Final = 4 << 10
+"""Payloads up to here are copied behind their header."""
 PIPE_BYTES: Final = 1 << 20
 """Asked of the kernel for large frames; less is fine."""
 
@@ -161,8 +163,13 @@ class WorkerPipe:
 
     def send(self, header: bytes, payload: Buffer) -> None:
         """Queue one frame."""
-        if self._talking:
-            self._queue.append(prefix(header, len(payload)) + header, payload)
+        if not self._talking:
+            return
+        size = len(payload)
+        if size <= SMALL_BYTES:  # one small buffer costs less than two
+            self._queue.append(prefix(header, size) + header + payload)
+        else:
+            self._queue.append(prefix(header, size) + header, payload)
 
     def send_fds(self, token: int, fds: list[int]) -> None:
         """Send descriptors over the socketpair.
@@ -251,8 +258,9 @@ class WorkerPipe:
             self._stop_reading()
             self._on_event(WorkerPipeFailed(self.generation, str(error)))
             return
+        generation, on_event = self.generation, self._on_event
         for header, payload in frames:
-            self._on_event(WorkerFrame(self.generation, header, payload))
+            on_event(WorkerFrame(generation, header, payload))
 
     def _stderr_ready(self, _events: int) -> None:
         try:

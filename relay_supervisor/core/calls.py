@@ -13,7 +13,7 @@ from relay_supervisor.core.mcp import Kind
 from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.requests import Requests, failure
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.state import BackendCall, ClientRequest, Phase
+from relay_supervisor.core.state import CALLING, BackendCall, ClientRequest, Phase
 from relay_supervisor.wire import v1
 
 LATENCIES_KEPT: Final = 1024
@@ -102,24 +102,18 @@ class Calls:
         state = self._state
         active = self._workers.state.active
         assert active is not None
-        state.last_call += 1
-        number = request.call = state.last_call
+        number = request.call = state.last_call = state.last_call + 1
         assert number <= v1.CALL_MAX
-        request.phase = Phase.CALLING
-        request.attempts += 1
-        backend = self._registry.owner(_KINDS.get(request.method), request.name)
-        call = BackendCall(number, request.id, active, backend, now, request.attempts)
+        if request.phase is not CALLING:
+            request.phase = CALLING
+        attempt = request.attempts = request.attempts + 1
+        method, name = request.method, request.name
+        backend = self._registry.owner(_KINDS.get(method), name)
+        call = BackendCall(number, request.id, active, backend, now, attempt)
         state.calls[number] = call
         if backend:
             self._attribute(call, now)
-        message = v1.Call(
-            number,
-            request.method,
-            request.name,
-            request.era,
-            attempt=request.attempts,
-            tell=not backend,
-        )
+        message = v1.Call(number, method, name, request.era, attempt, not backend)
         self._out.worker(active, message, request.params)
 
     def routed(self, generation: int, message: v1.Routed, now: float) -> None:
@@ -241,4 +235,6 @@ class Calls:
         else:
             return
         # One that is to serve next, or may be gone back to, has not seen the call.
-        self._shared.tell_workers(v1.Subscriptions(peer.subscriptions()), but=generation)
+        self._shared.tell_workers(
+            v1.Subscriptions(peer.subscriptions(), peer.tasks()), but=generation
+        )

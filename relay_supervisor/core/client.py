@@ -15,11 +15,12 @@ from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.envelope import EnvelopeError, Meta, Route
 from relay_supervisor.core.events import ClientLine
 from relay_supervisor.core.listening import FILTERS
+from relay_supervisor.core.notices import Notices
 from relay_supervisor.core.parking import Parking
 from relay_supervisor.core.registry import CHANGED, MODERN_CACHING
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.state import ClientRequest, Listen, Phase
+from relay_supervisor.core.state import CALLING, ClientRequest, Listen, Phase
 from relay_supervisor.wire import extensions, v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
@@ -39,6 +40,12 @@ Members = dict[str, Raw]
 
 Meet = Callable[[int, str, bytes, float], None]
 """Called once the client's era, protocol version and `initialize` params are known."""
+
+
+def _name_in(route: Route, method: str) -> str | None:
+    """Return what a request of this *method* is routed by, None where that is no text."""
+    member = mcp.ROUTED_BY.get(method)
+    return mcp.string(route.name if member == "name" else route.uri) if member else ""
 
 
 class Client:
@@ -62,6 +69,7 @@ class Client:
         self._calls = calls
         self._asks = asks
         self._parking = parking
+        self.notices = Notices(shared)
         self._meet = meet
         self._server_info = {"name": "mcp-relay", "version": shared.workers.identity.build}
         self._methods: dict[str, Callable[[ClientRequest, Members, float], None] | None] = {
@@ -76,18 +84,19 @@ class Client:
         self._notifications: dict[str, Callable[[mcp.Notification], None]] = {
             "notifications/initialized": self._initialized,
             "notifications/cancelled": self._cancelled,
-            "notifications/progress": self._for_backends,
-            "notifications/roots/list_changed": self._for_backends,
+            "notifications/progress": self.notices.take,
+            "notifications/roots/list_changed": self.notices.take,
         }
 
     # ---- incoming ---------------------------------------------------------------------------
 
     def line(self, event: ClientLine, now: float) -> None:
         """The client wrote a line; a blank one means nothing."""
-        message = mcp.parse(event.line)
+        line = event.line
+        message = mcp.parse(line)
         if type(message) is mcp.Request:  # as nearly all are
             self._request(message, 0, now)
-        elif event.line and not event.line.isspace():
+        elif line and not line.isspace():
             self._message(message, 0, now)
 
     def line_too_long(self, limit: int) -> None:
@@ -110,7 +119,7 @@ class Client:
                 self._open.reject(message.raw_id, message.code, message.message, batch)
 
     def _request(self, message: mcp.Request, batch: int, now: float) -> None:
-        state = self._state
+        state, method = self._state, message.method
         if message.id in state.requests:
             # Answered under its own id it would be taken for the answer to the first one.
             text = f"id {message.raw_id.decode()} is already in use by an open request"
@@ -119,32 +128,37 @@ class Client:
             route, meta = envelope.read(message.params)
         except EnvelopeError as error:
             return self._open.reject(message.raw_id, error.code, str(error), batch, error.data)
+        handle = self._methods.get(method)  # None: a backend's, or nobody's
+        # All at once, as to store a member later costs as much as to make the whole.
         request = ClientRequest(
             message.id,
             message.raw_id,
-            message.method,
+            method,
             v1.MODERN if meta.version else v1.LEGACY,
-            Phase.CALLING,
+            CALLING,
             now,
             bytes(meta.token),
-            batch=batch,
-            log_level=mcp.string(meta.log_level) or "" if meta.log_level else "",
+            (_name_in(route, method) or "") if handle is None else "",
+            bytes(message.params) if handle is None else b"",
+            0,
+            batch,
         )
+        if meta.log_level:
+            request.log_level = mcp.string(meta.log_level) or ""
         self._open.add(request)
-        if message.method not in self._methods and not self._extends(message.method):
-            text = f"Method not found: {message.method}"
+        if method not in self._methods and not self._extends(method):
+            text = f"Method not found: {method}"
             return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
         if meta.version:
-            if message.method in mcp.LEGACY_ONLY:
-                text = f"Method not found: {message.method} (removed in {mcp.MODERN_VERSIONS[0]})"
+            if method in mcp.LEGACY_ONLY:
+                text = f"Method not found: {method} (removed in {mcp.MODERN_VERSIONS[0]})"
                 return self._open.answer(request, mcp.error(mcp.METHOD_NOT_FOUND, text))
-            self._meet_modern(message.method, meta, now)
-        elif state.peer.era != v1.LEGACY and message.method not in _BEFORE_INITIALIZE:
-            text = f"{message.method} before initialize: the session is not open yet"
+            self._meet_modern(method, meta, now)
+        elif state.peer.era != v1.LEGACY and method not in _BEFORE_INITIALIZE:
+            text = f"{method} before initialize: the session is not open yet"
             return self._open.answer(request, mcp.error(mcp.INVALID_REQUEST, text))
-        if (handle := self._methods.get(message.method)) is not None:
+        if handle is not None:
             return handle(request, mcp.members_of(message.params), now)
-        self._open.keep(request, message.params)
         return self._route(request, route, now)
 
     def _extends(self, method: str) -> bool:
@@ -281,21 +295,20 @@ class Client:
             bool(wanted.prompts),
             bool(wanted.resources),
             wanted.uris or [],
+            wanted.tasks or [],
         )
         request.phase = Phase.LISTENING
         self._state.peer.listens[request.id] = listen
         self._stamped("notifications/subscriptions/acknowledged", listen, notifications=wanted)
-        if listen.uris:
+        if listen.uris or listen.tasks:
             self.tell_subscriptions()
         return None
 
     def _route(self, request: ClientRequest, route: Route, now: float) -> None:
-        if member := mcp.ROUTED_BY.get(request.method):
-            name = mcp.string(route.name if member == "name" else route.uri)
-            if name is None:
-                text = f"{request.method} needs a string {member!r} in its params"
-                return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
-            request.name = name
+        if not request.name and _name_in(route, request.method) is None:
+            member = mcp.ROUTED_BY[request.method]
+            text = f"{request.method} needs a string {member!r} in its params"
+            return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
         retries = route.state and request.era == v1.MODERN and request.method in mcp.INPUT_REQUIRED
         if not (retries and self._parking.retried(request, route.state, now)):
             self._calls.admit(request, now)
@@ -322,9 +335,6 @@ class Client:
         self._open.cancel(request)
         if self._state.peer.listens.pop(request.id, None) is not None:
             self.tell_subscriptions()
-
-    def _for_backends(self, message: mcp.Notification) -> None:
-        self._shared.tell_workers(v1.ClientNotification(message.method), bytes(message.params))
 
     # ---- telling the client -------------------------------------------------------------------
 
@@ -357,6 +367,8 @@ class Client:
         peer = self._state.peer
         if message.method == "notifications/resources/updated":
             self._updated(payload)
+        elif message.method == "notifications/tasks":
+            self._task_changed(payload)
         elif (peer.era == v1.LEGACY and peer.greeted) or logs.wanted(self._state, message, payload):
             self._out.client(mcp.notification(message.method, payload))
 
@@ -375,9 +387,18 @@ class Client:
         if uri in peer.uris or (part and peer.uris):
             self._out.client(mcp.notification("notifications/resources/updated", payload))
 
+    def _task_changed(self, payload: bytes) -> None:
+        """Pass on how a task of the extension's is, to whoever wants to hear of it."""
+        params = mcp.members_or_none(Raw(payload)) or {}
+        task = mcp.string(params.get("taskId"))
+        for listen in self._state.peer.listens.values():
+            if task in listen.tasks:
+                self._stamped("notifications/tasks", listen, **params)
+
     def tell_subscriptions(self) -> None:
-        """Give the workers the set of all URIs the client wants to hear of."""
-        self._shared.tell_workers(v1.Subscriptions(self._state.peer.subscriptions()))
+        """Give the workers the set of all URIs and tasks the client wants to hear of."""
+        peer = self._state.peer
+        self._shared.tell_workers(v1.Subscriptions(peer.subscriptions(), peer.tasks()))
 
     def _stamped(self, method: str, listen: Listen, /, _meta: Raw = EMPTY, **rest: object) -> None:
         meta = {**(mcp.members_or_none(_meta) or {}), envelope.SUBSCRIPTION: Raw(listen.raw_id)}

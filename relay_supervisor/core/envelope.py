@@ -53,15 +53,16 @@ def read(params: Raw) -> tuple[Route, Meta]:
     Raises:
         EnvelopeError: params or `_meta` are no objects, or a modern envelope is incomplete.
     """
-    if params in mcp.ABSENT:
-        return _NO_ROUTE, NO_META
     try:
         route = _decode(params)
     except UNDECODABLE as error:
+        if params in mcp.ABSENT:
+            return _NO_ROUTE, NO_META
         raise EnvelopeError(mcp.INVALID_PARAMS, "params and _meta must be objects") from error
     if (meta := route.meta) is None:
         return route, NO_META
-    if meta.token and mcp.id_of(meta.token) is None:
+    token = bytes(meta.token)
+    if token and not token.isdigit() and mcp.id_of(token) is None:
         raise EnvelopeError(mcp.INVALID_PARAMS, "progressToken must be a string or an integer")
     if meta.version:
         _check_modern(meta)

@@ -39,7 +39,7 @@ class Errands:
         message = v1.Cancel(call.number, backend="" if call.generation else call.backend)
         told = self._begin(message, params, call.backend, call.generation, call.pid)
         if told is not None:
-            told.reached = call.written
+            told.reached = call.written or call.begun
         return None
 
     def answer(self, ask: Ask, members: bytes) -> None:

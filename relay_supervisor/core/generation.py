@@ -122,6 +122,13 @@ class Offer(msgspec.Struct):
     """It has said so; until then its catalogue may lack what it has yet to learn."""
 
 
+ACTIVE: Final = Life.ACTIVE
+HANDSHAKING: Final = Life.HANDSHAKING
+FAILED: Final = Life.FAILED
+RETIRED: Final = Life.RETIRED
+"""For the path of every call: to get at an enum's member takes as long as a call."""
+
+
 class Generation(msgspec.Struct):
     """One worker process, from its start to its end."""
 

@@ -209,10 +209,11 @@ def id_of(raw: Raw | bytes) -> Id | None:
         value = _scalar.decode(raw)
     except UNDECODABLE:
         return None
-    if type(value) is int:
+    kind = type(value)
+    if kind is int:
         # As text where it could not be written down; no client's string id begins with a NUL.
         return value if -_INT_MAX <= value <= _INT_MAX else f"\x00{value}"
-    return value if type(value) is str else None
+    return value if kind is str else None
 
 
 def _classify(members: dict[str, Raw]) -> Message:

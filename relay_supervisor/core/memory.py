@@ -14,6 +14,7 @@ from relay_supervisor.core.drains import Drain
 from relay_supervisor.core.ending import EndingState
 from relay_supervisor.core.generation import Source
 from relay_supervisor.core.heartbeat import HeartbeatState
+from relay_supervisor.core.notices import Notice
 from relay_supervisor.core.processes import Process
 from relay_supervisor.core.recovery import RecoveryState
 from relay_supervisor.core.reexec import ReexecState
@@ -44,6 +45,23 @@ class Memory(msgspec.Struct):
     heartbeat: HeartbeatState = msgspec.field(default_factory=HeartbeatState)
     reexec: ReexecState = msgspec.field(default_factory=ReexecState)
     parking: ParkingState = msgspec.field(default_factory=ParkingState)
+    notices: list[Notice] = []
+
+    @property
+    def calm(self) -> bool:
+        """Tell whether nothing but calls is under way, as nearly always: then no room has to be
+        asked after an event what it wants to do.
+        """
+        swaps, ending = self.swaps, self.ending
+        return not (
+            self.state.custody.stale
+            or swaps.warming is not None
+            or swaps.probation is not None
+            or swaps.unsaved
+            or self.drains
+            or ending.client_closed
+            or ending.pace is not None
+        )
 
 
 def begin(

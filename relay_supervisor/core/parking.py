@@ -192,6 +192,8 @@ class Parking:
             request = self._latest(ask.generation, ask.backend)
             if request is None:
                 self._asks.settle(ask, _OVER)
+            elif (refusal := self._refusal(ask, request)) is not None:
+                self._asks.settle(ask, refusal)
             else:
                 self._pose(ask, request, now)
 
@@ -234,10 +236,10 @@ def _input_request(ask: Ask) -> dict[str, object]:
 def _responses(retry: ClientRequest) -> Responses:
     try:
         responses = mcp.members_of(mcp.members_of(Raw(retry.params)).get("inputResponses", _NONE))
-        for response in responses.values():
-            mcp.members_of(response)
     except UNDECODABLE as error:
         raise Refused("inputResponses must be an object of objects") from error
+    if any(mcp.members_or_none(response) is None for response in responses.values()):
+        raise Refused("inputResponses must be an object of objects")
     return responses
 
 

@@ -34,6 +34,9 @@ class Condition(enum.Enum):
     DEGRADED = "degraded"
 
 
+_WELL: Final = Condition.WELL  # see `generation.ACTIVE`
+
+
 class RecoveryState(msgspec.Struct):
     """Plain data of this room."""
 
@@ -111,7 +114,7 @@ class Recovery:
     @property
     def recovering(self) -> bool:
         """Tell whether there is anything to get over."""
-        return bool(self.state.deaths) or self.state.condition is not Condition.WELL
+        return bool(self.state.deaths) or self.state.condition is not _WELL
 
     def answered(self) -> None:
         """The active worker answered a call, after others have died."""

@@ -18,7 +18,15 @@ from relay_supervisor.core.effects import AnyEffect
 from relay_supervisor.core.ending import Ending
 from relay_supervisor.core.errands import Errands
 from relay_supervisor.core.estate import Estate
-from relay_supervisor.core.generation import GONE, Generation, Life
+from relay_supervisor.core.generation import (
+    ACTIVE,
+    FAILED,
+    GONE,
+    HANDSHAKING,
+    RETIRED,
+    Generation,
+    Life,
+)
 from relay_supervisor.core.heartbeat import Heartbeat
 from relay_supervisor.core.memory import Memory
 from relay_supervisor.core.orders import Orders
@@ -32,8 +40,9 @@ from relay_supervisor.core.serving import Serving
 from relay_supervisor.core.session import Session
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.swaps import Swaps
+from relay_supervisor.core.workers import how_it_ended
 from relay_supervisor.errors import ProtocolError
-from relay_supervisor.wire import handshake, v1
+from relay_supervisor.wire import v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
 LAST_WORDS: Final = (
@@ -129,8 +138,16 @@ class Relay:
     def handle(self, event: events.AnyEvent, now: float) -> list[AnyEffect]:
         """Take in what happened and return what is to be done, in this order."""
         self._events[type(event)](event, now)
+        shared = self.shared
+        if "heartbeat" not in shared.timers.at or not shared.memory.calm:
+            self._follow_up(now)
+        return shared.out.take()
+
+    def _follow_up(self, now: float) -> None:
+        """After each event, but for what only carries a call: see what has become of the rest."""
         if self.ending.pace is None:
             self.custody.check(now)
+            self.client.notices.tell()
             if self.swaps.probation is not None:
                 self.swaps.trial.go_on(now)
             if self.drains.open:
@@ -144,7 +161,6 @@ class Relay:
             self.reexec.interrupt(now)
         if "heartbeat" not in self.shared.timers.at and self._busy():
             self.heartbeat.begin(now)
-        return self.shared.out.take()
 
     def next_deadline(self) -> float | None:
         """Return when `DeadlinePassed` is due, None for never."""
@@ -275,16 +291,16 @@ class Relay:
 
     def _worker_frame(self, event: events.WorkerFrame, now: float) -> None:
         generation = self.shared.workers.state.generations.get(event.generation)
-        if generation is None or generation.state is Life.RETIRED:
+        if generation is None or (state := generation.state) is RETIRED:
             return  # what it still had to say when it was let go
         try:
             ending = self.ending.pace is not None
-            if generation.state is Life.FAILED or ending:
+            if state is FAILED or ending:
                 message = v1.decode_to_supervisor(event.header)
                 lasting = generation.offer.adopts and not ending
                 if isinstance(message, LAST_WORDS if lasting else v1.Reply):
                     self._messages[type(message)](generation, message, event.payload, now)
-            elif generation.state is Life.HANDSHAKING:
+            elif state is HANDSHAKING:
                 self.shared.workers.welcomed(generation, event.header, now)
                 self.swaps.welcomed(generation, now)
             else:
@@ -295,9 +311,9 @@ class Relay:
 
     def _reply(self, generation: Generation, message: v1.Reply, payload: bytes, now: float) -> None:
         if self.calls.reply(generation.number, message, payload, now):
-            if self.swaps.probation is not None:
+            if self.shared.memory.swaps.probation is not None:
                 self.swaps.trial.answered(generation.number, message.outcome, now)
-            if self.recovery.recovering and generation.state is Life.ACTIVE:
+            if self.recovery.recovering and generation.state is ACTIVE:
                 self.recovery.answered()
 
     def _progress(
@@ -358,7 +374,7 @@ class Relay:
                 self.shared.out.worker(process.generation, gone)
         else:
             self.shared.timers.clear(f"closed#{process.generation}")
-            how = _how_it_ended(event)
+            how = how_it_ended(event)
             self.shared.out.log("debug", f"worker of generation {process.generation}: {how}")
             self._lose(process.generation, how, now)
             self._settle(process.generation, event, now)
@@ -382,17 +398,3 @@ class Relay:
     ) -> None:
         reply = v1.StatusReply(message.token)
         self.shared.out.worker(generation.number, reply, self.orders.status(now))
-
-
-def _how_it_ended(event: events.ProcessExited) -> str:
-    if event.status < 0:
-        return f"it was ended by signal {-event.status}"
-    # Who exits by himself says why; last is then the line with the exception.
-    words = f": {event.words}" if event.words and event.status else ""
-    if event.status == handshake.EXIT_INCOMPATIBLE:
-        spoken = ", ".join(map(str, handshake.VERSIONS))
-        return (
-            f"it is made for another version of Relay than this one, which speaks pipe version "
-            f"{spoken}; swap to another release, or start the client anew with that version{words}"
-        )
-    return f"it exited with status {event.status}{words}"

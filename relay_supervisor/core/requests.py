@@ -5,8 +5,6 @@ One that is parked (`parking`) has no id for the time being; its answer is kept 
 Answers of a batch (2025-03-26) are gathered here until the last of them is known.
 """
 
-from msgspec import Raw
-
 from relay_supervisor.core import mcp, seats
 from relay_supervisor.core.seats import Step
 from relay_supervisor.core.shared import Shared
@@ -30,13 +28,11 @@ class Requests:
         self._out = shared.out
 
     def add(self, request: ClientRequest) -> None:
-        """Take a request in."""
-        self._state.requests[request.id] = request
-
-    def keep(self, request: ClientRequest, params: Raw) -> None:
-        """Keep the params of a request that a backend will need."""
-        request.params = bytes(params)
-        self._state.retained_bytes += len(request.params)
+        """Take a request in, with the params that a backend will need."""
+        state = self._state
+        state.requests[request.id] = request
+        if request.params:
+            state.retained_bytes += len(request.params)
 
     def find(self, key: mcp.Id | None) -> ClientRequest | None:
         """Return the open request with this id."""

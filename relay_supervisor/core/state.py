@@ -5,6 +5,7 @@ Times are of the monotonic clock, in seconds.
 """
 
 import enum
+from typing import Final
 
 import msgspec
 
@@ -20,6 +21,10 @@ class Phase(enum.Enum):
     HELD = "held"  # to be carried out, no worker is up
     CALLING = "calling"  # carried out by a backend
     LISTENING = "listening"  # subscriptions/listen, answered only at the end
+
+
+CALLING: Final = Phase.CALLING
+"""For the path of every call: to get at an enum's member takes as long as a call."""
 
 
 class ClientRequest(msgspec.Struct):
@@ -194,6 +199,7 @@ class Listen(msgspec.Struct):
     prompts: bool = False
     resources: bool = False
     uris: list[str] = []
+    tasks: list[str] = []
 
 
 class Peer(msgspec.Struct):
@@ -222,6 +228,10 @@ class Peer(msgspec.Struct):
         for listen in self.listens.values():
             uris |= dict.fromkeys(listen.uris)
         return list(uris)
+
+    def tasks(self) -> list[str]:
+        """Return the ids of all tasks the client wants to hear of."""
+        return list(dict.fromkeys(task for one in self.listens.values() for task in one.tasks))
 
 
 class Backend(msgspec.Struct):

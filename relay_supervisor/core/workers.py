@@ -3,6 +3,7 @@
 import msgspec
 
 from relay_supervisor.core import effects
+from relay_supervisor.core.events import ProcessExited
 from relay_supervisor.core.generation import (
     COMING,
     GONE,
@@ -176,3 +177,18 @@ class Workers:
         x ^= (x << 17) & (2**64 - 1)
         self.state.entropy = x
         return x % below
+
+
+def how_it_ended(event: ProcessExited) -> str:
+    """Return what the exit of a worker says of its end."""
+    if event.status < 0:
+        return f"it was ended by signal {-event.status}"
+    # Who exits by himself says why; last is then the line with the exception.
+    words = f": {event.words}" if event.words and event.status else ""
+    if event.status == handshake.EXIT_INCOMPATIBLE:
+        spoken = ", ".join(map(str, handshake.VERSIONS))
+        return (
+            f"it is made for another version of Relay than this one, which speaks pipe version "
+            f"{spoken}; swap to another release, or start the client anew with that version{words}"
+        )
+    return f"it exited with status {event.status}{words}"

@@ -37,11 +37,12 @@ def prefix(header: Buffer, payload_bytes: int) -> bytes:
     Raises:
         FrameTooLarge: the header or the payload is over its limit; nothing has been sent.
     """
-    if len(header) > HEADER_BYTES_MAX:
-        raise FrameTooLarge("pipe header", len(header), HEADER_BYTES_MAX)
+    header_bytes = len(header)
+    if header_bytes > HEADER_BYTES_MAX:
+        raise FrameTooLarge("pipe header", header_bytes, HEADER_BYTES_MAX)
     if payload_bytes > PAYLOAD_BYTES_MAX:
         raise FrameTooLarge("pipe payload", payload_bytes, PAYLOAD_BYTES_MAX)
-    return _pack(len(header), payload_bytes)
+    return _pack(header_bytes, payload_bytes)
 
 
 class FrameReader:
@@ -74,17 +75,19 @@ class FrameReader:
             self._parts.clear()
         frames: list[tuple[bytes, bytes]] = []
         start, end, need = 0, len(data), PREFIX_BYTES
-        while end - start >= PREFIX_BYTES:
+        begin = PREFIX_BYTES
+        while begin <= end:
             header_bytes, payload_bytes = _unpack(data, start)
-            middle = start + PREFIX_BYTES + header_bytes
+            middle = begin + header_bytes
             stop = middle + payload_bytes
             if header_bytes > HEADER_BYTES_MAX or payload_bytes > PAYLOAD_BYTES_MAX:
                 raise FrameTooLarge("pipe frame", header_bytes + payload_bytes, PAYLOAD_BYTES_MAX)
             if stop > end:
                 need = stop - start
                 break
-            frames.append((data[middle - header_bytes : middle], data[middle:stop]))
+            frames.append((data[begin:middle], data[middle:stop]))
             start = stop
+            begin = stop + PREFIX_BYTES
         if start < end:
             self._parts.append(data[start:])
             self._size = end - start
@@ -172,7 +175,10 @@ class WriteQueue:
     def append(self, *buffers: Buffer) -> None:
         """Queue *buffers*, one after another."""
         self._buffers += buffers
-        self.size += sum(map(len, buffers))
+        size = self.size
+        for buffer in buffers:
+            size += len(buffer)
+        self.size = size
 
     @property
     def rest(self) -> bytes:
@@ -190,19 +196,23 @@ class WriteQueue:
         Raises:
             OSError: the other end is gone (EPIPE), or *fd* is bad.
         """
-        while self._buffers:
+        buffers, size = self._buffers, self.size
+        while size:
             try:
-                if self.size <= JOIN_BYTES_MAX:
-                    written = os.write(fd, b"".join(self._buffers))
+                if len(buffers) == 1:
+                    written = os.write(fd, buffers[0])
+                elif size <= JOIN_BYTES_MAX:
+                    written = os.write(fd, b"".join(buffers))
                 else:
-                    written = os.writev(fd, self._buffers[:IOV_MAX])
+                    written = os.writev(fd, buffers[:IOV_MAX])
             except BlockingIOError:
                 return
-            if written == self.size:
-                self._buffers.clear()
+            if written == size:
+                buffers.clear()
                 self.size = 0
                 return
             self._drop(written)
+            size = self.size
 
     def _drop(self, written: int) -> None:
         self.size -= written

@@ -20,6 +20,7 @@ pid, at   Which process said it, and where in the stream of its stdout: the offs
           to message, so what is told again by another worker is dropped. 0, 0: not known.
 """
 
+from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import msgspec
@@ -234,15 +235,12 @@ ToSupervisor: TypeAlias = (
     | Begun
 )
 
-_encoder = msgspec.msgpack.Encoder()
+encode: Final[Callable[[Message], bytes]] = msgspec.msgpack.Encoder().encode
+"""Returns the header bytes of a message."""
+
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
 _to_supervisor: msgspec.msgpack.Decoder[ToSupervisor] = msgspec.msgpack.Decoder(ToSupervisor)
 _any_message = msgspec.msgpack.Decoder(list[object])
-
-
-def encode(message: Message) -> bytes:
-    """Return the header bytes of *message*."""
-    return _encoder.encode(message)
 
 
 def decode_to_worker(header: bytes) -> ToWorker | Unknown:

@@ -4,7 +4,7 @@ Nothing here does anything: two interfaces and the words they share.
 """
 
 import enum
-from typing import Protocol
+from typing import Final, Protocol
 
 from relay_supervisor.wire import v1
 from relay_worker.backends.client import Client
@@ -33,6 +33,9 @@ class State(enum.Enum):
         """Return the word `status` shows."""
         return _WORDS.get(self, self.name.lower())
 
+
+READY: Final = State.READY
+"""For the path of every call: to get at an enum's member takes as long as a call."""
 
 _WORDS = {
     State.SPAWNING: "starting",
@@ -104,6 +107,9 @@ class Backend(Protocol):
 
     def subscribed(self, uri: str, *, wanted: bool) -> None:
         """Take note that a call of the client's changed a subscription."""
+
+    def watch(self, tasks: frozenset[str]) -> None:
+        """Hear of exactly these tasks of its own, now and whenever it is started."""
 
     def pause(self, *, paused: bool) -> None:
         """Stop reading from it, or go on."""

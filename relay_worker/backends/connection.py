@@ -13,6 +13,7 @@ import msgspec
 
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.custody import Custody, Unsent
+from relay_supervisor.wire.framing import Buffer
 from relay_supervisor.wire.mailbox import HINT_BYTES
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, Host, Watcher
@@ -38,7 +39,7 @@ from relay_worker.backends.stdio import Callbacks, Transport
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.lists import RawLists
 from relay_worker.loop import Timer
-from relay_worker.repair import clean_line
+from relay_worker.repair import clean_line, plain_result
 
 SMALL_BYTES: Final = 4 << 10
 """Params over this size are written without being copied once more."""
@@ -196,12 +197,13 @@ class Connection:
 
     def _send(self, call: int, method: str, params: bytes) -> bool:
         start = self._transport.queued_bytes
-        number = max(call, 0)  # one of the relay's own is in no ledger
+        number = 0 if call < 0 else call  # noqa: FURB136 # the relay's own are in no ledger
+        frame: tuple[Buffer, ...]
         if len(params) <= SMALL_BYTES:  # one small buffer costs less than several
-            sent = self._transport.write(frames.call_frame(call, method, params), number=number)
+            frame = (frames.call_frame(call, method, params),)
         else:
-            sent = self._transport.write(*frames.call_pieces(call, method, params), number=number)
-        if not sent:
+            frame = frames.call_pieces(call, method, params)
+        if not self._transport.put(frame, number):
             return False
         self.in_flight[call] = start
         return True
@@ -292,6 +294,10 @@ class Connection:
                     self._on_broken(reason)
 
     def _line(self, at: int, line: bytes) -> None:
+        plain = None if self.session.modern else plain_result(line)
+        if plain is not None:
+            self._replied(plain.id, line, {"result": plain.result})
+            return
         cleaned = clean_line(line)
         if cleaned.skipped:
             self._skipped(cleaned.skipped)

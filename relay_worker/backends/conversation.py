@@ -25,7 +25,7 @@ _Words = tuple[ModernSpeech | None, Session]
 
 class Conversation:
     """A session and its words, with the interface of the session. *known* is the protocol that the
-    backend was found to speak before, if it was.
+    backend was found to speak before, if it was. `modern`: it is spoken to in the modern era.
     """
 
     def __init__(
@@ -53,12 +53,7 @@ class Conversation:
         self._refusal = ""
         self._listen = ""
         self._listen_due = False
-        self._speech, self._session = self._words(modern=self._eras.pop(0))
-
-    @property
-    def modern(self) -> bool:
-        """Return whether the backend is spoken to in the modern era."""
-        return self._speech is not None
+        self._use(self._words(modern=self._eras.pop(0)))
 
     @property
     def probing(self) -> bool:
@@ -115,7 +110,7 @@ class Conversation:
             ValueError: nobody can go on with it.
         """
         if left.phase != Phase.NEW.word:
-            self._speech, self._session = self._words(modern=left.modern)
+            self._use(self._words(modern=left.modern))
             self._eras = [not left.modern] if left.other_era else []
             self._listen = left.listen
         effects = self._session.resume(left, known, crashed=crashed)
@@ -141,7 +136,8 @@ class Conversation:
                 if frames.error_of(envelope):
                     self._early = None
                     return []
-                (self._speech, self._session), self._early = self._early, None
+                self._use(self._early)
+                self._early = None
             if tag and tag == self._listen:
                 return self._unheard(envelope)
             if self._speech is not None:
@@ -178,14 +174,24 @@ class Conversation:
             self._listen_due = True
         return self._spoken([])
 
+    def watch(self, tasks: frozenset[str]) -> Effects:
+        """Hear of exactly these tasks, where there are any in that era."""
+        if self._speech is not None and self._speech.watch(tasks):
+            self._listen_due = True
+        return self._spoken([])
+
     def _words(self, *, modern: bool) -> _Words:
         if not modern:
             return None, self._new()
         return ModernSpeech(self.client, numbers=self._numbers, tag=self._generation), self._new()
 
     def _turn(self) -> Effects:
-        self._speech, self._session = self._words(modern=self._eras.pop(0))
+        self._use(self._words(modern=self._eras.pop(0)))
         return self.start()
+
+    def _use(self, words: _Words) -> None:
+        self._speech, self._session = words
+        self.modern = self._speech is not None  # a plain member, as every call looks at it
 
     def _with_words(self, custody: Custody) -> Custody:
         return msgspec.structs.replace(
@@ -223,7 +229,8 @@ class Conversation:
         if self._session.said.protocol:
             return [Broken(reason)]
         if self._early is not None:  # it has yet to answer that
-            (self._speech, self._session), self._early = self._early, None
+            self._use(self._early)
+            self._early = None
             return []
         if self._eras:
             self._refusal = reason

@@ -143,7 +143,10 @@ class Mailbox:
     def room(self) -> memoryview:
         """Return where the next read may go; `count` what came."""
         begin = self._zero + self.tail
-        return self._view[begin : min(begin + READ_BYTES_MAX, self._end)]
+        stop = begin + READ_BYTES_MAX
+        if stop > self._end:  # noqa: PLR1730 - here and below: `min` costs more than all the rest
+            stop = self._end
+        return self._view[begin:stop]
 
     def count(self, size: int) -> None:
         """So many bytes were read."""
@@ -153,7 +156,9 @@ class Mailbox:
         """Return the lines that end in what was read since, or in a part of it: see `unseen`."""
         zero, memory = self._zero, self._memory
         begin, scanned = self.parsed, self._scanned
-        until = min(self.tail, scanned + READ_BYTES_MAX)
+        until = self.tail
+        if until - scanned > READ_BYTES_MAX:
+            until = scanned + READ_BYTES_MAX
         self._scanned = until
         if self._skipping:
             behind = self._skip(scanned, until)
@@ -171,6 +176,8 @@ class Mailbox:
             elif end > place:
                 lines.append((begin, memory[place:end]))
             begin = scanned = end - zero + 1
+            if begin == until:  # as nearly always: spares another look
+                break
         self.parsed = begin
         if until - begin > longest and begin == self.head:
             self._start_skipping()
@@ -197,10 +204,10 @@ class Mailbox:
     def _rewind(self) -> None:
         """Nothing is left: begin at the beginning of the half again."""
         start, stop = self._start, self._zero + self.tail
-        kept = min(stop, start + KEEP_BYTES)
-        self._memory[start:kept] = bytes(kept - start)
-        if kept < stop:
-            self._clear(kept, stop)
+        if stop - start > KEEP_BYTES:
+            self._clear(start + KEEP_BYTES, stop)
+            stop = start + KEEP_BYTES
+        self._memory[start:stop] = bytes(stop - start)
         self._zero = start - self.tail
         self.words[_BASE] = HEADER_BYTES - self._zero
 

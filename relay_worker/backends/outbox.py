@@ -38,7 +38,7 @@ class Outbox:
     number of an errand that is written.
     """
 
-    __slots__ = ("_errands", "_frames", "_ledger", "_on_errand", "_torn", "_words", "sent", "size")
+    __slots__ = ("_frames", "_ledger", "_on_errand", "_torn", "_words", "errands", "sent", "size")
 
     def __init__(
         self, ledger: Ledger, words: memoryview, on_errand: Callable[[int], None] = _nobody
@@ -49,7 +49,8 @@ class Outbox:
         self._words = words
         self._on_errand = on_errand
         self._frames: deque[_Frame] = deque()
-        self._errands: set[int] = set()
+        self.errands: set[int] = set()
+        """Numbers of frames that are errands; whoever appends one adds it."""
         self._torn = False
 
     def resume(self, frames: Iterable[Unsent], sent: int, errands: Iterable[int]) -> None:
@@ -61,7 +62,7 @@ class Outbox:
         """
         for unsent in frames:
             self.append(unsent.number, unsent.frame)
-        self._errands.update(errands)
+        self.errands.update(errands)
         words = self._words
         if sent:
             if not self._frames or (words[_LENGTH], words[_OFFSET]) != (self._frames[0][1], sent):
@@ -76,13 +77,14 @@ class Outbox:
         else:
             self._forget()
 
-    def append(self, number: int, *frame: Buffer, errand: bool = False) -> None:
-        """Queue a frame, given as the buffers it consists of, for a call or an *errand*."""
-        size = len(frame[0]) if len(frame) == 1 else sum(map(len, frame))
+    def append(self, number: int, *frame: Buffer) -> None:
+        """Queue a frame, given as the buffers it consists of, for a call or an errand."""
+        self.put(number, sum(map(len, frame)), frame)
+
+    def put(self, number: int, size: int, frame: tuple[Buffer, ...]) -> None:
+        """The same, for whoever knows its *size*."""
         self._frames.append((number, size, frame))
         self.size += size
-        if errand:
-            self._errands.add(number)
 
     def unsent(self) -> list[Unsent]:
         """Return what is not wholly written, for somebody else to go on with. The relay's own calls
@@ -90,15 +92,10 @@ class Outbox:
         """
         return [Unsent(max(number, 0), b"".join(frame)) for number, _, frame in self._frames]
 
-    @property
-    def errands(self) -> frozenset[int]:
-        """Return the numbers of frames that are errands."""
-        return frozenset(self._errands)
-
     def clear(self) -> list[int]:
         """Forget what has not been written; return the errands among it."""
-        errands = sorted(self._errands)
-        self._errands.clear()
+        errands = sorted(self.errands)
+        self.errands.clear()
         self._frames.clear()
         self.size = self.sent = 0
         self._torn = False
@@ -140,8 +137,8 @@ class Outbox:
             words[_LENGTH] = 0
             frames.popleft()
             self.sent = 0
-            if self._errands and number in self._errands:
-                self._errands.remove(number)
+            if self.errands and number in self.errands:
+                self.errands.remove(number)
                 self._on_errand(number)
 
     def _write_large(self, fd: int, length: int, frame: tuple[Buffer, ...]) -> bool:

@@ -16,6 +16,7 @@ import msgspec
 from relay_supervisor.wire.custody import Round
 from relay_worker.backends import frames
 from relay_worker.backends.client import Client
+from relay_worker.backends.envelopes import readable_params
 from relay_worker.backends.session import ASKABLE
 from relay_worker.repair import Envelope
 
@@ -227,15 +228,12 @@ class Rounds:
             return self._give_up(one, "it asks for input without saying for what")
         asked: dict[str, _Input] = {}
         for key, raw in inputs.items():
-            try:
-                asked[key] = _input(raw)
-            except _WRONG:
+            if (wanted := _read(raw)) is None:
                 return self._give_up(one, f"what it asks for ({key}) cannot be understood")
-            if refusal := self._refusal(asked[key]):
+            if refusal := self._refusal(wanted):
                 return self._give_up(one, refusal)
-        if one.phase == ASKING:  # heard again: some of it may be answered by now
-            asked = {key: wanted for key, wanted in asked.items() if key in one.open}
-        else:
+            asked[key] = wanted
+        if one.phase != ASKING:  # else it is heard again, after a worker was killed
             words = {key: wanted.method for key, wanted in asked.items()}
             phase = ASKING if asked else DUE
             one = self._change(one, state=state, open=words, answers={}, phase=phase)
@@ -282,6 +280,16 @@ _LOST: Final = (
     "it asks for input, and what it was called with is not kept any more (over "
     f"{KEPT_BYTES_MAX >> 20} MiB are under way, or the worker that had it was killed)"
 )
+
+
+def _read(raw: msgspec.Raw) -> _Input | None:
+    """Return what is asked for, so that every client can read it; None where that cannot be."""
+    try:
+        wanted = _input(raw)
+    except _WRONG:
+        return None
+    params = readable_params(wanted.method, wanted.params)
+    return None if params is None else _Input(wanted.method, params)
 
 
 def _begun(one: Round) -> bool:

@@ -125,23 +125,24 @@ class Transport:
             at += len(unsent.frame)
         self.queued_bytes = at
         if self._queue.size:
-            self._flush_later()
+            self._flush_due = True
+            self._loop.at_turn_end(self._flush)
         return starts
 
     def look(self) -> None:
         """Pass on what lies in the mailbox."""
         mailbox = self._mailbox
-        line = self._tell.line
+        tell = self._tell.line
         while mailbox.unseen:
             before = mailbox.parsed
-            for at, text in mailbox.cut():
-                line(at, text)
+            for at, line in mailbox.cut():
+                tell(at, line)
                 if not self._open:
                     return
             if mailbox.oversized:
                 self._report_oversized()
-            if not self._open:
-                return
+                if not self._open:
+                    return
             if mailbox.parsed != before:
                 self._when_written(self._passed, mailbox.parsed)
 
@@ -149,19 +150,30 @@ class Transport:
         """Queue a frame, with the number of its call or *errand*, for the end of the turn; False
         where too much is waiting already, or nobody will ever read it.
         """
+        return self.put(frame, number, errand)
+
+    def put(
+        self,
+        frame: tuple[Buffer, ...],
+        number: int,
+        errand: bool = False,  # noqa: FBT001, FBT002
+    ) -> bool:
+        """The same, in less time."""
         if not self.input_open:
             return not errand  # in vain, like all that is on its way when a process ends
         queue = self._queue
-        if queue.size:
-            size = 0
-            for buffer in frame:
-                size += len(buffer)
-            if queue.size + size > OUT_BYTES_MAX:
-                return False
-        before = queue.size
-        queue.append(number, *frame, errand=errand)
-        self.queued_bytes += queue.size - before
-        self._flush_later()
+        size = 0
+        for buffer in frame:
+            size += len(buffer)
+        if queue.size and queue.size + size > OUT_BYTES_MAX:
+            return False
+        queue.put(number, size, frame)
+        if errand:
+            queue.errands.add(number)
+        self.queued_bytes += size
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.at_turn_end(self._flush)
         return True
 
     def pause(self, *, paused: bool) -> None:
@@ -205,7 +217,8 @@ class Transport:
         more, and nothing is called.
         """
         left = Left(
-            self._mailbox.parsed, self._queue.unsent(), self._queue.sent, self._queue.errands
+            *(self._mailbox.parsed, self._queue.unsent(), self._queue.sent),
+            frozenset(self._queue.errands),
         )
         self.input_open = False
         self._loop.unwatch(self._stdin)
@@ -285,31 +298,25 @@ class Transport:
         else:
             self._loop.unwatch(self._stderr)
 
-    def _flush_later(self) -> None:
-        if not self._flush_due:
-            self._flush_due = True
-            self._loop.at_turn_end(self._flush)
-
     def _flush(self) -> None:
         self._flush_due = False
-        if self.input_open and not self._waiting:
-            self._write()
-
-    def _writable(self, _events: int) -> None:
-        self._waiting = False
-        self._loop.unwatch(self._stdin)
-        self._write()
-
-    def _write(self) -> None:
+        if self._waiting or not self.input_open:
+            return
+        queue = self._queue
         try:
-            self._queue.flush(self._stdin)
+            queue.flush(self._stdin)
         except OSError as error:
             self.end_input()
             self._tell.end(f"it closed its input ({error.strerror})")
             return
-        if self._queue.size:
+        if queue.size:
             self._waiting = True
             self._loop.watch(self._stdin, WRITE, self._writable, self._failed)
+
+    def _writable(self, _events: int) -> None:
+        self._waiting = False
+        self._loop.unwatch(self._stdin)
+        self._flush()
 
     def _failed(self, error: Exception) -> None:
         self._tell.end(f"the relay failed to read it ({type(error).__name__}: {error})")

@@ -42,6 +42,7 @@ class StdioBackend(Contact):
         self._back_off = BackOff(around.policy)
         self._timer: Timer | None = None
         self._learn_by: float | None = None
+        self._learn_timer: Timer | None = None
         self._shies = False  # it has died of a question it did not know
 
     @property
@@ -173,7 +174,7 @@ class StdioBackend(Contact):
 
     def _learn_soon(self) -> None:
         self._learn_by = self._loop.now + self._plan.start_timeout_seconds
-        self._loop.at(self._learn_by, lambda: self._watcher.changed(self))
+        self._learn_timer = self._loop.at(self._learn_by, lambda: self._watcher.changed(self))
 
     def _start_timed_out(self) -> None:
         seconds = f"{self._plan.start_timeout_seconds:g} s (start_timeout_seconds)"
@@ -199,6 +200,8 @@ class StdioBackend(Contact):
         """It takes calls from now on."""
         self._error = None
         self._advance(Event.CONNECTED)
+        if self._learn_timer:
+            self._learn_timer.cancel()  # a loop without timers takes shorter turns
         self._back_off.ready(self._loop.now)
         if self._plan.idle_stop_seconds:
             self._timer = self._loop.after(self._plan.idle_stop_seconds, self._stop_if_idle)

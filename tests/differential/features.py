@@ -26,7 +26,8 @@ FEATURES: dict[str, frozenset[Pair]] = {
     "cancel": EVERYWHERE,
     "together": EVERYWHERE,
     "updated": EVERYWHERE,
-    "log": frozenset({LL}),
+    "log": EVERYWHERE,
+    "question": EVERYWHERE,
     "level": frozenset({LL}),
     # The rest a modern client has no words for, or cannot be told of by a legacy server.
     "other": frozenset({LL}),
@@ -34,10 +35,9 @@ FEATURES: dict[str, frozenset[Pair]] = {
     "refusal": frozenset({LL}),
     "report": frozenset({LL}),
     "withdrawn": frozenset({LL}),
-    "question": frozenset({LL, MM}),
     # A legacy server has nothing to say by it, and a legacy client has said who it is once.
-    "state": frozenset({MM}),
-    "introduced": frozenset(),
+    "state": frozenset({LM, MM}),
+    "introduced": frozenset({MM}),
 }
 
 QUESTIONS_MAX = 3
@@ -87,5 +87,5 @@ class By:
         return tuple(sorted(known - NOT_BY_HTTP if self.web else known))
 
 
-WAYS = (By(LL), By(ML), *(By(pair, web=True) for pair in (LL, ML, MM)))
+WAYS = tuple(By(pair, web=web) for web in (False, True) for pair in (LL, LM, ML, MM))
 """What is compared."""

@@ -114,6 +114,22 @@ def stage(by: By, seed: int) -> Iterator[Stage]:
         yield Stage(house, by, direct, _post(relay.client, mine, house, received))
 
 
+def assert_same(by: By, *, sessions: int, houses: int) -> None:
+    """Hold that many sessions of one kind, in so many houses, each with lists of its own; fail at
+    the first that differs, or if a feature is in none of them.
+    """
+    used: set[str] = set()
+    for house in range(houses):
+        with stage(by, house) as here:
+            assert not (found := here.first_differences()), f"house {house}:\n{found}"
+            for seed in range(house, sessions, houses):
+                session = here.session(seed)
+                used |= session.features
+                found = here.differences(session)
+                assert not found, f"{here.again(session)}\n{found}"
+    assert used >= set(by.features), f"no session has {set(by.features) - used}"
+
+
 def _post(client: RawClient, era: str, house: House, received: Path) -> Post:
     talk = Talk(client, era, house)
     talk.greet()

@@ -1,4 +1,5 @@
-"""A reader as strict as the strictest client known: the official TypeScript SDK's schemas.
+"""A reader as strict as the strictest client known: the official TypeScript SDK's schemas
+(`test_strict.py` compares them).
 
 What it does not take it drops, or, worse, ends the connection. Whoever adds a member to what the
 relay writes looks here first.
@@ -30,9 +31,10 @@ def assert_strict(message: Mapping[str, Any]) -> None:
             assert_notification(message["method"], message.get("params", {}))
 
 
-def assert_id(request_id: object) -> None:
+def assert_id(request_id: Any) -> None:
     """A text or a whole number; null is for what had no id."""
     assert type(request_id) in (str, int), request_id
+    assert isinstance(request_id, str) or abs(request_id) <= SAFE_MAX, request_id
 
 
 def assert_result(result: Any) -> None:
@@ -50,7 +52,7 @@ def assert_error(error: Any) -> None:
 def assert_notification(method: str, params: Mapping[str, Any]) -> None:
     """What clients have a handler for has to fit its schema."""
     if method == "notifications/progress":
-        assert type(params["progressToken"]) in (str, int), params
+        assert_id(params["progressToken"])
         assert type(params["progress"]) in (int, float), params
         assert type(params.get("total", 0)) in (int, float), params
         assert isinstance(params.get("message", ""), str), params

@@ -21,6 +21,7 @@ from tests.harness import (
     fixture_backend,
     json_of,
     side_effects,
+    start_fixture,
     stopwatch,
     wait_until,
 )
@@ -28,6 +29,8 @@ from tests.integration.through import backend_state, configuration, names
 
 LISTS = ("tools", "prompts", "resources", "resources/templates")
 TOOLS_CHANGED = "notifications/tools/list_changed"
+SERVERS_MAX = 8
+"""A relay with all lists is up within the time that so many small servers take, one by one."""
 
 
 @pytest.fixture
@@ -80,9 +83,13 @@ class TestSlowBackend:
             assert "quick__echo" in first and "slow__echo" not in first
             relay.client.wait_notification(TOOLS_CHANGED)
             assert "slow__plain_0096" in names(relay.client.list_all("tools"))
-        # The best of three: what else the machine does is not the relay's doing.
-        seconds = []
+        # The best of three, and beside a server alone: what else the machine does is not the
+        # relay's doing.
+        seconds, alone = [], []
         for attempt in range(3):
+            elapsed = stopwatch()
+            with start_fixture():
+                alone.append(elapsed())
             elapsed = stopwatch()
             with started(home, config) as relay:
                 assert "slow__plain_0096" in names(relay.client.list_all("tools"))
@@ -94,7 +101,8 @@ class TestSlowBackend:
                     assert not relay.client.answered(call), "it cannot be up yet"
                     assert json_of(relay.client.response(call).result) == {"x": 1}
                     assert not relay.client.notifications(TOOLS_CHANGED)
-        assert min(seconds) < 0.35, f"from process start to tools/list: {seconds}"
+        limit = max(0.5, SERVERS_MAX * min(alone))
+        assert min(seconds) < limit, f"from process start to tools/list: {seconds}, {alone} alone"
 
     def test_the_first_list_waits_no_longer_than_set(self, home: RelayHome) -> None:
         """first_list_wait_seconds; who comes later is announced, who never comes harms nobody."""

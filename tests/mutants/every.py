@@ -1,6 +1,14 @@
 """All mutants there are."""
 
-from tests.mutants import of_calls, of_custody, of_errands, of_lives, of_reexec, of_swaps
+from tests.mutants import (
+    of_calls,
+    of_custody,
+    of_errands,
+    of_lives,
+    of_parking,
+    of_reexec,
+    of_swaps,
+)
 
 MUTANTS = (
     *of_calls.MUTANTS,
@@ -9,4 +17,5 @@ MUTANTS = (
     *of_swaps.MUTANTS,
     *of_lives.MUTANTS,
     *of_reexec.MUTANTS,
+    *of_parking.MUTANTS,
 )

@@ -63,14 +63,14 @@ PINS = (
     Mutant(
         "a worker that was given up is heard as before",
         "relay.py",
-        "            if generation.state is Life.FAILED or ending:\n",
-        "            if generation.state is Life.RETIRED or ending:\n",
+        "            if state is FAILED or ending:\n",
+        "            if state is RETIRED or ending:\n",
     ),
     Mutant(
         "workers begin new things during the end",
         "relay.py",
-        "            if generation.state is Life.FAILED or ending:\n",
-        "            if generation.state is Life.FAILED:\n",
+        "            if state is FAILED or ending:\n",
+        "            if state is FAILED:\n",
     ),
     Mutant(
         "the last answers of a worker that was given up are lost",

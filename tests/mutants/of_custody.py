@@ -297,8 +297,14 @@ CALLS = (
     Mutant(
         "what a removed backend has not seen is unknown",
         "estate.py",
-        "            fate = Fate.UNSURE if call.written else Fate.CUT\n",
+        "            fate = Fate.UNSURE if call.written or call.begun else Fate.CUT\n",
         "            fate = Fate.UNSURE\n",
+    ),
+    Mutant(
+        "what was begun with is never untouched",
+        "estate.py",
+        "            if call.begun and fate is Fate.CUT:\n",
+        "            if False:\n",
     ),
 )
 

@@ -327,4 +327,13 @@ PROBATION = (
     ),
 )
 
-MUTANTS = (*BEFORE, *CUT_OVER, *PROBATION)
+CALM = tuple(
+    Mutant(f"it is calm {while_}", "memory.py", f"            or {what}\n", "")
+    for while_, what in {
+        "while a generation drains": "self.drains",
+        "though the client has closed its end": "ending.client_closed",
+        "while the relay ends": "ending.pace is not None",
+    }.items()
+)
+
+MUTANTS = (*BEFORE, *CUT_OVER, *PROBATION, *CALM)

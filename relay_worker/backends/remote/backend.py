@@ -90,6 +90,7 @@ class RemoteBackend:
         self._skipped_before = 0
         self._level: str | None = None
         self._uris: frozenset[str] = frozenset()
+        self._tasks: frozenset[str] = frozenset()
         self._paused = False
         self._timer: Timer | None = None
         self._learn_by: float | None = None
@@ -179,8 +180,10 @@ class RemoteBackend:
         return False
 
     def notify(self, method: str, params: bytes, capability: str | None = None) -> None:
-        """Send a notification, if READY and, where given, if it saw the client's *capability*."""
-        connection = self._connection if self.state is State.READY else None
+        """Send a notification, if READY and, where given, if it saw the client's *capability*. Of
+        two workers that share a session only the one that serves does, as both are told.
+        """
+        connection = self._connection if self.state is State.READY and self._attending else None
         if connection and (capability is None or connection.session.saw(capability)):
             connection.write(frames.notification(method, params))
 
@@ -201,6 +204,12 @@ class RemoteBackend:
         self._uris = self._uris | {uri} if wanted else self._uris - {uri}
         if self._connection:
             self._connection.session.note_subscription(uri, subscribed=wanted)
+
+    def watch(self, tasks: frozenset[str]) -> None:
+        """Hear of exactly these tasks of its own, now and whenever it is connected."""
+        self._tasks = tasks
+        if self._connection:
+            self._connection.watch(tasks)
 
     def pause(self, *, paused: bool) -> None:
         """Stop reading from it, or go on."""
@@ -245,6 +254,7 @@ class RemoteBackend:
         if self._level is not None:
             connection.apply(connection.session.set_level(self._level))
         connection.apply(connection.session.subscribe(self._uris))
+        connection.watch(self._tasks)
 
     def reopening(self) -> None:
         """Its session is lost, and another one is being begun."""

@@ -150,7 +150,7 @@ def test_what_is_queued_is_written_before_an_exit(ends: Ends) -> None:
 
 def test_a_call_leaves_the_ledger_when_its_reply_is_wholly_in_the_pipe(ends: Ends) -> None:
     ledger = Ledger(memoryview(bytearray(LEDGER_BYTES)))
-    ends.pipe._ledger = ledger
+    ends.pipe._release = ledger.release
     for call in (1, 2, 3):
         ledger.take(call)
     ends.pipe.send(v1.Reply(1, 0), b"{}")
@@ -167,7 +167,7 @@ def test_a_call_leaves_the_ledger_when_its_reply_is_wholly_in_the_pipe(ends: End
 
 def test_what_depends_on_a_frame_is_done_when_it_is_wholly_in_the_pipe(ends: Ends) -> None:
     ledger = Ledger(memoryview(bytearray(LEDGER_BYTES)))
-    ends.pipe._ledger = ledger
+    ends.pipe._release = ledger.release
     for number in range(1, 6):
         ledger.take(number)
     done: list[int] = []

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay_worker import repair
-from relay_worker.repair import clean_line
+from relay_worker.repair import clean_line, plain_result
 
 GOOD = b'{"jsonrpc":"2.0","id":1,"result":{"text":"}{"}}'
 OTHER = b'{"id":2,"result":[1,2.50,1e400],"jsonrpc":"2.0"}'
@@ -186,3 +186,39 @@ def test_time_is_linear(name: str) -> None:
         return min(times)
 
     assert best(1 << 21) < 64 * max(best(1 << 17), 0.002)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"jsonrpc":"2.0","id":7,"result":{"a": 1.50}}',
+        b' {"result":{"a":"\\n"} ,"id":7,"jsonrpc":"2.0"}\r',
+    ],
+)
+def test_a_plain_result_is_what_the_long_way_finds(line: bytes) -> None:
+    found = plain_result(line)
+    assert found is not None
+    ((_, envelope),) = clean_line(line).frames
+    assert (found.id, found.result) == (int(bytes(envelope["id"])), envelope["result"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"jsonrpc":"2.0","id":0,"result":1}',
+        b'{"jsonrpc":"2.0","id":-7,"result":1}',  # a call of the relay's own has such a number
+        b'{"jsonrpc":"2.0","id":"7","result":1}',
+        b'{"jsonrpc":"2.0","id":7,"error":1}',
+        b'{"jsonrpc":"2.0","id":7,"result":1,"more":2}',
+        b'{"jsonrpc":"2.0","id":7,"method":"a","result":1}',
+        b'{"jsonrpc":"1.0","id":7,"result":1}',
+        b'{"id":7,"result":1}',
+        b'{"jsonrpc":"2.0","id":7,"result":"\\ud800"}',
+        b'{"jsonrpc":"2.0","id":7,"result":"\xff"}',
+        b'{"jsonrpc":"2.0","id":7,"result":1}{',
+        b"7",
+        b"",
+    ],
+)
+def test_what_is_no_plain_result_takes_the_long_way(line: bytes) -> None:
+    assert plain_result(line) is None

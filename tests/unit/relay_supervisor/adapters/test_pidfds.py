@@ -21,7 +21,7 @@ from tests.unit.relay_supervisor.adapters.descriptors import (
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are no pidfds elsewhere")
 
-GROUP = ["sh", "-c", "trap 'echo term' TERM; exec 3<&0; cat <&3 & echo up; wait; wait"]
+GROUP = ["sh", "-c", "trap 'echo term' TERM; exec 3<&0; cat <&3 & wait; wait"]
 Numbers = list[tuple[int, int]]
 
 
@@ -36,7 +36,9 @@ class Held:
         assert process.stdin is not None and process.stdout is not None
         self._process, self._stdin, self._stdout = process, process.stdin, process.stdout
         self.pid = process.pid
-        assert self.line() == b"up\n"
+        self._stdin.write(b"up\n")
+        self._stdin.flush()
+        assert self.line() == b"up\n", "both run by now, the shell and what it has started"
 
     def kill_group(self, pid: int, number: int) -> None:
         self.by_number.append((pid, number))

@@ -180,20 +180,23 @@ def test_what_never_came_to_a_backend_is_not_cancelled_there(
     assert len(told(relay)) == len(relay.state.errands) == again
 
 
-@pytest.mark.parametrize("how", ["swap", "crash"])
+@pytest.mark.parametrize("how", ["swap", "crash", "begun"])
 def test_what_another_worker_may_have_given_it_is_cancelled(relay: CustodyDriver, how: str) -> None:
     """The ledger of the last one says nothing of that."""
     number = relay.call_on(5)[1]
     if how == "swap":
         relay.cut_over()
         relay.hand_over("files")
-    else:
+    elif how == "crash":
         relay.kill(1, {number: Stage.WRITTEN})
         relay.revive(2)
+    else:
+        relay.frame(v1.Begun(number), b"", 1)
+    last = 1 if how == "begun" else 2
     relay.line(notification("notifications/cancelled", requestId=5))
     told(relay)
-    relay.kill(2, {})
-    relay.revive(3)
+    relay.kill(last, {})
+    relay.revive(last + 1)
     assert [m.call for _, m in told(relay)] == [number]
 
 

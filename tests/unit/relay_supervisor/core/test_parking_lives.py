@@ -36,6 +36,13 @@ def test_a_swap_takes_it_along_with_its_backend(relay: ParkingDriver) -> None:
     assert answer["id"] == 7 and answer["result"] == {"ok": 1}
 
 
+def test_a_worker_cannot_ask_in_the_call_of_another(relay: ParkingDriver) -> None:
+    number = relay.begin(5)
+    relay.cut_over()
+    relay.question(generation=2, call=number)
+    assert relay.client() == [] and not relay.state.asks
+
+
 def test_a_retry_while_the_backend_moves_reaches_whoever_gets_it(relay: ParkingDriver) -> None:
     number = relay.begin(5)
     relay.question()

@@ -131,8 +131,10 @@ def test_the_last_two_bytes_go_alone(ends: Ends, monkeypatch: pytest.MonkeyPatch
 
 def test_errands_are_told_of_when_they_are_written(ends: Ends) -> None:
     ends.fill()
-    ends.outbox.append(7, b"cancel\n", errand=True)
-    ends.outbox.append(8, b"answer\n", errand=True)
+    ends.outbox.append(7, b"cancel\n")
+    ends.outbox.errands.add(7)
+    ends.outbox.append(8, b"answer\n")
+    ends.outbox.errands.add(8)
     ends.outbox.flush(ends.fd)
     assert ends.done == [] and ends.outbox.errands == {7, 8}
     ends.read()
@@ -143,7 +145,8 @@ def test_errands_are_told_of_when_they_are_written(ends: Ends) -> None:
 def test_what_is_cleared_is_forgotten(ends: Ends) -> None:
     ends.fill()
     ends.outbox.append(1, b"gone\n")
-    ends.outbox.append(9, b"gone too\n", errand=True)
+    ends.outbox.append(9, b"gone too\n")
+    ends.outbox.errands.add(9)
     ends.outbox.flush(ends.fd)
     assert ends.outbox.clear() == [9] and ends.record() is None and not ends.outbox.size
     ends.read()

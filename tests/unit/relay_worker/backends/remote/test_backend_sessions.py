@@ -149,6 +149,18 @@ class TestHearing:
         play.backend.attend(attending=False)
         assert line.hears is None
 
+    def test_only_the_worker_that_serves_says_what_both_are_told(self, stage: Make) -> None:
+        play = stage()
+        line = play.ready()
+        line.methods()
+        play.backend.attend(attending=False)
+        play.backend.notify("notifications/roots/list_changed", b"{}")
+        assert line.methods() == []
+        play.backend.attend(attending=True)
+        line.methods()
+        play.backend.notify("notifications/roots/list_changed", b"{}")
+        assert line.methods() == ["notifications/roots/list_changed"]
+
     def test_a_gap_is_filled(self, stage: Make) -> None:
         play = stage()
         line = play.ready()
