@@ -295,11 +295,12 @@ class Client:
             bool(wanted.prompts),
             bool(wanted.resources),
             wanted.uris or [],
+            wanted.tasks or [],
         )
         request.phase = Phase.LISTENING
         self._state.peer.listens[request.id] = listen
         self._stamped("notifications/subscriptions/acknowledged", listen, notifications=wanted)
-        if listen.uris:
+        if listen.uris or listen.tasks:
             self.tell_subscriptions()
         return None
 
@@ -366,6 +367,8 @@ class Client:
         peer = self._state.peer
         if message.method == "notifications/resources/updated":
             self._updated(payload)
+        elif message.method == "notifications/tasks":
+            self._task_changed(payload)
         elif (peer.era == v1.LEGACY and peer.greeted) or logs.wanted(self._state, message, payload):
             self._out.client(mcp.notification(message.method, payload))
 
@@ -384,9 +387,18 @@ class Client:
         if uri in peer.uris or (part and peer.uris):
             self._out.client(mcp.notification("notifications/resources/updated", payload))
 
+    def _task_changed(self, payload: bytes) -> None:
+        """Pass on how a task of the extension's is, to whoever wants to hear of it."""
+        params = mcp.members_or_none(Raw(payload)) or {}
+        task = mcp.string(params.get("taskId"))
+        for listen in self._state.peer.listens.values():
+            if task in listen.tasks:
+                self._stamped("notifications/tasks", listen, **params)
+
     def tell_subscriptions(self) -> None:
-        """Give the workers the set of all URIs the client wants to hear of."""
-        self._shared.tell_workers(v1.Subscriptions(self._state.peer.subscriptions()))
+        """Give the workers the set of all URIs and tasks the client wants to hear of."""
+        peer = self._state.peer
+        self._shared.tell_workers(v1.Subscriptions(peer.subscriptions(), peer.tasks()))
 
     def _stamped(self, method: str, listen: Listen, /, _meta: Raw = EMPTY, **rest: object) -> None:
         meta = {**(mcp.members_or_none(_meta) or {}), envelope.SUBSCRIPTION: Raw(listen.raw_id)}
