@@ -15,6 +15,7 @@ from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.envelope import EnvelopeError, Meta, Route
 from relay_supervisor.core.events import ClientLine
 from relay_supervisor.core.listening import FILTERS
+from relay_supervisor.core.notices import Notices
 from relay_supervisor.core.parking import Parking
 from relay_supervisor.core.registry import CHANGED, MODERN_CACHING
 from relay_supervisor.core.requests import Requests
@@ -68,6 +69,7 @@ class Client:
         self._calls = calls
         self._asks = asks
         self._parking = parking
+        self.notices = Notices(shared)
         self._meet = meet
         self._server_info = {"name": "mcp-relay", "version": shared.workers.identity.build}
         self._methods: dict[str, Callable[[ClientRequest, Members, float], None] | None] = {
@@ -82,8 +84,8 @@ class Client:
         self._notifications: dict[str, Callable[[mcp.Notification], None]] = {
             "notifications/initialized": self._initialized,
             "notifications/cancelled": self._cancelled,
-            "notifications/progress": self._for_backends,
-            "notifications/roots/list_changed": self._for_backends,
+            "notifications/progress": self.notices.take,
+            "notifications/roots/list_changed": self.notices.take,
         }
 
     # ---- incoming ---------------------------------------------------------------------------
@@ -293,11 +295,12 @@ class Client:
             bool(wanted.prompts),
             bool(wanted.resources),
             wanted.uris or [],
+            wanted.tasks or [],
         )
         request.phase = Phase.LISTENING
         self._state.peer.listens[request.id] = listen
         self._stamped("notifications/subscriptions/acknowledged", listen, notifications=wanted)
-        if listen.uris:
+        if listen.uris or listen.tasks:
             self.tell_subscriptions()
         return None
 
@@ -333,9 +336,6 @@ class Client:
         if self._state.peer.listens.pop(request.id, None) is not None:
             self.tell_subscriptions()
 
-    def _for_backends(self, message: mcp.Notification) -> None:
-        self._shared.tell_workers(v1.ClientNotification(message.method), bytes(message.params))
-
     # ---- telling the client -------------------------------------------------------------------
 
     def announce(self) -> None:
@@ -367,6 +367,8 @@ class Client:
         peer = self._state.peer
         if message.method == "notifications/resources/updated":
             self._updated(payload)
+        elif message.method == "notifications/tasks":
+            self._task_changed(payload)
         elif (peer.era == v1.LEGACY and peer.greeted) or logs.wanted(self._state, message, payload):
             self._out.client(mcp.notification(message.method, payload))
 
@@ -385,9 +387,18 @@ class Client:
         if uri in peer.uris or (part and peer.uris):
             self._out.client(mcp.notification("notifications/resources/updated", payload))
 
+    def _task_changed(self, payload: bytes) -> None:
+        """Pass on how a task of the extension's is, to whoever wants to hear of it."""
+        params = mcp.members_or_none(Raw(payload)) or {}
+        task = mcp.string(params.get("taskId"))
+        for listen in self._state.peer.listens.values():
+            if task in listen.tasks:
+                self._stamped("notifications/tasks", listen, **params)
+
     def tell_subscriptions(self) -> None:
-        """Give the workers the set of all URIs the client wants to hear of."""
-        self._shared.tell_workers(v1.Subscriptions(self._state.peer.subscriptions()))
+        """Give the workers the set of all URIs and tasks the client wants to hear of."""
+        peer = self._state.peer
+        self._shared.tell_workers(v1.Subscriptions(peer.subscriptions(), peer.tasks()))
 
     def _stamped(self, method: str, listen: Listen, /, _meta: Raw = EMPTY, **rest: object) -> None:
         meta = {**(mcp.members_or_none(_meta) or {}), envelope.SUBSCRIPTION: Raw(listen.raw_id)}

@@ -19,6 +19,7 @@ class SubscriptionFilter(msgspec.Struct, frozen=True, omit_defaults=True):
     prompts: bool | None = msgspec.field(default=None, name="promptsListChanged")
     resources: bool | None = msgspec.field(default=None, name="resourcesListChanged")
     uris: list[str] | None = msgspec.field(default=None, name="resourceSubscriptions")
+    tasks: list[str] | None = msgspec.field(default=None, name="taskIds")
 
 
 read: Final = msgspec.json.Decoder(SubscriptionFilter).decode

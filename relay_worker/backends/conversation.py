@@ -174,6 +174,12 @@ class Conversation:
             self._listen_due = True
         return self._spoken([])
 
+    def watch(self, tasks: frozenset[str]) -> Effects:
+        """Hear of exactly these tasks, where there are any in that era."""
+        if self._speech is not None and self._speech.watch(tasks):
+            self._listen_due = True
+        return self._spoken([])
+
     def _words(self, *, modern: bool) -> _Words:
         if not modern:
             return None, self._new()

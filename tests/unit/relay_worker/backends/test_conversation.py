@@ -115,6 +115,18 @@ class TestEras:
         finish(modern, process)
         assert modern.backend.modern
 
+    def test_one_that_refuses_initialize_may_yet_answer_discover(self, modern: Stage) -> None:
+        process = modern.start_process()
+        discover = first(process)
+        modern.wait(PROBE_SECONDS)
+        process.say(id=first(process)["id"], error=UNKNOWN)
+        modern.turn()
+        assert modern.backend.state is State.CONNECTING
+        process.say(id=discover["id"], result=DISCOVERED)
+        modern.turn()
+        finish(modern, process)
+        assert modern.backend.modern
+
     def test_a_late_refusal_does_not(self, modern: Stage) -> None:
         process = modern.start_process()
         discover = first(process)
@@ -214,6 +226,25 @@ class TestListening:
         heard = process.heard()
         assert "resourceSubscriptions" not in of(heard, LISTEN)[0]["params"]["notifications"]
         assert len(of(heard, "notifications/cancelled")) == 1, "the one of the worker before"
+
+    def test_for_tasks(self, stage: Make) -> None:
+        """Now, with the next process, and under the next worker."""
+        one, two = stage(), heir(stage)
+        process = connect(one)
+        before = first(process)["id"]
+        for _ in range(2):
+            one.backend.watch(frozenset({"t2", "t1"}))
+        one.turn()
+        listen, cancelled = process.heard()
+        assert listen["params"]["notifications"]["taskIds"] == ["t1", "t2"]
+        assert cancelled["params"]["requestId"] == before
+        process.say(method="notifications/tasks", params={"taskId": "t1"})
+        one.turn()
+        assert told(one, "notified") == [("notifications/tasks", b'{"taskId": "t1"}')]
+        two.backend.watch(frozenset({"t1"}))
+        hand(one, two, process)
+        listen, cancelled = process.heard()
+        assert listen["params"]["notifications"]["taskIds"] == ["t1"]
 
     def test_its_end(self, stage: Make) -> None:
         one = stage()
