@@ -15,6 +15,7 @@ from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.envelope import EnvelopeError, Meta, Route
 from relay_supervisor.core.events import ClientLine
 from relay_supervisor.core.listening import FILTERS
+from relay_supervisor.core.notices import Notices
 from relay_supervisor.core.parking import Parking
 from relay_supervisor.core.registry import CHANGED, MODERN_CACHING
 from relay_supervisor.core.requests import Requests
@@ -41,12 +42,6 @@ Meet = Callable[[int, str, bytes, float], None]
 """Called once the client's era, protocol version and `initialize` params are known."""
 
 
-def _name_in(route: Route, method: str) -> str | None:
-    """Return what a request of this *method* is routed by, None where that is no text."""
-    member = mcp.ROUTED_BY.get(method)
-    return mcp.string(route.name if member == "name" else route.uri) if member else ""
-
-
 class Client:
     """Talks JSON-RPC with the client; everything a backend has to do goes to `Calls`."""
 
@@ -68,6 +63,7 @@ class Client:
         self._calls = calls
         self._asks = asks
         self._parking = parking
+        self.notices = Notices(shared)
         self._meet = meet
         self._server_info = {"name": "mcp-relay", "version": shared.workers.identity.build}
         self._methods: dict[str, Callable[[ClientRequest, Members, float], None] | None] = {
@@ -82,8 +78,8 @@ class Client:
         self._notifications: dict[str, Callable[[mcp.Notification], None]] = {
             "notifications/initialized": self._initialized,
             "notifications/cancelled": self._cancelled,
-            "notifications/progress": self._for_backends,
-            "notifications/roots/list_changed": self._for_backends,
+            "notifications/progress": self.notices.take,
+            "notifications/roots/list_changed": self.notices.take,
         }
 
     # ---- incoming ---------------------------------------------------------------------------
@@ -136,7 +132,7 @@ class Client:
             CALLING,
             now,
             bytes(meta.token),
-            (_name_in(route, method) or "") if handle is None else "",
+            (envelope.name_in(route, method) or "") if handle is None else "",
             bytes(message.params) if handle is None else b"",
             0,
             batch,
@@ -287,14 +283,7 @@ class Client:
         except UNDECODABLE as error:
             text = f"notifications is no subscription filter: {error}"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
-        listen = Listen(
-            request.raw_id,
-            bool(wanted.tools),
-            bool(wanted.prompts),
-            bool(wanted.resources),
-            wanted.uris or [],
-            wanted.tasks or [],
-        )
+        listen = listening.begin(request.raw_id, wanted)
         request.phase = Phase.LISTENING
         self._state.peer.listens[request.id] = listen
         self._stamped("notifications/subscriptions/acknowledged", listen, notifications=wanted)
@@ -303,7 +292,7 @@ class Client:
         return None
 
     def _route(self, request: ClientRequest, route: Route, now: float) -> None:
-        if not request.name and _name_in(route, request.method) is None:
+        if not request.name and envelope.name_in(route, request.method) is None:
             member = mcp.ROUTED_BY[request.method]
             text = f"{request.method} needs a string {member!r} in its params"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
@@ -333,9 +322,6 @@ class Client:
         self._open.cancel(request)
         if self._state.peer.listens.pop(request.id, None) is not None:
             self.tell_subscriptions()
-
-    def _for_backends(self, message: mcp.Notification) -> None:
-        self._shared.tell_workers(v1.ClientNotification(message.method), bytes(message.params))
 
     # ---- telling the client -------------------------------------------------------------------
 

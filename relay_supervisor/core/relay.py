@@ -147,6 +147,7 @@ class Relay:
         """After each event, but for what only carries a call: see what has become of the rest."""
         if self.ending.pace is None:
             self.custody.check(now)
+            self.client.notices.tell()
             if self.swaps.probation is not None:
                 self.swaps.trial.go_on(now)
             if self.drains.open:

@@ -218,17 +218,25 @@ class TestCalls:
         assert read["resultType"] == "complete"
         assert read["ttlMs"] >= 0 and read["cacheScope"] in {"private", "public"}
 
-    def test_what_a_backend_asks_comes_as_an_answer(self) -> None:
-        """No server asks a modern client by request."""
+    def test_what_a_backend_asks_comes_as_the_answer_to_the_call(self) -> None:
+        """No server asks a modern client by a request."""
         with untouched() as client:
             params = {"name": "a__roots", "arguments": {}}
             request_id = client.start_modern("tools/call", params, capabilities=CAPABILITIES)
             asked = client.response(request_id).result
-            assert asked["resultType"] == "input_required"
-            assert [one["method"] for one in asked["inputRequests"].values()] == ["roots/list"]
+            assert asked["resultType"] == "input_required" and asked["requestState"]
+            ((key, question),) = asked["inputRequests"].items()
+            assert question["method"] == "roots/list"
+            retry = {
+                **params,
+                "requestState": asked["requestState"],
+                "inputResponses": {key: {"roots": []}},
+            }
+            request_id = client.start_modern("tools/call", retry, capabilities=CAPABILITIES)
+            assert json_of(client.response(request_id).result) == {"roots": []}
             handshake = json_of(call(client, "a__seen"))["initialize"]
             assert handshake["clientInfo"] == CLIENT_INFO
-            assert set(CAPABILITIES) <= set(handshake["capabilities"])
+            assert handshake["capabilities"] == CAPABILITIES
             assert not [frame for frame in client.frames if frame.method == "roots/list"]
 
 
