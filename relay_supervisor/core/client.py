@@ -39,12 +39,6 @@ Meet = Callable[[int, str, bytes, float], None]
 """Called once the client's era, protocol version and `initialize` params are known."""
 
 
-def _name_in(route: Route, method: str) -> str | None:
-    """Return what a request of this *method* is routed by, None where that is no text."""
-    member = mcp.ROUTED_BY.get(method)
-    return mcp.string(route.name if member == "name" else route.uri) if member else ""
-
-
 class Client:
     """Talks JSON-RPC with the client; everything a backend has to do goes to `Calls`."""
 
@@ -136,7 +130,7 @@ class Client:
             CALLING,
             now,
             bytes(meta.token),
-            (_name_in(route, method) or "") if handle is None else "",
+            (envelope.name_in(route, method) or "") if handle is None else "",
             bytes(message.params) if handle is None else b"",
             0,
             batch,
@@ -287,14 +281,7 @@ class Client:
         except UNDECODABLE as error:
             text = f"notifications is no subscription filter: {error}"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
-        listen = Listen(
-            request.raw_id,
-            bool(wanted.tools),
-            bool(wanted.prompts),
-            bool(wanted.resources),
-            wanted.uris or [],
-            wanted.tasks or [],
-        )
+        listen = listening.begin(request.raw_id, wanted)
         request.phase = Phase.LISTENING
         self._state.peer.listens[request.id] = listen
         self.news.stamped("notifications/subscriptions/acknowledged", listen, notifications=wanted)
@@ -303,7 +290,7 @@ class Client:
         return None
 
     def _route(self, request: ClientRequest, route: Route, now: float) -> None:
-        if not request.name and _name_in(route, request.method) is None:
+        if not request.name and envelope.name_in(route, request.method) is None:
             member = mcp.ROUTED_BY[request.method]
             text = f"{request.method} needs a string {member!r} in its params"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
