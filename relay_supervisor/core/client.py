@@ -20,7 +20,7 @@ from relay_supervisor.core.parking import Parking
 from relay_supervisor.core.registry import MODERN_CACHING
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.state import CALLING, ClientRequest, Listen, Phase
+from relay_supervisor.core.state import CALLING, ClientRequest, Phase
 from relay_supervisor.wire import extensions, v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
