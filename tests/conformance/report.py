@@ -17,8 +17,8 @@ Written by `make conformance`; do not edit. The official suite (npm package
 prompts it wants and speaks both eras of the protocol: directly, and with the relay in between. What
 counts is the difference: **every check that passes directly has to pass through the relay**, or the
 run fails, but for those that a backend of the other era than the client's cannot pass. Counted are
-the checks of the scenarios that the suite scores for a revision, without extensions and what came to
-the suite later. A warning, which is a SHOULD that was not kept, counts as not passed."""
+the checks of the scenarios that the suite scores for a revision, without extensions and what came
+to the suite later. A warning, which is a SHOULD that was not kept, counts as not passed."""
 
 SERVER: Final = """\
 The suite speaks HTTP and the relay stdio, so a small bridge stands before the relay: one relay for
