@@ -150,8 +150,8 @@ CUT_OVER = (
     Mutant(
         "subscriptions are not replayed",
         "session.py",
-        "        if uris := peer.subscriptions():\n",
-        "        if uris := peer.subscriptions()[:0]:\n",
+        "        uris, tasks = peer.subscriptions(), peer.tasks()\n",
+        "        uris, tasks = peer.subscriptions()[:0], peer.tasks()\n",
     ),
     Mutant(
         "links are not replayed",
