@@ -16,6 +16,7 @@ from tests.harness import (
     Child,
     Relay,
     RelayHome,
+    eventually,
     fixture_backend,
     marked,
     side_effects,
@@ -44,7 +45,11 @@ signal.pause()
 def test_an_idle_relay_ends() -> None:
     """No client ever spoke: stdin ends, and so does the relay with its worker."""
     with Relay({"backends": {"fix": fixture_backend()}}) as relay:
-        wait_until(relay.worker_pids, 20.0, "a worker")
+
+        def has_a_worker() -> None:
+            assert relay.worker_pids(), "no worker yet; and before that status knows no such relay"
+
+        eventually(has_a_worker, 20.0)
         assert_ends_within(relay, relay.client.close_stdin, EOF_SECONDS)
 
 
