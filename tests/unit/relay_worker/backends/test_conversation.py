@@ -144,6 +144,20 @@ class TestEras:
         modern.wait(2)
         assert first(modern.start_process())["method"] == "initialize"
 
+    def test_one_that_refuses_initialize_and_is_silent_then_is_not_waited_for(
+        self, stage: Make
+    ) -> None:
+        one = stage()
+        process = one.start_process()
+        process.say(id=first(process)["id"], error={"code": -32000, "message": "no licence"})
+        one.turn()
+        assert first(process)["method"] == "server/discover"
+        one.wait(PROBE_SECONDS - 0.1)
+        assert one.backend.state is State.CONNECTING
+        one.wait(0.1)
+        assert one.backend.state is State.ENDING
+        assert one.backend.last_error is not None and "no licence" in one.backend.last_error
+
     def test_one_of_no_era_is_told_by_what_it_made_of_initialize(self, stage: Make) -> None:
         one = stage()
         process = one.start_process()
