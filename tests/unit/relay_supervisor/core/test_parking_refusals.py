@@ -42,19 +42,28 @@ def test_a_state_that_is_forged_is_refused(relay: ParkingDriver) -> None:
     relay.question()
     asked = relay.parked(5)
     good = asked["requestState"]
-    other = ParkingDriver()
-    other.relay.shared.memory.parking.secret = b"of another"
-    other.serve()
-    other.begin(5)
-    other.question()
-    foreign = other.parked(5)["requestState"]
-    assert foreign != good
-    for state in (good[:-1], good + "0", good.replace(".1.", ".2."), "relay:", "relay:1", foreign):
+    ours = good.partition(":")[0] + ":"
+    for state in (good[:-1], good + "0", good.replace(".1.", ".2."), ours, ours + "1"):
         relay.retry(6, asked, state=state)
         assert "none that this relay has given" in relay.refused(), state
     assert relay.frames(v1.Call) == []
     relay.retry(6, asked)
     assert relay.answered()
+
+
+def test_a_state_of_another_relay_is_for_the_backend_that_has_given_it(
+    relay: ParkingDriver,
+) -> None:
+    """A backend may be a relay. One that is none refuses it: `retries.objection`."""
+    other = ParkingDriver()
+    other.relay.shared.memory.parking.secret = b"of another"
+    other.serve()
+    other.begin(5)
+    other.question()
+    asked = other.parked(5)
+    relay.retry(6, asked)
+    ((_, _, params),) = relay.frames(v1.Call)
+    assert json.loads(params)["requestState"] == asked["requestState"] and relay.client() == []
 
 
 def test_a_state_is_for_the_request_it_was_given_to(relay: ParkingDriver) -> None:
