@@ -87,6 +87,9 @@ class BuiltinBackend:
     def subscribed(self, uri: str, *, wanted: bool) -> None:
         """Nothing to do: it has no resources."""
 
+    def watch(self, tasks: frozenset[str]) -> None:
+        """Nothing to do: it makes no tasks."""
+
     def pause(self, *, paused: bool) -> None:
         """Nothing to do: it is not read from."""
 

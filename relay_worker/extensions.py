@@ -4,7 +4,7 @@ One about a task is for whoever has made it, any other one for the first backend
 extension. Whose a task is outlives this worker: the supervisor is told, as of links.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -47,6 +47,18 @@ class Extensions:
     def __init__(self, send: Callable[..., None]) -> None:
         self._send = send
         self._makers = Links()
+        self._watching: set[str] = set()
+
+    def watch(self, tasks: Iterable[str], backends: Mapping[str, Backend]) -> None:
+        """Have the backends tell of exactly these tasks, each of its own."""
+        shares: dict[str, set[str]] = {}
+        for task in tasks:
+            if maker := self._makers.get(TASK + task):
+                shares.setdefault(maker, set()).add(task)
+        for name in self._watching | set(shares):
+            if backend := backends.get(name):
+                backend.watch(frozenset(shares.get(name, ())))
+        self._watching = set(shares)
 
     def known(self, message: v1.KnownLinks) -> None:
         """Take over what another worker has seen."""

@@ -67,7 +67,7 @@ class Worker:
             v1.Cancel: self._cancel,
             v1.ClientAnswer: self._answer,
             v1.ClientNotification: self.router.notification,
-            v1.Subscriptions: lambda message, _: self.router.resources.subscribe(message.uris),
+            v1.Subscriptions: self._subscriptions,
             v1.KnownLinks: self._known_links,
             v1.SetLevel: lambda message, _payload: self.router.set_level(message.level),
             v1.Configure: self._configure,
@@ -75,6 +75,10 @@ class Worker:
             v1.Retire: self._retire,
             v1.Unknown: self._unknown,
         }
+
+    def _subscriptions(self, message: v1.Subscriptions, _payload: bytes) -> None:
+        self.router.resources.subscribe(message.uris)
+        self.router.extensions.watch(message.tasks, self.router.backends)
 
     def _known_links(self, message: v1.KnownLinks, _payload: bytes) -> None:
         self.router.resources.known(message)

@@ -12,7 +12,7 @@ from typing import Final
 from relay_supervisor.wire import cache, v1
 from relay_worker import catalogue as catalogues
 from relay_worker import lists as raw_lists
-from relay_worker.backends.base import Backend
+from relay_worker.backends.base import Backend, State
 from relay_worker.catalogue import Catalogue
 from relay_worker.config.model import Config
 from relay_worker.lists import RawLists
@@ -26,6 +26,8 @@ class Registry:
     """The lists of all backends and the catalogue made of them. `hashes` has the hash of each
     backend's specification; lists learned under another one do not count.
 
+    `settled`: it shows all there is to be expected. `exhausted`: all that this worker can find out
+    before it serves, which is not the lists of a backend that another worker has just started.
     `outdated`: the catalogue does not show all that is known. It rests until `rest_until`, in
     seconds of the monotonic clock. `lasting`: it may be kept for the next session.
     """
@@ -43,6 +45,7 @@ class Registry:
     ) -> None:
         self.catalogue: Catalogue | None = None
         self.settled = False
+        self.exhausted = False
         self.lasting = True
         self._config = config
         self._hashes = hashes
@@ -115,7 +118,9 @@ class Registry:
         catalogue = self.catalogue
         assert catalogue is not None
         # Once settled, a backend that is tried again does not unsettle what is shown.
-        self.settled = self.settled or not (self.outdated or _learning(backends))
+        known = not (self.outdated or _learning(backends))
+        self.exhausted = self.exhausted or known
+        self.settled = self.settled or (known and not _awaiting(backends))
         state = (catalogue.digest, self.settled)
         if state != self._sent:
             self._sent = state
@@ -142,6 +147,13 @@ class Registry:
                 ],
             )
         )
+
+
+def _awaiting(backends: Mapping[str, Backend]) -> bool:
+    """Return whether lists will come with a backend, as soon as it comes from another worker."""
+    return any(
+        backend.state is State.AWAITED and backend.lists is None for backend in backends.values()
+    )
 
 
 def _learning(backends: Mapping[str, Backend]) -> bool:

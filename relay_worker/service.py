@@ -290,7 +290,7 @@ class Service:
         for backend in changed.values():
             self._report(backend)
         # Last, as the supervisor judges by all that it was told before.
-        if self._connected and self._registry.settled:
+        if self._connected and self._registry.exhausted:
             self._readiness.begin()
 
     def _rebuild(self) -> bool:

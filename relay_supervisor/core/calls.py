@@ -235,4 +235,6 @@ class Calls:
         else:
             return
         # One that is to serve next, or may be gone back to, has not seen the call.
-        self._shared.tell_workers(v1.Subscriptions(peer.subscriptions()), but=generation)
+        self._shared.tell_workers(
+            v1.Subscriptions(peer.subscriptions(), peer.tasks()), but=generation
+        )

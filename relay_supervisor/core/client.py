@@ -14,20 +14,18 @@ from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.calls import Calls
 from relay_supervisor.core.envelope import EnvelopeError, Meta, Route
 from relay_supervisor.core.events import ClientLine
-from relay_supervisor.core.listening import FILTERS
+from relay_supervisor.core.news import News
+from relay_supervisor.core.notices import Notices
 from relay_supervisor.core.parking import Parking
-from relay_supervisor.core.registry import CHANGED, MODERN_CACHING
+from relay_supervisor.core.registry import MODERN_CACHING
 from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.state import CALLING, ClientRequest, Listen, Phase
+from relay_supervisor.core.state import CALLING, ClientRequest, Phase
 from relay_supervisor.wire import extensions, v1
 from relay_supervisor.wire.errors import UNDECODABLE
 
 GREETING_SECONDS_MAX: Final = 2.0
 """How long initialize may wait for the instructions; Claude Code gives discover 2.9 s."""
-
-CHANGED_SECONDS_DELAY: Final = 0.05
-"""Changes within this time become one list_changed."""
 
 BATCH_ITEMS_MAX: Final = 1000
 LISTENS_MAX: Final = 64
@@ -39,12 +37,6 @@ Members = dict[str, Raw]
 
 Meet = Callable[[int, str, bytes, float], None]
 """Called once the client's era, protocol version and `initialize` params are known."""
-
-
-def _name_in(route: Route, method: str) -> str | None:
-    """Return what a request of this *method* is routed by, None where that is no text."""
-    member = mcp.ROUTED_BY.get(method)
-    return mcp.string(route.name if member == "name" else route.uri) if member else ""
 
 
 class Client:
@@ -68,6 +60,8 @@ class Client:
         self._calls = calls
         self._asks = asks
         self._parking = parking
+        self.notices = Notices(shared)
+        self.news = News(shared)
         self._meet = meet
         self._server_info = {"name": "mcp-relay", "version": shared.workers.identity.build}
         self._methods: dict[str, Callable[[ClientRequest, Members, float], None] | None] = {
@@ -82,8 +76,8 @@ class Client:
         self._notifications: dict[str, Callable[[mcp.Notification], None]] = {
             "notifications/initialized": self._initialized,
             "notifications/cancelled": self._cancelled,
-            "notifications/progress": self._for_backends,
-            "notifications/roots/list_changed": self._for_backends,
+            "notifications/progress": self.notices.take,
+            "notifications/roots/list_changed": self.notices.take,
         }
 
     # ---- incoming ---------------------------------------------------------------------------
@@ -136,7 +130,7 @@ class Client:
             CALLING,
             now,
             bytes(meta.token),
-            (_name_in(route, method) or "") if handle is None else "",
+            (envelope.name_in(route, method) or "") if handle is None else "",
             bytes(message.params) if handle is None else b"",
             0,
             batch,
@@ -287,22 +281,16 @@ class Client:
         except UNDECODABLE as error:
             text = f"notifications is no subscription filter: {error}"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
-        listen = Listen(
-            request.raw_id,
-            bool(wanted.tools),
-            bool(wanted.prompts),
-            bool(wanted.resources),
-            wanted.uris or [],
-        )
+        listen = listening.begin(request.raw_id, wanted)
         request.phase = Phase.LISTENING
         self._state.peer.listens[request.id] = listen
-        self._stamped("notifications/subscriptions/acknowledged", listen, notifications=wanted)
-        if listen.uris:
-            self.tell_subscriptions()
+        self.news.stamped("notifications/subscriptions/acknowledged", listen, notifications=wanted)
+        if listen.uris or listen.tasks:
+            self.news.tell_subscriptions()
         return None
 
     def _route(self, request: ClientRequest, route: Route, now: float) -> None:
-        if not request.name and _name_in(route, request.method) is None:
+        if not request.name and envelope.name_in(route, request.method) is None:
             member = mcp.ROUTED_BY[request.method]
             text = f"{request.method} needs a string {member!r} in its params"
             return self._open.answer(request, mcp.error(mcp.INVALID_PARAMS, text))
@@ -317,7 +305,7 @@ class Client:
         if not self._state.peer.ready:
             self._state.peer.ready = True
             self._asks.open()
-            self.announce()
+            self.news.announce()
 
     def _cancelled(self, message: mcp.Notification) -> None:
         try:
@@ -331,68 +319,7 @@ class Client:
         self._calls.cancel(request, bytes(message.params))
         self._open.cancel(request)
         if self._state.peer.listens.pop(request.id, None) is not None:
-            self.tell_subscriptions()
-
-    def _for_backends(self, message: mcp.Notification) -> None:
-        self._shared.tell_workers(v1.ClientNotification(message.method), bytes(message.params))
-
-    # ---- telling the client -------------------------------------------------------------------
-
-    def announce(self) -> None:
-        """Tell the client which of the lists it knows have changed. What nobody may be told of yet,
-        or nobody wants to hear of, stays unseen.
-        """
-        peer = self._state.peer
-        listens = peer.listens.values()
-        wanted = {
-            kind
-            for kind, method in CHANGED.items()
-            if peer.ready or any(getattr(listen, FILTERS[method]) for listen in listens)
-        }
-        methods = {CHANGED[kind] for kind in self._registry.announce(wanted)}
-        for method in sorted(methods):
-            if peer.ready:
-                self._out.client(mcp.notification(method))
-            for listen in listens:
-                if getattr(listen, FILTERS[method]):
-                    self._stamped(method, listen)
-
-    def changed(self, now: float) -> None:
-        """A list differs from what the client knows: tell it soon, and once."""
-        if "changed" not in self._timers.at:
-            self._timers.set("changed", now + CHANGED_SECONDS_DELAY)
-
-    def notify(self, message: v1.Notification, payload: bytes) -> None:
-        """Pass on a backend's notification, if this client is to have it."""
-        peer = self._state.peer
-        if message.method == "notifications/resources/updated":
-            self._updated(payload)
-        elif (peer.era == v1.LEGACY and peer.greeted) or logs.wanted(self._state, message, payload):
-            self._out.client(mcp.notification(message.method, payload))
-
-    def _updated(self, payload: bytes) -> None:
-        """Pass on that a resource changed, to whoever subscribed to it. The URI may be of a part of
-        what was subscribed to; as nobody but its server can tell, all then get to know it.
-        """
-        peer = self._state.peer
-        params = mcp.members_or_none(Raw(payload)) or {}
-        if (uri := mcp.string(params.get("uri"))) is None:
-            return
-        part = uri not in peer.subscriptions()
-        for listen in peer.listens.values():
-            if uri in listen.uris or (part and listen.uris):
-                self._stamped("notifications/resources/updated", listen, **params)
-        if uri in peer.uris or (part and peer.uris):
-            self._out.client(mcp.notification("notifications/resources/updated", payload))
-
-    def tell_subscriptions(self) -> None:
-        """Give the workers the set of all URIs the client wants to hear of."""
-        self._shared.tell_workers(v1.Subscriptions(self._state.peer.subscriptions()))
-
-    def _stamped(self, method: str, listen: Listen, /, _meta: Raw = EMPTY, **rest: object) -> None:
-        meta = {**(mcp.members_or_none(_meta) or {}), envelope.SUBSCRIPTION: Raw(listen.raw_id)}
-        body = msgspec.json.encode({"_meta": meta, **rest})
-        self._out.client(mcp.notification(method, body))
+            self.news.tell_subscriptions()
 
 
 _BEFORE_INITIALIZE: Final = ("initialize", "ping", "server/discover")

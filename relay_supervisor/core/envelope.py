@@ -86,6 +86,12 @@ def _check_modern(meta: Meta) -> None:
         raise EnvelopeError(mcp.INVALID_PARAMS, f"{CAPABILITIES} must be an object") from error
 
 
+def name_in(route: Route, method: str) -> str | None:
+    """Return what a request of this *method* is routed by, None where that is no text."""
+    member = mcp.ROUTED_BY.get(method)
+    return mcp.string(route.name if member == "name" else route.uri) if member else ""
+
+
 def initialize_params(meta: Meta) -> bytes:
     """Return what an `initialize` of this modern client would have had as params."""
     params = {

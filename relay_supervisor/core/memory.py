@@ -14,6 +14,7 @@ from relay_supervisor.core.drains import Drain
 from relay_supervisor.core.ending import EndingState
 from relay_supervisor.core.generation import Source
 from relay_supervisor.core.heartbeat import HeartbeatState
+from relay_supervisor.core.notices import Notice
 from relay_supervisor.core.processes import Process
 from relay_supervisor.core.recovery import RecoveryState
 from relay_supervisor.core.reexec import ReexecState
@@ -44,6 +45,7 @@ class Memory(msgspec.Struct):
     heartbeat: HeartbeatState = msgspec.field(default_factory=HeartbeatState)
     reexec: ReexecState = msgspec.field(default_factory=ReexecState)
     parking: ParkingState = msgspec.field(default_factory=ParkingState)
+    notices: list[Notice] = []
 
     @property
     def calm(self) -> bool:

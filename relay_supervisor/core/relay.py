@@ -147,6 +147,7 @@ class Relay:
         """After each event, but for what only carries a call: see what has become of the rest."""
         if self.ending.pace is None:
             self.custody.check(now)
+            self.client.notices.tell()
             if self.swaps.probation is not None:
                 self.swaps.trial.go_on(now)
             if self.drains.open:
@@ -234,7 +235,7 @@ class Relay:
             "drain_max": lambda number, now: self.drains.cut_off(int(number)),
             "first lists": lambda _, now: self._first_lists_waited(),
             "greeting": lambda _, now: self.client.greet_waiting(),
-            "changed": lambda _, now: self.client.announce(),
+            "changed": lambda _, now: self.client.news.announce(),
             "held": lambda _, now: self.calls.expire_held(now),
             "calls": lambda _, now: self.calls.expire_calls(now),
             "parked": lambda ticket, now: self.parking.expire(int(ticket)),

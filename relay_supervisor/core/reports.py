@@ -135,7 +135,7 @@ class Reports:
         active = generation.number == self._shared.workers.state.active
         said = message.method == "notifications/message" or self._custody.serves(message.pid)
         if (active or said) and self._custody.charges.is_news(message.pid, message.at):
-            self._serving.client.notify(message, payload)
+            self._serving.client.news.notify(message, payload)
 
     def _catalogue(
         self, generation: Generation, message: v1.Catalogue, payload: bytes, now: float

@@ -85,6 +85,7 @@ class Requests:
         """Answer a request for now. It goes on under a key of ours, until it is retried."""
         raw_id, batch = request.raw_id, request.batch
         request.raw_id, request.token, request.batch = b"", b"", 0
+        request.log_level = ""
         self._rename(request, key)
         self._send(raw_id, members, batch)
 
@@ -94,7 +95,7 @@ class Requests:
         """
         self._forget(retry)
         request.raw_id, request.token, request.batch = retry.raw_id, retry.token, retry.batch
-        request.arrived = retry.arrived
+        request.log_level, request.arrived = retry.log_level, retry.arrived
         self._rename(request, retry.id)
 
     def _rename(self, request: ClientRequest, key: mcp.Id) -> None:

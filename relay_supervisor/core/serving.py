@@ -58,7 +58,7 @@ class Serving:
     ) -> None:
         """Serve this catalogue, and tell the client if it has to know."""
         if self._shared.registry.update(message, payload, replace=replace):
-            self.client.changed(now)
+            self.client.news.changed(now)
         if self._shared.registry.servable:
             self._shared.timers.clear("first lists")
             self.client.list_waiting()

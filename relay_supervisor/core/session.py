@@ -82,8 +82,9 @@ class Session:
         path = self._cache_path(generation.source.config or b"", self._state.variant)
         introduced = v1.Session(peer.era, peer.protocol, path, peer.log_level)
         worker(generation.number, introduced, peer.params)
-        if uris := peer.subscriptions():
-            worker(generation.number, v1.Subscriptions(uris))
+        uris, tasks = peer.subscriptions(), peer.tasks()
+        if uris or tasks:
+            worker(generation.number, v1.Subscriptions(uris, tasks))
 
     def await_first_lists(self, now: float) -> None:
         """Set the deadline of the first lists, by the limit that holds now."""

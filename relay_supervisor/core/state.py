@@ -199,6 +199,7 @@ class Listen(msgspec.Struct):
     prompts: bool = False
     resources: bool = False
     uris: list[str] = []
+    tasks: list[str] = []
 
 
 class Peer(msgspec.Struct):
@@ -227,6 +228,10 @@ class Peer(msgspec.Struct):
         for listen in self.listens.values():
             uris |= dict.fromkeys(listen.uris)
         return list(uris)
+
+    def tasks(self) -> list[str]:
+        """Return the ids of all tasks the client wants to hear of."""
+        return list(dict.fromkeys(task for one in self.listens.values() for task in one.tasks))
 
 
 class Backend(msgspec.Struct):

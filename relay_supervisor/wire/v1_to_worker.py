@@ -94,9 +94,12 @@ class SetLevel(Message, frozen=True, tag=8):
 
 
 class Subscriptions(Message, frozen=True, tag=9):
-    """The complete set of resource URIs the client wants updates for."""
+    """The complete set of resource URIs the client wants updates for, and of tasks it wants to hear
+    of, by their ids.
+    """
 
     uris: list[str]
+    tasks: list[str] = msgspec.field(default_factory=list)
 
 
 class Spawned(Message, frozen=True, tag=10):

@@ -108,6 +108,9 @@ class Backend(Protocol):
     def subscribed(self, uri: str, *, wanted: bool) -> None:
         """Take note that a call of the client's changed a subscription."""
 
+    def watch(self, tasks: frozenset[str]) -> None:
+        """Hear of exactly these tasks of its own, now and whenever it is started."""
+
     def pause(self, *, paused: bool) -> None:
         """Stop reading from it, or go on."""
 

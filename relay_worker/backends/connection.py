@@ -30,6 +30,7 @@ from relay_worker.backends.effects import (
     Problem,
     Progressed,
     Send,
+    Tried,
     Withdrew,
 )
 from relay_worker.backends.session import Phase
@@ -122,7 +123,6 @@ class Connection:
     def start(self) -> None:
         """Begin the conversation."""
         self.apply(self.session.start())
-        self._limit_probe()
 
     def resume(
         self, left: Custody, calls: list[v1.Call], known: RawLists | None, *, crashed: bool
@@ -142,7 +142,8 @@ class Connection:
 
     def go_on(self, left: Custody, calls: list[v1.Call]) -> None:
         """Go on with the calls that may ask for input, once the ledger has them."""
-        self._limit_probe()
+        if self.session.probing:
+            self._limit_probe()
         if self.session.modern:
             legacy = [(call.call, call.method) for call in calls if call.era == v1.LEGACY]
             self._bridge.inputs.resume(left.rounds, legacy)
@@ -290,6 +291,8 @@ class Connection:
                     self._on_listed(lists)
                 case Problem(text):
                     self._log.warning(text, backend=self._backend.name)
+                case Tried():
+                    self._limit_probe()
                 case Broken(reason):
                     self._on_broken(reason)
 
@@ -344,11 +347,10 @@ class Connection:
             self._replied(call, text, frames.decode_object(text) or {})
 
     def _limit_probe(self) -> None:
-        if self.session.probing:
-            self._loop.after(PROBE_SECONDS, self._silent)
+        self._loop.after(PROBE_SECONDS, self._silent)
 
     def _silent(self) -> None:
-        """Nothing was answered to the first words for a while."""
+        """Nothing was answered to the words that were tried for a while."""
         if self._transport.input_open:
             self.apply(self.session.silent())
 

@@ -46,6 +46,7 @@ class Contact(abc.ABC):
         self._skipped_before = 0
         self._level: str | None = None
         self._uris: frozenset[str] | None = None  # nobody has said yet
+        self._tasks: frozenset[str] = frozenset()
         self._paused = False
         self._said = b""
 
@@ -120,6 +121,13 @@ class Contact(abc.ABC):
         self._uris = before | {uri} if wanted else before - {uri}
         if self._connection:
             self._connection.session.note_subscription(uri, subscribed=wanted)
+            self._lasts()
+
+    def watch(self, tasks: frozenset[str]) -> None:
+        """Hear of exactly these tasks of its own, now and whenever it is started."""
+        self._tasks = tasks
+        if self._connection and self.state is State.READY:
+            self._connection.apply(self._connection.session.watch(tasks))
             self._lasts()
 
     def pause(self, *, paused: bool) -> None:
@@ -203,6 +211,7 @@ class Contact(abc.ABC):
         if self._level is not None and (again or session.level != self._level):
             connection.apply(session.set_level(self._level))
         connection.apply(session.subscribe(self._uris or (), again=again))
+        connection.apply(session.watch(self._tasks))
         self._lasts()
 
     @property

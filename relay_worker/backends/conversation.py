@@ -13,7 +13,7 @@ import msgspec
 from relay_supervisor.wire.custody import Custody
 from relay_worker.backends import frames
 from relay_worker.backends.client import Client
-from relay_worker.backends.effects import Broken, Effect, Effects, Listed, Problem, Send
+from relay_worker.backends.effects import Broken, Effect, Effects, Listed, Problem, Send, Tried
 from relay_worker.backends.session import Phase, Session
 from relay_worker.backends.speech import ACKNOWLEDGED, ModernSpeech, Spoken, order
 from relay_worker.backends.surroundings import Surroundings
@@ -62,6 +62,13 @@ class Conversation:
         """
         return self.modern and bool(self._eras) and not self._session.said.protocol
 
+    @property
+    def _doubted(self) -> bool:
+        """Return whether the backend is asked in the modern era only because it has refused the
+        other one, and nothing has come of it yet.
+        """
+        return self.modern and bool(self._refusal) and not self._session.said.protocol
+
     # ---- the session's ----------------------------------------------------------------------
 
     @property
@@ -85,7 +92,8 @@ class Conversation:
 
     def start(self) -> Effects:
         """Return the first request."""
-        return self._spoken(self._session.start())
+        effects = self._spoken(self._session.start())
+        return [*effects, Tried()] if self.probing or self._doubted else effects
 
     def give_up_listing(self) -> Effects:
         """Stop waiting for lists; what was known of them stays."""
@@ -155,9 +163,11 @@ class Conversation:
     # ---- besides -----------------------------------------------------------------------------
 
     def silent(self) -> Effects:
-        """Nothing was answered to the first words for a while: try the other era, and listen for an
-        answer to either.
+        """Nothing was answered for a while. To the first words: try the other era, and listen for
+        an answer to either. To the second: it was refused before, and there is no third.
         """
+        if self._doubted:
+            return [Broken(self._refusal)]
         if not self.probing:
             return []
         self._early = (self._speech, self._session)
@@ -171,6 +181,12 @@ class Conversation:
         """A call of the client's changes a subscription, for which there is no such call."""
         if self._speech is not None:
             self._speech.subscribe(method, params)
+            self._listen_due = True
+        return self._spoken([])
+
+    def watch(self, tasks: frozenset[str]) -> Effects:
+        """Hear of exactly these tasks, where there are any in that era."""
+        if self._speech is not None and self._speech.watch(tasks):
             self._listen_due = True
         return self._spoken([])
 

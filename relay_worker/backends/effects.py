@@ -29,6 +29,10 @@ class Broken(Effect, frozen=True):
     reason: str
 
 
+class Tried(Effect, frozen=True):
+    """Words were tried that the backend may not know: it is not to be waited for long."""
+
+
 class Problem(Effect, frozen=True):
     """Something is wrong that does no harm but should be known."""
 

@@ -233,9 +233,7 @@ class Rounds:
             if refusal := self._refusal(wanted):
                 return self._give_up(one, refusal)
             asked[key] = wanted
-        if one.phase == ASKING:  # heard again: some of it may be answered by now
-            asked = {key: wanted for key, wanted in asked.items() if key in one.open}
-        else:
+        if one.phase != ASKING:  # else it is heard again, after a worker was killed
             words = {key: wanted.method for key, wanted in asked.items()}
             phase = ASKING if asked else DUE
             one = self._change(one, state=state, open=words, answers={}, phase=phase)

@@ -68,6 +68,9 @@ class Speech(Protocol):
     def learned(self, lists: RawLists) -> RawLists:
         """Take note of what the session has learned; return it as it is to be kept."""
 
+    def watch(self, tasks: frozenset[str]) -> bool:
+        """Want to hear of exactly these tasks; returns whether to listen anew for that."""
+
 
 def order(client: Client, known: str) -> list[bool]:
     """Return whether to speak modern, as to be tried one after the other, to a server that was
@@ -113,6 +116,10 @@ class LegacySpeech:
         """Return the lists."""
         return lists
 
+    def watch(self, tasks: frozenset[str]) -> bool:
+        """Nobody tells of them unasked."""
+        return False
+
 
 class ModernSpeech:
     """The words of 2026-07-28. `uris` are the resources to be heard of."""
@@ -135,6 +142,7 @@ class ModernSpeech:
         self._discovering: str | None = None
         self._capabilities: Envelope = {}
         self.uris: list[str] = []
+        self._tasks: frozenset[str] = frozenset()
         self.welcome = False
         self._numbers = numbers or itertools.count(1)
         self._listens = f"relay-{tag}-listen-"
@@ -215,6 +223,8 @@ class ModernSpeech:
         }
         if self.uris:
             wanted["resourceSubscriptions"] = self.uris
+        if self._tasks:
+            wanted["taskIds"] = sorted(self._tasks)
         params = frames.encode({"notifications": wanted})
         return self._request(
             f"{self._listens}{next(self._numbers)}", "subscriptions/listen", params
@@ -243,6 +253,11 @@ class ModernSpeech:
         self.uris = [one for one in self.uris if one != uri]
         if method == "resources/subscribe":
             self.uris.append(uri)
+
+    def watch(self, tasks: frozenset[str]) -> bool:
+        """Want to hear of exactly these tasks; returns whether that is new."""
+        before, self._tasks = self._tasks, tasks
+        return tasks != before
 
     def enveloped(self, params: bytes) -> bytes:
         """Return params with what they do not say of the client."""

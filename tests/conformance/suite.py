@@ -18,8 +18,11 @@ FOLDER: Final = REPOSITORY / ".node" / "conformance"
 PACKAGE: Final = FOLDER / "node_modules" / "@modelcontextprotocol" / "conformance"
 BINARIES: Final = FOLDER / "node_modules" / ".bin"
 REVISIONS: Final = ("2025-11-25", "2026-07-28")
-RUN_SECONDS_MAX: Final = 900.0
-CLIENT_TIMEOUT: Final = ("--timeout", "180000")  # milliseconds
+RUN_SECONDS_MAX: Final = 3600.0
+TIMEOUT: Final = (
+    "--timeout",
+    "180000",
+)  # milliseconds, for a scenario; the default is for idle machines
 
 PASSED: Final = "SUCCESS"
 ABSENT: Final = "absent"
@@ -95,7 +98,7 @@ def run(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> dict[
 
 def run_server(url: str, revision: str) -> Checks:
     """Run the server scenarios of a revision."""
-    found = run(["server", "--url", url, "--requirements", revision])
+    found = run(["server", "--url", url, "--requirements", revision, *TIMEOUT])
     return scored(found, revision, "server")
 
 
@@ -103,7 +106,7 @@ def run_client(way: str, revision: str) -> Checks:
     """Run the client scenarios of a revision; *way* is direct or relay."""
     command = f"{sys.executable} -m tests.conformance.client {way}"
     found = run(
-        ["client", "--command", command, "--requirements", revision, *CLIENT_TIMEOUT],
+        ["client", "--command", command, "--requirements", revision, *TIMEOUT],
         {"PYTHONPATH": str(REPOSITORY)},
     )
     return scored(found, revision, "client")

@@ -5,7 +5,7 @@ import random
 import sys
 import time
 
-from tests.differential.features import WAYS, By
+from tests.differential.features import SWAPPED, WAYS, By
 from tests.differential.stage import stage
 
 SESSIONS = 1000
@@ -17,7 +17,7 @@ SHOWN_MAX = 5
 
 def main() -> int:
     """Hold the sessions; the number of those that differ."""
-    ways = {str(by): by for by in WAYS}
+    ways = {str(by): by for by in (*WAYS, *SWAPPED)}
     parser = argparse.ArgumentParser(prog="python -m tests.differential", description=__doc__)
     parser.add_argument("ways", nargs="*", choices=[[], *ways], help="eras of client and server")
     parser.add_argument("--sessions", type=int, default=SESSIONS, help="in each way")

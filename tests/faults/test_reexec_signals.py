@@ -15,7 +15,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.ends import EOF_SECONDS, SIGNAL_SECONDS, all_ready, own_status, seconds_until_gone
+from tests.faults.ends import (
+    EOF_SECONDS,
+    SIGNAL_SECONDS,
+    all_ready,
+    allowed,
+    own_status,
+    seconds_until_gone,
+)
 from tests.faults.succession import NOT_IN_THE_CHECK, reexec, supervisor_release
 from tests.harness import Relay, RelayHome, fixture_backend, json_of, text_of, wait_until
 
@@ -47,7 +54,7 @@ def test_a_signal_between_two_images_is_heeded_after(tmp_path: Path, number: int
         family = psutil.Process(relay.pid).children(recursive=True)
         with between_two_images(relay, home, tmp_path):
             os.kill(relay.pid, number)
-        _, left = psutil.wait_procs(family, timeout=EOF_SECONDS)
+        _, left = psutil.wait_procs(family, timeout=allowed(EOF_SECONDS))
         assert not left
         assert relay.ended_by(lambda: None) == 0
     home.remove()
@@ -129,7 +136,7 @@ def test_a_signal_at_any_time_of_it_ends_all_in_time(share: float) -> None:
         threading.Event().wait(took * share)
         gone = seconds_until_gone(relay, lambda: os.kill(relay.pid, signal.SIGTERM), 3)
         assert relay.ended_by(lambda: None) == 0
-        assert gone <= SIGNAL_SECONDS
+        assert gone <= allowed(SIGNAL_SECONDS)
         asking.join(20.0)
 
 

@@ -13,6 +13,7 @@ from tests.faults.ends import (
     SIGNAL_SECONDS,
     STUBBORN,
     all_ready,
+    allowed,
     assert_ends_within,
     outside_status,
     seconds_until_gone,
@@ -152,7 +153,7 @@ def test_a_signal_with_an_unread_stdout_is_in_time() -> None:
         wait_until(lambda: outside_status(relay)["calls"]["in_flight"] < len(calls), 10.0)
         took = seconds_until_gone(relay, kill_with(relay, signal.SIGINT), 3)
         assert relay.client.wait_exit() == 0
-        assert took <= SIGNAL_SECONDS
+        assert took <= allowed(SIGNAL_SECONDS)
         relay.kill()  # and nobody judges the frame that was cut short
 
 

@@ -9,6 +9,7 @@ from tests.faults.ends import (
     EOF_SECONDS,
     STUBBORN,
     all_ready,
+    allowed,
     assert_ends_within,
     stubborn,
 )
@@ -16,6 +17,7 @@ from tests.harness import (
     Child,
     Relay,
     RelayHome,
+    eventually,
     fixture_backend,
     marked,
     side_effects,
@@ -44,7 +46,11 @@ signal.pause()
 def test_an_idle_relay_ends() -> None:
     """No client ever spoke: stdin ends, and so does the relay with its worker."""
     with Relay({"backends": {"fix": fixture_backend()}}) as relay:
-        wait_until(relay.worker_pids, 20.0, "a worker")
+
+        def has_a_worker() -> None:
+            assert relay.worker_pids(), "no worker yet; and before that status knows no such relay"
+
+        eventually(has_a_worker, 20.0)
         assert_ends_within(relay, relay.client.close_stdin, EOF_SECONDS)
 
 
@@ -55,7 +61,7 @@ def test_a_relay_that_has_only_just_been_started_ends() -> None:
     took = stopwatch()
     assert relay.stop() == 0
     # Python's own start is in it, on a machine that does other things too.
-    assert took() < EOF_SECONDS + 3.0
+    assert took() < allowed(EOF_SECONDS + 3.0)
     relay.home.remove()
 
 
@@ -165,7 +171,7 @@ def test_a_client_that_is_killed_takes_everything_with_it(tmp_path: Path) -> Non
         took = stopwatch()
         client.process.kill()
         wait_until(lambda: not marked(client.mark), 10.0, "everything to be gone")
-        assert took() <= EOF_SECONDS
+        assert took() <= allowed(EOF_SECONDS)
         assert not home.runtime_leftovers()
     finally:
         client.kill()

@@ -67,7 +67,7 @@ def test_one_that_hangs_with_calls(tmp_path: Path) -> None:
     """It is given up; what it was given and did not answer may be lost, and is said to be."""
     with ordeal(tmp_path, module=IMPATIENT) as one:
         old = one.wait_worker("active", 1)
-        begun = [one.call(seconds=2.0) for _ in range(4)]
+        begun = [one.call(seconds=30.0) for _ in range(4)]  # none ends before its worker hangs
         one.change_backend()
         swap = one.begin_swap()
         one.wait_worker("active", 2)

@@ -6,6 +6,7 @@ And what that run fails for: a check that passes directly and not through the re
 import pytest
 
 from tests.conformance import suite
+from tests.conformance.reasons import EXCUSES
 from tests.conformance.report import Leg, Row, figures, page
 from tests.conformance.suite import Outcome
 from tests.conformance.targets import TARGETS, Target, serving
@@ -54,7 +55,20 @@ class TestReport:
         assert [each.key[1] for each in leg.differences()] == ["lost", "gone"]
         text = page((leg,), "2026-11-23", {})
         assert "| relay | 1/2 | - |" in text
-        assert "s: `lost` | FAILURE: it says \\| no |" in text
+        assert "s: `lost` | FAILURE: it says \\| no | **not known yet**" in text
+
+    def test_only_what_a_backend_of_the_other_era_cannot_do_is_excused(self) -> None:
+        (key, *_) = next(one for one in EXCUSES if one.where == "legacy era only").checks
+        rows = [
+            Row(name, {MODERN: {key: outcome}})
+            for name, outcome in [
+                ("direct", PASSED),
+                ("legacy era only", FAILED),
+                ("relay", FAILED),
+            ]
+        ]
+        excused, lost = Leg("t", "", tuple(rows)).differences()
+        assert excused.excuse and not lost.excuse
 
     def test_one_that_fails_directly_is_none(self) -> None:
         rows = (Row("direct", {LEGACY: {("s", "c"): FAILED}}), Row("relay", {LEGACY: {}}))

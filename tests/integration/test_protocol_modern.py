@@ -218,16 +218,25 @@ class TestCalls:
         assert read["resultType"] == "complete"
         assert read["ttlMs"] >= 0 and read["cacheScope"] in {"private", "public"}
 
-    def test_the_backend_is_not_told_of_what_cannot_be_asked(self) -> None:
-        """No server asks a modern client by request; so it must not think it could."""
+    def test_what_a_backend_asks_comes_as_the_answer_to_the_call(self) -> None:
+        """No server asks a modern client by a request."""
         with untouched() as client:
             params = {"name": "a__roots", "arguments": {}}
             request_id = client.start_modern("tools/call", params, capabilities=CAPABILITIES)
-            answer = json_of(client.response(request_id).result)
-            assert answer["error"]["code"] == -32601
+            asked = client.response(request_id).result
+            assert asked["resultType"] == "input_required" and asked["requestState"]
+            ((key, question),) = asked["inputRequests"].items()
+            assert question["method"] == "roots/list"
+            retry = {
+                **params,
+                "requestState": asked["requestState"],
+                "inputResponses": {key: {"roots": []}},
+            }
+            request_id = client.start_modern("tools/call", retry, capabilities=CAPABILITIES)
+            assert json_of(client.response(request_id).result) == {"roots": []}
             handshake = json_of(call(client, "a__seen"))["initialize"]
             assert handshake["clientInfo"] == CLIENT_INFO
-            assert not set(handshake["capabilities"]) & set(CAPABILITIES)
+            assert handshake["capabilities"] == CAPABILITIES
             assert not [frame for frame in client.frames if frame.method == "roots/list"]
 
 

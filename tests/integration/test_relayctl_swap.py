@@ -264,3 +264,17 @@ def test_a_relay_that_is_stopped_in_the_middle_is_noticed(home: RelayHome) -> No
             os.kill(relay.pid, signal.SIGCONT)
     assert time.monotonic() - began < SECONDS_MAX
     assert ended[0].returncode == 1 and "does not answer any more" in ended[0].stdout
+
+
+def test_while_backends_start_for_the_first_time_the_first_list_waits_for_them(
+    home: RelayHome,
+) -> None:
+    """And is not empty, as what the new worker knows would have it."""
+    backends = {"fx": fixture_backend("--start-delay", "1.5")}
+    settings = {"probation_seconds": 0, "first_list_wait_seconds": SECONDS_MAX}
+    with Relay({"backends": backends, "relay": settings}, home=home) as relay:
+        relay.client.initialize()
+        listing = relay.client.start("tools/list", {})
+        swap(relay)
+        tools = relay.client.response(listing, SECONDS_MAX).result["tools"]
+        assert any(tool["name"].startswith("fx__") for tool in tools)

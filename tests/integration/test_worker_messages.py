@@ -147,14 +147,15 @@ def test_a_modern_client_gets_modern_answers(supervisor: FakeSupervisor) -> None
     assert {"resultType", "ttlMs", "cacheScope"} <= set(supervisor.reply(6)["result"])
     supervisor.tool(7, "fix__seen")
     initialize = supervisor.structured(7)["initialize"]
-    assert initialize["capabilities"] == {"other": {}}
+    every = ("roots", "sampling", "elicitation", "other")
+    assert initialize["capabilities"] == {name: {} for name in every}
     assert initialize["protocolVersion"] == "2025-11-25"
     no_complaints(supervisor)
 
 
 def test_another_client_is_introduced_to_the_backends_anew(supervisor: FakeSupervisor) -> None:
     supervisor.configure({"backends": {"fix": fixture_backend("--tools-by-capability")}})
-    supervisor.session(era=v1.MODERN, sampling={})
+    supervisor.session(era=v1.MODERN)
     supervisor.expect(v1.Catalogue, lambda m: m.settled)
     supervisor.inbox.clear()
     supervisor.session(sampling={})

@@ -150,6 +150,24 @@ WORDS = (
         "",
     ),
     Mutant(
+        "what the client says is said while nobody has the backend",
+        "notices.py",
+        "any(c.pid and c.hold is not Hold.HELD for c in charges)",
+        "False",
+    ),
+    Mutant(
+        "what the client says is said again",
+        "notices.py",
+        "        self._waiting.clear()\n",
+        "        pass\n",
+    ),
+    Mutant(
+        "what the client says waits for ever",
+        "relay.py",
+        "            self.client.notices.tell()\n",
+        "",
+    ),
+    Mutant(
         "news of a backend on its way are lost",
         "reports.py",
         " or self._custody.serves(message.pid)\n",

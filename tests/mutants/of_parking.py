@@ -104,6 +104,18 @@ RETRIED = (
         '        request.raw_id, request.batch = b"", 0\n',
     ),
     Mutant(
+        "a parked request goes on asking for log messages",
+        "requests.py",
+        '        request.log_level = ""\n',
+        "",
+    ),
+    Mutant(
+        "a retry does not say which log messages it wants",
+        "requests.py",
+        "        request.log_level, request.arrived = retry.log_level, retry.arrived\n",
+        "        request.arrived = retry.arrived\n",
+    ),
+    Mutant(
         "the call does not know its request by its new name",
         "requests.py",
         "            call.request = key\n",

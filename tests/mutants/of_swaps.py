@@ -150,8 +150,8 @@ CUT_OVER = (
     Mutant(
         "subscriptions are not replayed",
         "session.py",
-        "        if uris := peer.subscriptions():\n",
-        "        if uris := peer.subscriptions()[:0]:\n",
+        "        uris, tasks = peer.subscriptions(), peer.tasks()\n",
+        "        uris, tasks = peer.subscriptions()[:0], peer.tasks()\n",
     ),
     Mutant(
         "links are not replayed",
@@ -330,9 +330,6 @@ PROBATION = (
 CALM = tuple(
     Mutant(f"it is calm {while_}", "memory.py", f"            or {what}\n", "")
     for while_, what in {
-        "while a swap waits or warms": "swaps.warming is not None",
-        "during probation": "swaps.probation is not None",
-        "though refusals are not written down": "swaps.unsaved",
         "while a generation drains": "self.drains",
         "though the client has closed its end": "ending.client_closed",
         "while the relay ends": "ending.pace is not None",

@@ -17,6 +17,7 @@ def check(world: "World") -> None:
     processes_have_somebody(world)
     moves_have_deadlines(world)
     errands_are_for_somebody(world)
+    notices_wait_for_a_reason(world)
     pipes_are_closed(world)
 
 
@@ -48,6 +49,13 @@ def processes_have_somebody(world: "World") -> None:
             read = server.tended or server.given_to or server.closed
             read = read or server.refused  # until that one is dead
             must(read, "nobody reads the stderr of {}", pid)
+
+
+def notices_wait_for_a_reason(world: "World") -> None:
+    """What the client says by itself waits only while somebody could miss it."""
+    moving = any(c.pid and c.hold is not Hold.HELD for c in world.core.charges.values())
+    ending = world.relay.ending.pace is not None
+    must(moving or ending or not world.relay.shared.memory.notices, "a notice waits for nobody")
 
 
 def moves_have_deadlines(world: "World") -> None:

@@ -90,6 +90,7 @@ class RemoteBackend:
         self._skipped_before = 0
         self._level: str | None = None
         self._uris: frozenset[str] = frozenset()
+        self._tasks: frozenset[str] = frozenset()
         self._paused = False
         self._timer: Timer | None = None
         self._learn_by: float | None = None
@@ -204,6 +205,12 @@ class RemoteBackend:
         if self._connection:
             self._connection.session.note_subscription(uri, subscribed=wanted)
 
+    def watch(self, tasks: frozenset[str]) -> None:
+        """Hear of exactly these tasks of its own, now and whenever it is connected."""
+        self._tasks = tasks
+        if self._connection:
+            self._connection.watch(tasks)
+
     def pause(self, *, paused: bool) -> None:
         """Stop reading from it, or go on."""
         self._paused = paused
@@ -247,6 +254,7 @@ class RemoteBackend:
         if self._level is not None:
             connection.apply(connection.session.set_level(self._level))
         connection.apply(connection.session.subscribe(self._uris))
+        connection.watch(self._tasks)
 
     def reopening(self) -> None:
         """Its session is lost, and another one is being begun."""

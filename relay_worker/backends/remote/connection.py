@@ -53,8 +53,6 @@ from relay_worker.repair import Envelope
 NOTHING_TO_SAY: Final = frozenset({404, 405})
 """Statuses by which a server says that it never says anything by itself."""
 
-_NULL: Final = msgspec.Raw(b"null")
-
 
 class Connection:
     """One backend's calls and session. `pid` is what its questions to the client are known by.
@@ -160,6 +158,11 @@ class Connection:
             self._listen_later()
             self.apply(self.session.receive(spoken))
 
+    def watch(self, tasks: frozenset[str]) -> None:
+        """Hear of exactly these tasks."""
+        if self._speech.watch(tasks):
+            self._listen_later()
+
     def attend(self, *, attending: bool) -> None:
         """Hear what the server says by itself, or leave that to another worker."""
         if self._ear.attend(attending=attending) and attending:
@@ -197,7 +200,7 @@ class Connection:
         if not self._open:
             return
         if "method" not in envelope:
-            raw_id = envelope.setdefault("id", _NULL)
+            raw_id = envelope.setdefault("id", msgspec.Raw(b"null"))
             call = answers if answers is not None else frames.call_number(raw_id)
             if isinstance(call, int):
                 self.calls.answered(call, text, envelope)

@@ -31,17 +31,10 @@ SESSION: Final = "mcp-session-id"
 VERSION: Final = "mcp-protocol-version"
 EVENTS: Final = "text/event-stream"
 HEADER_MISMATCH: Final = -32020
-_DISCOVER: Final[Json] = {
-    "jsonrpc": "2.0",
-    "id": "bridge",
-    "method": "server/discover",
-    "params": {
-        "_meta": {
-            PROTOCOL_VERSION_META_KEY: LATEST_MODERN_VERSION,
-            CLIENT_INFO_META_KEY: {"name": "conformance-bridge", "version": "1.0.0"},
-            CLIENT_CAPABILITIES_META_KEY: {"elicitation": {}, "sampling": {}, "roots": {}},
-        }
-    },
+_META: Final[Json] = {
+    PROTOCOL_VERSION_META_KEY: LATEST_MODERN_VERSION,
+    CLIENT_INFO_META_KEY: {"name": "conformance-bridge", "version": "1.0.0"},
+    CLIENT_CAPABILITIES_META_KEY: {"elicitation": {}, "sampling": {}, "roots": {}},
 }
 _LOCAL: Final = TransportSecuritySettings(
     enable_dns_rebinding_protection=True,
@@ -123,9 +116,14 @@ class Bridge:
         return await _answered(request, child, child.open(message), modern=True)
 
     async def _start_shared(self) -> Child:
-        """Open the pipe as a modern client does: the SDK's server takes its era from that."""
+        """Open the pipe as a modern client does. The SDK's server takes its era from that, and the
+        suite is many clients, each with other capabilities: a pipe has one, who has them all.
+        """
         child = await Child.start(self._argv)
-        await child.open(_DISCOVER).inbox.get()
+        for method in ("server/discover", "tools/list"):
+            params = {"_meta": _META}
+            opening = {"jsonrpc": "2.0", "id": "bridge", "method": method, "params": params}
+            await child.open(opening).inbox.get()
         return child
 
 

@@ -16,7 +16,8 @@ from pydantic import AnyUrl
 from tests.conformance.client.session import accept_defaults, mode, told
 
 BACK: Final = AnyUrl("http://localhost:3000/callback")
-METADATA_URL: Final = "https://conformance-test.local/client-metadata.json"  # of the suite
+METADATA_HOST: Final = "conformance-test.local"  # the suite's: its authorization server looks there
+METADATA_URL: Final = f"https://{METADATA_HOST}/client-metadata.json"
 
 
 class Memory:

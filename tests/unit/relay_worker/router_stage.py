@@ -83,6 +83,9 @@ class FakeBackend:
     def subscribed(self, uri: str, *, wanted: bool) -> None:
         self.told.append(("subscribed", uri, wanted))
 
+    def watch(self, tasks: frozenset[str]) -> None:
+        self.told.append(("watch", sorted(tasks)))
+
     def pause(self, *, paused: bool) -> None:
         self.told.append(("pause", paused))
 

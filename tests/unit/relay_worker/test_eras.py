@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp_types import _v2026_07_28 as modern
 
-from relay_worker.eras import ENVELOPE_KEYS, legacy_params, modern_members, same_era_params
+from relay_worker.eras import (
+    ENVELOPE_KEYS,
+    legacy_params,
+    legacy_result,
+    modern_members,
+    same_era_params,
+)
 
 ENVELOPE = (
     b'"io.modelcontextprotocol/protocolVersion":"2026-07-28",'
@@ -151,3 +157,21 @@ def test_nothing_raises(text: bytes) -> None:
     same_era_params(text, progress_token=1, name="x")
     modern_members(text, "resources/read")
     modern_members(b'"result":{' + text, "resources/read")
+
+
+@pytest.mark.parametrize(
+    ("result", "shown"),
+    [
+        (b'{"a": 1.50,"resultType":"complete"}', b'{"a":1.50}'),
+        (b'{"ttlMs":1,"a": {"ttlMs":1},"cacheScope":"x"}', b'{"a":{"ttlMs":1}}'),
+        (b'{"a" : 1.50}', b'{"a" : 1.50}'),
+        (b"[]", b"[]"),
+    ],
+)
+def test_a_legacy_client_gets_no_modern_members(result: bytes, shown: bytes) -> None:
+    assert bytes(legacy_result(msgspec.Raw(result))) == shown
+
+
+def test_what_is_not_complete_is_not_to_be_kept() -> None:
+    members = b'"result":{"resultType":"input_required","requestState":"s"}}'
+    assert modern_members(members, "resources/read") == members

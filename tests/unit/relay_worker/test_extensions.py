@@ -100,3 +100,13 @@ def test_what_is_no_task_is_not_remembered(stage: Stage, monkeypatch: pytest.Mon
     monkeypatch.undo()
     makes(stage, stage.one, 9, b'{"taskId":"%b"}' % (b"a" * 2049))
     assert not any(isinstance(message, v1.LearnedLinks) for message, _ in stage.sent)
+
+
+def test_each_backend_tells_of_its_own_tasks(stage: Stage) -> None:
+    router = stage.router
+    for backend, task in ((stage.one, "t1"), (stage.two, "t2")):
+        router.extensions.known(v1.KnownLinks(backend.name, [f"task {task}"]))
+    router.extensions.watch(["t1", "t2", "unknown"], router.backends)
+    router.extensions.watch(["t2"], router.backends)
+    assert stage.one.told == [("watch", ["t1"]), ("watch", [])]
+    assert stage.two.told == [("watch", ["t2"]), ("watch", ["t2"])]

@@ -10,6 +10,7 @@ import pytest
 from relay_supervisor.wire import cache, v1
 from relay_worker import lists as raw_lists
 from relay_worker import registry as registries
+from relay_worker.backends.base import State
 from relay_worker.config.model import BackendSpec, Config, ToolRules
 from relay_worker.lists import RawLists
 from relay_worker.log import Log
@@ -27,6 +28,7 @@ class FakeBackend:
         self.name = name
         self.lists: RawLists | None = None
         self.learning = True
+        self.state = State.CONNECTING
 
     def learn(self, *tools: str) -> None:
         names = [tool(name) for name in tools]
@@ -115,6 +117,20 @@ def test_backends_come_in_one_by_one_until_it_is_settled(stage: Stage) -> None:
         (True, ["one__a", "two__b"]),
     ]
     assert stage.registry.tools_of("one") == 1 and stage.registry.tools_of("none") == 0
+
+
+def test_lists_may_still_come_with_a_backend_of_another_worker(stage: Stage) -> None:
+    """This worker can find out nothing more before it serves; and yet that is not all."""
+    stage.one.state, stage.one.learning = State.AWAITED, False
+    stage.learn(stage.two, "b")
+    stage.review()
+    assert stage.registry.exhausted and not stage.registry.settled
+    stage.one.state, stage.one.learning = State.CONNECTING, True
+    stage.review()
+    assert not stage.registry.settled
+    stage.learn(stage.one, "a")
+    stage.review()
+    assert stage.catalogues() == [(False, ["two__b"]), (True, ["one__a", "two__b"])]
 
 
 def test_nothing_is_sent_unless_it_differs(stage: Stage) -> None:

@@ -356,3 +356,23 @@ def test_a_call_of_the_relays_own_waits_and_is_withdrawn_like_any_other(stage: S
     assert stage.one.told[-1] == ("cancel", -7, {"requestId": "relay-call-7"})
     stage.reply(stage.one, -7, b'{"id":0,"result":{}}')
     assert done == [] and stage.answers() == {}
+
+
+def test_a_modern_backend_gets_a_modern_clients_words(stage: Stage) -> None:
+    stage.one.modern = True
+    meta = {f"io.modelcontextprotocol/{key}": {} for key in ("clientCapabilities", "logLevel")}
+    stage.call(7, "tools/call", {"name": "one__echo", "_meta": meta}, v1.MODERN)
+    ((_, _, params),) = stage.one.told
+    assert params["_meta"] == meta
+
+
+def test_a_legacy_client_gets_none_of_a_modern_backends_members(stage: Stage) -> None:
+    stage.one.modern = True
+    extra = {"resultType": "complete", "ttlMs": 5, "cacheScope": "public"}
+    for call, era in ((7, v1.LEGACY), (8, v1.MODERN)):
+        stage.call(call, "resources/read", {"uri": "a://b"}, era)
+        result = {"contents": [], **extra, "x": 1}
+        stage.reply(stage.one, call, msgspec.json.encode({"id": call, "result": result}))
+    answers = stage.answers()
+    assert answers[7]["result"] == {"contents": [], "x": 1}
+    assert answers[8]["result"] == {"contents": [], **extra, "x": 1}

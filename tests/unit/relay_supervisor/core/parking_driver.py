@@ -45,9 +45,10 @@ class ParkingDriver(CustodyDriver):
         backend: str = "files",
         generation: int = 1,
         call: int = 0,
+        at: int = 0,
     ) -> None:
         """A backend asks; each time it is something new."""
-        self._at += 1
+        self._at = at or self._at + 1
         message = v1.BackendRequest(
             backend, backend_id, self.pid_of[backend], method, self._at, call
         )

@@ -11,6 +11,8 @@ from relay_supervisor.wire import v1
 from tests.unit.relay_supervisor.core.driver import notification, request
 from tests.unit.relay_supervisor.core.parking_driver import ACCEPTED, QUESTION, ParkingDriver
 
+LEVEL = "io.modelcontextprotocol/logLevel"
+
 
 @pytest.fixture
 def relay() -> ParkingDriver:
@@ -79,6 +81,26 @@ def test_the_retry_brings_its_own_progress_token_and_nothing_is_told_without_one
     relay.frame(v1.Progress(number), b'{"progress":2}')
     (told,) = relay.client()
     assert told["params"] == {"progressToken": 7, "progress": 2}
+
+
+def test_the_retry_says_which_log_messages_it_wants_and_nobody_gets_any_without_one(
+    relay: ParkingDriver,
+) -> None:
+    def log(at: int) -> list[str]:
+        message = v1.Notification("files", "notifications/message", relay.pid_of["files"], at)
+        relay.frame(message, b'{"level":"info","data":1}')
+        return [line["method"] for line in relay.client()]
+
+    relay.begin(5, _meta={LEVEL: "debug"})
+    assert log(10) == ["notifications/message"]
+    relay.question(at=11)
+    asked = relay.parked(5)
+    assert log(12) == []
+    relay.retry(6, asked)
+    assert log(13) == []
+    relay.question(at=14)
+    relay.retry(7, relay.parked(6), _meta={LEVEL: "info"})
+    assert log(15) == ["notifications/message"]
 
 
 def test_questions_that_come_while_it_is_parked_are_put_together_in_the_next_round(

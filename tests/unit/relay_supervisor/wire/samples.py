@@ -20,7 +20,7 @@ TO_WORKER: tuple[Sample, ...] = (
     v1.ClientAnswer("files", b'"q1"', 61, 4717),
     v1.ClientNotification("notifications/roots/list_changed"),
     v1.SetLevel("error"),
-    v1.Subscriptions(["file:///a", "file:///b"]),
+    v1.Subscriptions(["file:///a", "file:///b"], ["task-1"]),
     v1.Spawned(5, "files", 62),
     v1.SpawnRefused(6, "files", "no room"),
     v1.Exited("files", 63, -9),

@@ -222,6 +222,17 @@ class TestSwap:
         answer(two, process, question)
         assert len(process.heard()) == 1
 
+    def test_the_next_worker_knows_the_client_by_what_is_left(
+        self, stage: Make, one: Stage
+    ) -> None:
+        process = connect(one)
+        two = stage(client=False, generation=4)
+        two.backend.expect()
+        hand(one, two, process)
+        meta = call(two, process)["params"]["_meta"]
+        assert meta[f"{META}clientCapabilities"] == CAPABILITIES
+        assert meta[f"{META}protocolVersion"] == "2026-07-28"
+
     @pytest.mark.parametrize("queued", [True, False])
     def test_before_the_next_leg_is_written(self, stage: Make, one: Stage, *, queued: bool) -> None:
         process = connect(one)
@@ -342,4 +353,7 @@ def test_more_than_is_kept_is_not_asked_for(one: Stage, monkeypatch: pytest.Monk
     assert len(asked(one, process, asks(a=FORM), 7)) == 1, "one always is"
     assert asked(one, process, asks(a=FORM), 8) == []
     assert told(one, "unfinished")[0][0] == 8
+    one.backend.cancel(7, b"{}")
+    call(one, process, 9)
+    assert len(asked(one, process, asks(a=FORM), 9)) == 1, "there is room again"
     assert one.backend.state is State.READY

@@ -115,6 +115,18 @@ class TestEras:
         finish(modern, process)
         assert modern.backend.modern
 
+    def test_one_that_refuses_initialize_may_yet_answer_discover(self, modern: Stage) -> None:
+        process = modern.start_process()
+        discover = first(process)
+        modern.wait(PROBE_SECONDS)
+        process.say(id=first(process)["id"], error=UNKNOWN)
+        modern.turn()
+        assert modern.backend.state is State.CONNECTING
+        process.say(id=discover["id"], result=DISCOVERED)
+        modern.turn()
+        finish(modern, process)
+        assert modern.backend.modern
+
     def test_a_late_refusal_does_not(self, modern: Stage) -> None:
         process = modern.start_process()
         discover = first(process)
@@ -131,6 +143,20 @@ class TestEras:
         modern.exit(1)
         modern.wait(2)
         assert first(modern.start_process())["method"] == "initialize"
+
+    def test_one_that_refuses_initialize_and_is_silent_then_is_not_waited_for(
+        self, stage: Make
+    ) -> None:
+        one = stage()
+        process = one.start_process()
+        process.say(id=first(process)["id"], error={"code": -32000, "message": "no licence"})
+        one.turn()
+        assert first(process)["method"] == "server/discover"
+        one.wait(PROBE_SECONDS - 0.1)
+        assert one.backend.state is State.CONNECTING
+        one.wait(0.1)
+        assert one.backend.state is State.ENDING
+        assert one.backend.last_error is not None and "no licence" in one.backend.last_error
 
     def test_one_of_no_era_is_told_by_what_it_made_of_initialize(self, stage: Make) -> None:
         one = stage()
@@ -214,6 +240,25 @@ class TestListening:
         heard = process.heard()
         assert "resourceSubscriptions" not in of(heard, LISTEN)[0]["params"]["notifications"]
         assert len(of(heard, "notifications/cancelled")) == 1, "the one of the worker before"
+
+    def test_for_tasks(self, stage: Make) -> None:
+        """Now, with the next process, and under the next worker."""
+        one, two = stage(), heir(stage)
+        process = connect(one)
+        before = first(process)["id"]
+        for _ in range(2):
+            one.backend.watch(frozenset({"t2", "t1"}))
+        one.turn()
+        listen, cancelled = process.heard()
+        assert listen["params"]["notifications"]["taskIds"] == ["t1", "t2"]
+        assert cancelled["params"]["requestId"] == before
+        process.say(method="notifications/tasks", params={"taskId": "t1"})
+        one.turn()
+        assert told(one, "notified") == [("notifications/tasks", b'{"taskId": "t1"}')]
+        two.backend.watch(frozenset({"t1"}))
+        hand(one, two, process)
+        listen, cancelled = process.heard()
+        assert listen["params"]["notifications"]["taskIds"] == ["t1"]
 
     def test_its_end(self, stage: Make) -> None:
         one = stage()
