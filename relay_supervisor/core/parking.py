@@ -223,7 +223,7 @@ def _key(ask: Ask) -> str:
 
 
 def _place(parked: Parked) -> str:
-    """Return its key among the requests: no client's string id begins with a NUL."""
+    """Return its key among the requests, which no client's id has: see `mcp.id_of`."""
     return f"\x00parked {parked.ticket}"
 
 

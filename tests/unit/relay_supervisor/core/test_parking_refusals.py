@@ -170,6 +170,18 @@ def test_who_shakes_hands_later_is_not_asked_again_what_is_parked(relay: Parking
     assert relay.answered()
 
 
+def test_no_id_of_the_clients_is_taken_for_a_parked_request(relay: ParkingDriver) -> None:
+    other = relay.begin("\x00parked 1", "slow__think")
+    number = relay.begin(5)
+    relay.question()
+    asked = relay.parked(5)
+    relay.reply(other)
+    assert [line["id"] for line in relay.client()] == ["\x00parked 1"]
+    relay.retry(6, asked)
+    relay.reply(number)
+    assert [line["id"] for line in relay.client()] == [6] and relay.state.calls == {}
+
+
 def test_there_is_a_limit_to_questions(relay: ParkingDriver) -> None:
     relay.begin(5)
     for number in range(ASKS_MAX):
