@@ -80,14 +80,15 @@ class Parking:
         return self._latest(generation, message.backend)
 
     def _latest(self, generation: int, backend: str) -> ClientRequest | None:
-        """Return the request a backend most likely asks in."""
-        calls = [
-            call
+        """Return the request a backend most likely asks in. A remote server may ask whoever serves
+        now in a call of the worker before: the two share its session.
+        """
+        found = [
+            (call.generation == generation, bool(request.raw_id), call.number, request)
             for call in self._state.calls.values()
-            if (call.generation, call.backend) == (generation, backend)
+            if call.backend == backend and (request := self._request_of(call)) is not None
         ]
-        requests = [request for call in calls if (request := self._request_of(call)) is not None]
-        return max(requests, key=lambda r: (bool(r.raw_id), r.call), default=None)
+        return max(found, key=lambda one: one[:3])[3] if found else None
 
     def _request_of(self, call: BackendCall) -> ClientRequest | None:
         request = self._state.requests[call.request]
@@ -222,7 +223,7 @@ def _key(ask: Ask) -> str:
 
 
 def _place(parked: Parked) -> str:
-    """Return its key among the requests: no client's string id begins with a NUL."""
+    """Return its key among the requests, which no client's id has: see `mcp.id_of`."""
     return f"\x00parked {parked.ticket}"
 
 
