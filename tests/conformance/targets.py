@@ -18,7 +18,9 @@ FIRST_LIST_SECONDS_MAX: Final = 25.0
 SWAP_PAUSE_SECONDS: Final = 1.0
 SWAP_SECONDS_MAX: Final = 120.0
 
-_OVER: Final = re.compile("No relay is running|it has ended|the relay ends|it ended", re.IGNORECASE)
+_OVER: Final = re.compile(
+    "No relay is running|it has ended|the relay ends|it ended|without an answer", re.IGNORECASE
+)
 
 FIXTURE: Final = (sys.executable, "-m", "tests.conformance.fixture")
 BRIDGE: Final = (sys.executable, "-m", "tests.conformance.bridge")
