@@ -6,14 +6,14 @@ ASKED = (
     Mutant(
         "it is asked in a parked call though another one is open",
         "parking.py",
-        "bool(request.raw_id), call.number, request)",
-        "not request.raw_id, call.number, request)",
+        "bool(request.raw_id), -call.number, request)",
+        "not request.raw_id, -call.number, request)",
     ),
     Mutant(
-        "it is asked in the oldest call",
+        "it is asked in the latest call",
         "parking.py",
-        "bool(request.raw_id), call.number, request)",
         "bool(request.raw_id), -call.number, request)",
+        "bool(request.raw_id), call.number, request)",
     ),
     Mutant(
         "it is asked in a call of another backend",
