@@ -211,9 +211,12 @@ def id_of(raw: Raw | bytes) -> Id | None:
         return None
     kind = type(value)
     if kind is int:
-        # As text where it could not be written down; no client's string id begins with a NUL.
+        # As text where it could not be written down. One NUL begins what is no string of the
+        # client's, as keys of our own are; its own have two if they have one.
         return value if -_INT_MAX <= value <= _INT_MAX else f"\x00{value}"
-    return value if kind is str else None
+    if kind is not str:
+        return None
+    return f"\x00{value}" if value[:1] == "\x00" else value
 
 
 def _classify(members: dict[str, Raw]) -> Message:

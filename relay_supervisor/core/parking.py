@@ -3,9 +3,10 @@
 The request is parked: it is answered with `input_required`, its call goes on, and the client comes
 back with the answers under a new id. `seats` has the table of what can happen to one.
 
-On stdio nothing says in which call a backend asks. It is taken for the last one that it was given
-and that is not parked yet, else for the last one. A wrong guess does no harm but that the question
-is shown with another call of the same backend: whoever answers it, the backend gets the answer.
+On stdio nothing says in which call a backend asks. It is taken for the oldest one that it was given
+and that is not parked yet: servers work in order more often than not, and clients wait in order. A
+wrong guess shows the question with another call of the same backend; whoever answers it, the
+backend gets the answer.
 """
 
 from typing import Final
@@ -77,17 +78,18 @@ class Parking:
             return self._request_of(call)
         if state.peer.era == v1.LEGACY:
             return None  # who has shaken hands can be asked at any time
-        return self._latest(generation, message.backend)
+        return self._likeliest(generation, message.backend)
 
-    def _latest(self, generation: int, backend: str) -> ClientRequest | None:
-        """Return the request a backend most likely asks in."""
-        calls = [
-            call
+    def _likeliest(self, generation: int, backend: str) -> ClientRequest | None:
+        """Return the request a backend most likely asks in. A remote server may ask whoever serves
+        now in a call of the worker before: the two share its session.
+        """
+        found = [
+            (call.generation == generation, bool(request.raw_id), -call.number, request)
             for call in self._state.calls.values()
-            if (call.generation, call.backend) == (generation, backend)
+            if call.backend == backend and (request := self._request_of(call)) is not None
         ]
-        requests = [request for call in calls if (request := self._request_of(call)) is not None]
-        return max(requests, key=lambda r: (bool(r.raw_id), r.call), default=None)
+        return max(found, key=lambda one: one[:3])[3] if found else None
 
     def _request_of(self, call: BackendCall) -> ClientRequest | None:
         request = self._state.requests[call.request]
@@ -189,7 +191,7 @@ class Parking:
     def _pass_on(self, asks: list[Ask], now: float) -> None:
         """These were asked in another request, as this one is answered without them."""
         for ask in asks:
-            request = self._latest(ask.generation, ask.backend)
+            request = self._likeliest(ask.generation, ask.backend)
             if request is None:
                 self._asks.settle(ask, _OVER)
             elif (refusal := self._refusal(ask, request)) is not None:
@@ -222,7 +224,7 @@ def _key(ask: Ask) -> str:
 
 
 def _place(parked: Parked) -> str:
-    """Return its key among the requests: no client's string id begins with a NUL."""
+    """Return its key among the requests, which no client's id has: see `mcp.id_of`."""
     return f"\x00parked {parked.ticket}"
 
 

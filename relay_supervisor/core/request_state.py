@@ -1,7 +1,7 @@
 """The `requestState` a parked call is found by: numbers of ours with an authentication code.
 
 It says nothing about the call, and lives no longer than the relay's memory. Whatever does not begin
-as ours do is some server's own, and none of our business.
+as this relay's do is some server's own, and none of our business; a server may be a relay, too.
 """
 
 from _blake2 import blake2s  # hashlib's start-up time and memory are too dear for the supervisor
@@ -10,28 +10,29 @@ from typing import Final
 
 SECRET_BYTES_MAX: Final = 32
 CODE_BYTES: Final = 16
-PREFIX: Final = "relay:"
+MARK_CHARS: Final = 8
 _PERSON: Final = b"parked"
 
 
 class Forged(Exception):
-    """It begins as ours do, and is not."""
+    """It begins as this relay's do, and is none of them."""
 
 
 def write(secret: bytes, ticket: int, turn: int) -> str:
     """Return the state for one turn of a ticket."""
-    return f"{PREFIX}{ticket}.{turn}.{_code(secret, ticket, turn)}"
+    return f"{_prefix(secret)}{ticket}.{turn}.{_code(secret, ticket, turn)}"
 
 
 def read(secret: bytes, state: str) -> tuple[int, int] | None:
-    """Return ticket and turn, or None where the state is no work of any relay's.
+    """Return ticket and turn, or None where the state is no work of this relay's.
 
     Raises:
         Forged: this relay has never written it.
     """
-    if not state.startswith(PREFIX):
+    prefix = _prefix(secret)
+    if not state.startswith(prefix):
         return None
-    ticket, _, rest = state.removeprefix(PREFIX).partition(".")
+    ticket, _, rest = state.removeprefix(prefix).partition(".")
     turn, _, code = rest.partition(".")
     if not (_is_number(ticket) and _is_number(turn)):
         raise Forged
@@ -39,6 +40,11 @@ def read(secret: bytes, state: str) -> tuple[int, int] | None:
     if not _compare_digest(_code(secret, *known).encode(), code.encode(errors="replace")):
         raise Forged
     return known
+
+
+def _prefix(secret: bytes) -> str:
+    """Return what the states of one relay begin with, and those of no other; no ticket is 0."""
+    return f"relay-{_code(secret, 0, 0)[:MARK_CHARS]}:"
 
 
 def _code(secret: bytes, ticket: int, turn: int) -> str:

@@ -9,7 +9,7 @@ from relay_supervisor.core import generation, heartbeat
 from relay_supervisor.core.generation import Life
 
 LIMIT_SECONDS: Final = {Life.SPAWNING: 2.0, Life.HANDSHAKING: 2.0, Life.WARMING: 2.0}
-BEAT_SECONDS: Final = 0.4
+BEAT_SECONDS: Final = 0.7
 SILENCE_SECONDS: Final = heartbeat.MISSES_MAX * BEAT_SECONDS
 
 

@@ -6,20 +6,26 @@ ASKED = (
     Mutant(
         "it is asked in a parked call though another one is open",
         "parking.py",
-        "key=lambda r: (bool(r.raw_id), r.call)",
-        "key=lambda r: (not r.raw_id, r.call)",
+        "bool(request.raw_id), -call.number, request)",
+        "not request.raw_id, -call.number, request)",
     ),
     Mutant(
-        "it is asked in the oldest call",
+        "it is asked in the latest call",
         "parking.py",
-        "key=lambda r: (bool(r.raw_id), r.call)",
-        "key=lambda r: (bool(r.raw_id), -r.call)",
+        "bool(request.raw_id), -call.number, request)",
+        "bool(request.raw_id), call.number, request)",
     ),
     Mutant(
         "it is asked in a call of another backend",
         "parking.py",
-        "            if (call.generation, call.backend) == (generation, backend)\n",
-        "            if (call.generation, backend) == (generation, backend)\n",
+        "            if call.backend == backend and (request",
+        "            if (request",
+    ),
+    Mutant(
+        "it is asked in the call of another worker though there is one of this worker's",
+        "parking.py",
+        "            (call.generation == generation, bool(",
+        "            (call.generation != generation, bool(",
     ),
     Mutant(
         "a call of another worker is believed to be asked in",

@@ -34,6 +34,8 @@ def invalid(line: bytes) -> tuple[int, bytes]:
         (b"-9223372036854775808", "\x00-9223372036854775808"),
         (b'"server-discover-probe-1"', "server-discover-probe-1"),
         (b'"\\u00e9"', "\u00e9"),
+        # Not to be taken for such a large one, nor for a key of the core's own.
+        (b'"\\u0000parked 1"', "\x00\x00parked 1"),
     ],
 )
 def test_an_id_keeps_its_value_its_type_and_its_bytes(raw: bytes, key: mcp.Id) -> None:

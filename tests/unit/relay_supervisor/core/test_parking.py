@@ -222,14 +222,14 @@ def test_a_question_that_is_withdrawn_needs_no_answer(relay: ParkingDriver) -> N
     assert [line["id"] for line in relay.client()] == [6]
 
 
-def test_it_is_asked_in_the_last_call_that_is_not_parked(relay: ParkingDriver) -> None:
+def test_it_is_asked_in_the_oldest_call_that_is_not_parked(relay: ParkingDriver) -> None:
     relay.begin(5)
     relay.begin(6)
     relay.begin(7, "slow__think")
     relay.question(b"1")
-    assert relay.parked(6)
-    relay.question(b"2")
     assert relay.parked(5)
+    relay.question(b"2")
+    assert relay.parked(6)
     relay.question(b"3")
     assert relay.client() == []
     assert [ask.ticket for ask in relay.state.asks.values()] == [1, 2, 1]
@@ -249,9 +249,9 @@ def test_where_the_stream_says_in_which_call_it_is_asked_it_is_that_one(
 
 def test_a_question_left_over_is_put_in_another_call_of_the_backend(relay: ParkingDriver) -> None:
     """So the guess on stdio was wrong."""
-    slow, fast = relay.begin(5), relay.begin(6)
+    fast, slow = relay.begin(5), relay.begin(6)
     relay.question(b"1")
-    asked = relay.parked(6)
+    asked = relay.parked(5)
     relay.frame(v1.BackendCancel("files", b"1", relay.pid_of["files"]))
     relay.begin(7, "slow__think")
     relay.state.calls[slow].backend = "elsewhere"
@@ -260,22 +260,22 @@ def test_a_question_left_over_is_put_in_another_call_of_the_backend(relay: Parki
     relay.reply(fast)
     relay.retry(8, asked, {})
     answer, told = relay.client()
-    assert (answer["id"], told["id"]) == (8, 5)
+    assert (answer["id"], told["id"]) == (8, 6)
     assert told["result"]["resultType"] == "input_required" and relay.answered() == []
     relay.retry(9, told["result"])
     assert relay.answered() and relay.client() == []
 
 
 def test_a_question_left_over_is_not_put_to_who_cannot_be_asked_that(relay: ParkingDriver) -> None:
+    number = relay.begin(5)
     able, relay.capabilities = relay.capabilities, {}
-    relay.begin(5)
+    relay.begin(6)
     relay.capabilities = able
-    number = relay.begin(6)
     relay.question()
-    asked = relay.parked(6)
+    asked = relay.parked(5)
     relay.reply(number)
     relay.retry(7, asked, {})
-    assert [line["id"] for line in relay.client()] == [7] and 5 in relay.state.requests
+    assert [line["id"] for line in relay.client()] == [7] and 6 in relay.state.requests
     ((_, _, members),) = relay.answered()
     assert "elicitation" in members["error"]["message"]
 

@@ -76,6 +76,46 @@ def test_a_worker_that_cannot_hand_over_lives_until_the_retry() -> None:
     assert [line["id"] for line in relay.client()] == [6] and relay.life(1) is not Life.DRAINING
 
 
+def test_a_server_whose_session_moved_asks_in_a_call_of_the_worker_before() -> None:
+    """What it says by itself the worker hears that serves; the call is still the other's."""
+    relay = ParkingDriver()
+    relay.serve()
+    number = relay.begin(5)
+    relay.relay.shared.workers.state.generations[1].offer.adopts = False
+    relay.swap()
+    relay.candidate(2, adopts=False)
+    relay.wanted.clear()
+    relay.question(generation=2)
+    asked = relay.parked(5)
+    newer = relay.begin(6)
+    relay.question(b'"r"', generation=2)
+    relay.parked(6)
+    relay.retry(7, asked)
+    assert [generation for generation, _, _ in relay.answered()] == [2]
+    relay.reply(number, generation=1)
+    relay.reply(newer, generation=2)
+    assert [line["id"] for line in relay.client()] == [7]
+
+
+def test_a_worker_is_asked_in_a_call_of_its_own_if_there_is_one() -> None:
+    relay = ParkingDriver()
+    relay.serve()
+    relay.begin(5)
+    relay.question()
+    asked = relay.parked(5)
+    relay.relay.shared.workers.state.generations[1].offer.adopts = False
+    relay.swap()
+    relay.candidate(2, adopts=False)
+    relay.wanted.clear()
+    relay.begin(6)
+    relay.question(b'"r"', generation=2)
+    relay.parked(6)
+    relay.retry(7, asked)
+    relay.answered()
+    relay.question(b'"s"', generation=2)
+    assert relay.client() == [], "it waits for the retry of its own call, though 7 is open"
+
+
 def test_over_the_hard_limit_the_retry_is_told_so() -> None:
     relay = ParkingDriver()
     relay.serve()

@@ -42,19 +42,28 @@ def test_a_state_that_is_forged_is_refused(relay: ParkingDriver) -> None:
     relay.question()
     asked = relay.parked(5)
     good = asked["requestState"]
-    other = ParkingDriver()
-    other.relay.shared.memory.parking.secret = b"of another"
-    other.serve()
-    other.begin(5)
-    other.question()
-    foreign = other.parked(5)["requestState"]
-    assert foreign != good
-    for state in (good[:-1], good + "0", good.replace(".1.", ".2."), "relay:", "relay:1", foreign):
+    ours = good.partition(":")[0] + ":"
+    for state in (good[:-1], good + "0", good.replace(".1.", ".2."), ours, ours + "1"):
         relay.retry(6, asked, state=state)
         assert "none that this relay has given" in relay.refused(), state
     assert relay.frames(v1.Call) == []
     relay.retry(6, asked)
     assert relay.answered()
+
+
+def test_a_state_of_another_relay_is_for_the_backend_that_has_given_it(
+    relay: ParkingDriver,
+) -> None:
+    """A backend may be a relay. One that is none refuses it: `retries.objection`."""
+    other = ParkingDriver()
+    other.relay.shared.memory.parking.secret = b"of another"
+    other.serve()
+    other.begin(5)
+    other.question()
+    asked = other.parked(5)
+    relay.retry(6, asked)
+    ((_, _, params),) = relay.frames(v1.Call)
+    assert json.loads(params)["requestState"] == asked["requestState"] and relay.client() == []
 
 
 def test_a_state_is_for_the_request_it_was_given_to(relay: ParkingDriver) -> None:
@@ -159,6 +168,18 @@ def test_who_shakes_hands_later_is_not_asked_again_what_is_parked(relay: Parking
     assert "elicitation/create" not in [line.get("method") for line in relay.client()]
     relay.retry(6, asked)
     assert relay.answered()
+
+
+def test_no_id_of_the_clients_is_taken_for_a_parked_request(relay: ParkingDriver) -> None:
+    other = relay.begin("\x00parked 1", "slow__think")
+    number = relay.begin(5)
+    relay.question()
+    asked = relay.parked(5)
+    relay.reply(other)
+    assert [line["id"] for line in relay.client()] == ["\x00parked 1"]
+    relay.retry(6, asked)
+    relay.reply(number)
+    assert [line["id"] for line in relay.client()] == [6] and relay.state.calls == {}
 
 
 def test_there_is_a_limit_to_questions(relay: ParkingDriver) -> None:

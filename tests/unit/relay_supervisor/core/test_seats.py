@@ -32,21 +32,19 @@ def test_only_what_is_in_the_table_can_happen(seat: Seat, step: Step) -> None:
 def test_a_state_is_read_by_whoever_has_the_secret() -> None:
     state = request_state.write(b"secret", 7, 2)
     assert request_state.read(b"secret", state) == (7, 2)
-    with pytest.raises(request_state.Forged):
-        request_state.read(b"another", state)
+    assert request_state.read(b"another", state) is None, "a relay may be behind a relay"
 
 
-@pytest.mark.parametrize("state", ["", "7", "e30.", "relay", "RELAY:1.1.0"])
+@pytest.mark.parametrize("state", ["", "7", "e30.", "relay", "relay:1.1.0", "relay-:1.1.0"])
 def test_what_a_server_has_written_is_not_ours(state: str) -> None:
     assert request_state.read(b"secret", state) is None
 
 
-@pytest.mark.parametrize(
-    "state", ["relay:", "relay:1.1", "relay:1.1.", "relay:-1.1.0", "relay:a.b.c", "relay:1.1.ü"]
-)
-def test_what_only_looks_like_ours_is_forged(state: str) -> None:
+@pytest.mark.parametrize("rest", ["", "1.1", "1.1.", "-1.1.0", "a.b.c", "1.1.ü"])
+def test_what_only_looks_like_ours_is_forged(rest: str) -> None:
+    prefix, colon, _ = request_state.write(b"secret", 1, 1).partition(":")
     with pytest.raises(request_state.Forged):
-        request_state.read(b"secret", state)
+        request_state.read(b"secret", prefix + colon + rest)
 
 
 def test_no_two_turns_have_the_same_state() -> None:
