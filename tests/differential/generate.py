@@ -26,7 +26,7 @@ from tests.differential.script import (
 STEPS_MAX = 5
 TOGETHER_MAX = 4
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
-CODES = (-32602, -32603, -32000, -32050, 0, 7, 404)
+CODES = (-32602, -32603, -32000, -32020, -32021, -32050, 0, 7, 404)
 ASKED = ("elicitation/create", "sampling/createMessage", "roots/list")
 QUESTION_WORDS = ("question", "refusal", "report", "withdrawn", "state")
 

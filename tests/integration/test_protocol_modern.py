@@ -289,6 +289,16 @@ class TestErrors:
                 client.modern(method, params)
             assert refused.value.code == code
 
+    @pytest.mark.parametrize("code", [-32020, -32021])
+    def test_what_a_backend_says_of_headers_and_capabilities_is_its_own(
+        self, client: RawClient, code: int
+    ) -> None:
+        """The relay has no headers, and does not know what a tool needs: its server does."""
+        error = {"code": code, "data": {"requiredCapabilities": {"sampling": {}}}}
+        with pytest.raises(RpcError) as refused:
+            client.modern("tools/call", {"name": "a__error", "arguments": error})
+        assert (refused.value.code, refused.value.data) == (code, error["data"])
+
     def test_discover_needs_its_envelope(self, client: RawClient) -> None:
         """Without one it is a broken request."""
         with pytest.raises(RpcError) as refused:
