@@ -36,8 +36,7 @@ class Requests:
 
     def find(self, key: mcp.Id | None) -> ClientRequest | None:
         """Return the open request with this id."""
-        request = None if key is None else self._state.requests.get(key)
-        return request if request is not None and request.raw_id else None
+        return None if key is None else self._state.requests.get(key)
 
     def waiting(self, phase: Phase) -> list[ClientRequest]:
         """Return the requests in *phase*, oldest first."""

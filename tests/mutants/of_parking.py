@@ -191,10 +191,10 @@ KEPT = (
         "            self._put(ask)\n",
     ),
     Mutant(
-        "a parked request can be cancelled by its name",
-        "requests.py",
-        "        return request if request is not None and request.raw_id else None\n",
-        "        return request\n",
+        "an id of the client's is taken for the key of a parked request",
+        "mcp.py",
+        '    return f"\\x00{value}" if value[:1] == "\\x00" else value\n',
+        "    return value\n",
     ),
 )
 
