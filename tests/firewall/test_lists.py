@@ -203,7 +203,7 @@ def test_without_prefix_two_backends_keep_their_prompts_apart() -> None:
         page = relay.client.request("prompts/list")
         plain, hashed = (prompt["name"] for prompt in page["prompts"])
         assert plain == "good" and hashed.startswith("good_")
-        assert f"is shown as {hashed}: good is taken by backend one" in relay.home.logs()
+        relay.wait_logged(f"is shown as {hashed}: good is taken by backend one")
 
 
 def _claude_code(name: str) -> str:

@@ -24,10 +24,12 @@ from tests.harness.processes import (
     kill_marked,
     new_mark,
     wait_gone,
+    wait_until,
 )
 from tests.harness.rawclient import RawClient
 
 RELAYCTL_SECONDS_MAX = 60.0
+LOGGED_SECONDS_MAX = 10.0
 # As the installed script does it, which may not be installed here.
 RELAYCTL = """import sys
 from relay_supervisor.ctl.main import run
@@ -174,6 +176,10 @@ class Relay:
                 found: dict[str, Any] = instance
                 return found
         raise AssertionError(f"no relay with pid {self.pid} in {done.stdout}")
+
+    def wait_logged(self, text: str, seconds: float = LOGGED_SECONDS_MAX) -> None:
+        """Wait until a log file has this text: the worker writes them behind its answers."""
+        wait_until(lambda: text in self.home.logs(), seconds, f"{text!r} in a log")
 
     def worker_pids(self, state: str = "active") -> list[int]:
         """The pids of the workers in this state, by relayctl."""

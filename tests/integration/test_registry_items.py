@@ -134,7 +134,7 @@ class TestNames:
             pids = {json_of(client.call_tool(name))["pid"] for name in pid_tools(client)}
             assert len(pids) == 2
             assert pids == {relay.backend("one")["pid"], relay.backend("two")["pid"]}
-            assert hashed in relay.home.logs()
+            relay.wait_logged(hashed)
 
     def test_a_backend_with_an_odd_name(self) -> None:
         """Its name becomes part of tool names: made safe, with a hash, still one prefix."""

@@ -90,7 +90,7 @@ def test_collisions_are_told(relay: Relay) -> None:
         ("two", "resources", SHARED),
         ("two", "templates", "fixture://item/{id}"),
     ]
-    assert "backend two lists 2 resources that another backend has already" in relay.home.logs()
+    relay.wait_logged("backend two lists 2 resources that another backend has already")
 
 
 def test_a_completion_goes_where_a_read_goes(client: RawClient) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from relay_supervisor.wire import v1
 from tests.harness.fixture import fixture_backend, side_effects
+from tests.harness.processes import wait_until
 from tests.integration.fake_supervisor import FakeSupervisor
 
 QUICK = {"restart_delay_seconds": 0.1, "restart_delay_max_seconds": 0.1}
@@ -191,8 +192,12 @@ def test_a_failed_start_is_told_with_the_last_lines_of_stderr(supervisor: FakeSu
     text = supervisor.text(6)
     assert "'broken' is not ready (failed): it exited with status 3" in text
     assert text.endswith("\nfirst\nlicence key missing")
-    log = (supervisor.state_dir / "logs" / "backends").glob("broken*")
-    assert any("licence key missing" in path.read_text() for path in log)
+    folder = supervisor.state_dir / "logs" / "backends"
+
+    def logged() -> bool:
+        return any("licence key missing" in path.read_text() for path in folder.glob("broken*"))
+
+    wait_until(logged, 10.0, "the backend's last words in its log")
 
 
 @pytest.mark.parametrize(
