@@ -236,7 +236,8 @@ def test_a_real_backend_that_cannot_start_is_told_with_its_reason_and_its_log(
         wait_until(lambda: relay.status()["health"] == "degraded", SECONDS_MAX, "degraded")
         table = relay.relayctl("status")
         assert "exited with status 3" in relay.backend("broken")["last_error"]
-        relay.wait_logged("no database")
+        path = home.state / "logs" / "backends" / "broken.log"
+        wait_until(lambda: path.exists() and path.stat().st_size, SECONDS_MAX, "the backend's log")
         log = relay.relayctl("logs", "-n", "1", "broken")
     assert table.returncode == 4 and "- broken: " in table.stdout
     assert (log.returncode, log.stdout) == (0, "no database\n")
