@@ -22,10 +22,12 @@ from relay_worker.eras import legacy_params, legacy_result, modern_members, same
 from relay_worker.extensions import Extensions
 from relay_worker.flights import AGAIN_BYTES_MAX, Flight, Waiting
 from relay_worker.loop import Loop
+from relay_worker.questions import Questions
 from relay_worker.repair import Envelope
 from relay_worker.resource_desk import ResourceDesk
 from relay_worker.retries import input_required, objection
-from relay_worker.routes import Found, Refused, Target, Undecided, find, handles
+from relay_worker.routes import Everybody, Found, Refused, Target, Undecided, find, handles
+from relay_worker.task_lists import TaskLists
 
 _NULL: Final = msgspec.Raw(b"null")
 _ELSEWHERE: Final = frozenset({State.LEAVING, State.AWAITED})
@@ -52,6 +54,10 @@ class Router:
         self._own: dict[int, Callable[[int, bytes], None]] = {}
         self.resources = ResourceDesk(send)
         self.extensions = Extensions(send)
+        self.questions = Questions(send)
+        self._task_lists = TaskLists(
+            self.call_for, self.reply, lambda call: send(v1.Returned([call]))
+        )
 
     # ---- from the supervisor ----------------------------------------------------------------
 
@@ -95,22 +101,11 @@ class Router:
 
     def answer(self, message: v1.ClientAnswer, members: bytes) -> None:
         """Pass the client's answer on to the backend that asked."""
-        backend = self.backends.get(message.backend)
-        under_way = backend is not None and backend.answer(
-            message.pid, message.id, members, message.errand
-        )
-        if message.errand and not under_way:
-            self.done(message.errand)
+        self.questions.answer(message, members, self.backends)
 
     def notification(self, message: v1.ClientNotification, params: bytes) -> None:
         """Pass a notification of the client's on to whom it concerns."""
-        if message.method == "notifications/progress":
-            found = frames.token_towards_backend(params)
-            if found and (backend := self.backends.get(found[0])):
-                backend.notify(message.method, found[1])
-        elif message.method == "notifications/roots/list_changed":
-            for backend in self.backends.values():
-                backend.notify(message.method, params, "roots")
+        self.questions.tell(message, params, self.backends)
 
     def set_level(self, level: str) -> None:
         """Set the log level of all backends, also of those that start later."""
@@ -162,15 +157,18 @@ class Router:
             if backend.modern and message.era == v1.LEGACY:
                 shown = legacy_result(shown)
             self.resources.answered(backend, message, shown)
-            self.extensions.answered(backend, message, shown)
+            task = self.extensions.answered(backend, message, shown)
             if message.era == v1.LEGACY:  # in pieces, without a copy
-                self._answer(call, v1.OUTCOME_RESULT, b'"result":', shown, b"}")
+                self._answer(call, v1.OUTCOME_RESULT, b'"result":', shown, b"}", task=task)
             else:
                 self.reply(message, v1.OUTCOME_RESULT, b"".join((b'"result":', shown, b"}")))
 
     def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
-        """Pass on the progress of a call."""
-        if call in self._flights:
+        """Pass on the progress of a call, or of a task that it may have made."""
+        flight = self._flights.get(call)
+        if flight is None or flight.backend is not backend:
+            self._send(v1.Progress(call, backend.pid or 0, at, backend.name), params)
+        else:
             self._send(v1.Progress(call, backend.pid or 0, at), params)
 
     def asked(
@@ -184,7 +182,8 @@ class Router:
         call: int = 0,
     ) -> None:
         """Pass on what a backend asks the client."""
-        self._send(v1.BackendRequest(backend.name, raw_id, pid, method, at, call), params)
+        message = v1.BackendRequest(backend.name, raw_id, pid, method, at, call)
+        self.questions.ask(backend, message, params)
 
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         """Tell the client that nobody waits for its answer."""
@@ -265,9 +264,9 @@ class Router:
         members = frames.error_members(frames.INTERNAL_ERROR, text)
         self.reply(message, v1.OUTCOME_RELAY_ERROR, members)
 
-    def _answer(self, call: int, outcome: int, *members: Buffer) -> None:
+    def _answer(self, call: int, outcome: int, *members: Buffer, task: str = "") -> None:
         if call >= 0:
-            self._send(v1.Reply(call, outcome), *members)
+            self._send(v1.Reply(call, outcome, task), *members)
         elif done := self._own.pop(call, None):
             done(outcome, b"".join(members))
 
@@ -324,7 +323,10 @@ class Router:
             return self._start_for(waiting, backend)
         if isinstance(target, Undecided):
             return self._await_name(waiting, target)
-        self._refuse(message, target)
+        if isinstance(target, Everybody):
+            self._task_lists.gather(message, waiting.params, target.backends)
+        else:
+            self._refuse(message, target)
         return True
 
     def _find(self, catalogue: Catalogue, message: v1.Call, params: bytes) -> Found:

@@ -33,6 +33,7 @@ from relay_worker.backends.effects import (
     Tried,
     Withdrew,
 )
+from relay_worker.backends.promises import makes_tasks
 from relay_worker.backends.session import Phase
 from relay_worker.backends.speech import PROBE_SECONDS, SUBSCRIBING
 from relay_worker.backends.stderr import Stderr
@@ -279,7 +280,7 @@ class Connection:
                 case Send(frame):
                     self.write(frame)
                 case Progressed(call, params):
-                    if call in self.in_flight:
+                    if call in self.in_flight or makes_tasks(self._backend.lists):
                         self._host.progressed(self._backend, call, params, at)
                 case Notified(method, params):
                     self._host.notified(self._backend, method, params, at)

@@ -16,6 +16,7 @@ from relay_worker.backends.command import CommandError, resolve
 from relay_worker.backends.contact import Contact
 from relay_worker.backends.descriptors import DescriptorError
 from relay_worker.backends.mailbox import bytes_for
+from relay_worker.backends.promises import kept
 from relay_worker.backends.states import STARTING, Event, advance
 from relay_worker.backends.surroundings import Plan, Surroundings
 from relay_worker.lists import RawLists
@@ -187,6 +188,7 @@ class StdioBackend(Contact):
         connection = self._connection
         if connection is None or self.state not in {State.CONNECTING, State.READY}:
             return
+        lists = kept(lists, connection.session.client)
         if lists != self.lists:
             self.lists = lists
             self._watcher.learned(self)

@@ -14,14 +14,8 @@ import msgspec
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, Host, State, Watcher
 from relay_worker.backends.client import Client, is_modern
-from relay_worker.backends.effects import (
-    Broken,
-    Effect,
-    Listed,
-    Problem,
-    Progressed,
-    Send,
-)
+from relay_worker.backends.effects import Broken, Effect, Listed, Problem, Progressed, Send
+from relay_worker.backends.promises import kept, makes_tasks
 from relay_worker.backends.remote import handover as handovers
 from relay_worker.backends.remote.calls import Calls
 from relay_worker.backends.remote.ear import Ear
@@ -182,7 +176,7 @@ class Connection:
                 case Send(frame):
                     self.write(frame)
                 case Progressed(call, params):
-                    if call in self.calls:
+                    if call in self.calls or makes_tasks(self._backend.lists):
                         self._host.progressed(self._backend, call, params, 0)
                 case Listed(lists):
                     self._listed(lists)
@@ -303,7 +297,7 @@ class Connection:
 
     def _listed(self, lists: RawLists) -> None:
         self._owner.began(self._handover())
-        self._owner.listed(self._speech.learned(lists))
+        self._owner.listed(kept(self._speech.learned(lists), self.client))
         self.calls.send_parked()
         if self._speech.modern and not self._ear.heard:
             self._listen_later()
