@@ -26,8 +26,8 @@ TOOLS = {"listChanged": True}
         (['{"completions":{},"x":{"y":1}}'], {"completions": {}, "tools": TOOLS}),
         (['{"tasks":{"list":{},"x":1}}'], {"tools": TOOLS, "tasks": {"list": {}, "x": 1}}),
         (
-            ['{"tasks":{"l":{},"x":1}}', '{"tasks":{"x":2,"y":{"z":5}}}', '{"tasks":{"y":{"a":3}}}'],
-            {"tools": TOOLS, "tasks": {"l": {}, "x": 1, "y": {"z": 5, "a": 3}}},
+            ['{"tasks":{"l":1,"x":1}}', '{"tasks":{"x":2,"y":{"z":5}}}', '{"tasks":{"y":{"a":3}}}'],
+            {"tools": TOOLS, "tasks": {"l": 1, "x": 1, "y": {"z": 5, "a": 3}}},
         ),
         (["junk", "[]", "null", '{"resources":5}'], {"resources": TOOLS, "tools": TOOLS}),
     ],
