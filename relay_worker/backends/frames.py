@@ -118,17 +118,18 @@ def request(number: str, method: str, params: bytes) -> bytes:
 
 
 def call_frame(call: int, method: str, params: bytes, number: int = 1) -> bytes:
-    """Return the frame of a call that is made for the *number*th time."""
-    if call > 0 and number == 1:  # as nearly all are
+    """Return the frame of a call that is made for the *number*th time; *params* may be empty."""
+    if call > 0 and number == 1 and params:  # as nearly all are
         return b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}\n' % (
             call,
             method.encode(),
             params,
         )
-    return b'{"jsonrpc":"2.0","id":%b,"method":"%b","params":%b}\n' % (
+    rest = b',"params":%b}\n' % params if params else b"}\n"
+    return b'{"jsonrpc":"2.0","id":%b,"method":"%b"%b' % (
         round_id(call, number),
         method.encode(),
-        params,
+        rest,
     )
 
 

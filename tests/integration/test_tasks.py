@@ -260,6 +260,17 @@ class TestOfTheClient:
         assert json_of(stolen) == [{"error": {"code": -32602, "message": "Unknown task"}}]
 
 
+def test_a_list_without_params_reaches_the_only_server_as_it_is(kind: str) -> None:
+    with relay_with(kind, "a") as relay:
+        assert relay.client.request("tasks/list") == {"tasks": []}
+        for _ in range(3):
+            make(relay.client, "a__work", gates=["never"])
+        first = relay.client.request("tasks/list", {})
+        assert len(first["tasks"]) == 2 and first["nextCursor"] == "2", "pages are its own"
+        rest = relay.client.request("tasks/list", {"cursor": "2"})
+        assert len(rest["tasks"]) == 1
+
+
 def test_a_client_without_tasks_is_asked_for_none(kind: str) -> None:
     with tasks_backend(kind, "a") as backend, Relay(configuration({"a": backend})) as relay:
         client = relay.client
