@@ -24,7 +24,7 @@ from relay_worker.flights import AGAIN_BYTES_MAX, Flight, Waiting
 from relay_worker.loop import Loop
 from relay_worker.repair import Envelope
 from relay_worker.resource_desk import ResourceDesk
-from relay_worker.retries import input_required, objection
+from relay_worker.retries import instead, objection
 from relay_worker.routes import Found, Refused, Target, Undecided, find, handles
 
 _NULL: Final = msgspec.Raw(b"null")
@@ -273,15 +273,15 @@ class Router:
 
     def _replied_error(self, flight: Flight, envelope: Envelope) -> None:
         modern = flight.message.era == v1.MODERN
-        if modern and (asked := input_required(self.client, envelope)) is not None:
-            self.reply(flight.message, v1.OUTCOME_RESULT, asked)
-            return
+        if modern and (answer := instead(self.client, flight.again, envelope)) is not None:
+            return self.reply(flight.message, *answer)
         error = envelope.get("error")
         if error is None or error == _NULL:
             self._bad_answer(flight, "neither result nor error")
         else:
             members = readable_error(error, flight.backend.name)
             self.reply(flight.message, v1.OUTCOME_BACKEND_ERROR, members)
+        return None
 
     def _bad_answer(self, flight: Flight, what: str) -> None:
         text = f"Backend '{flight.backend.name}' answered with {what}"
