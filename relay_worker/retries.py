@@ -22,7 +22,7 @@ CAPABILITY_REQUIRED: Final = -32021
 Answer: TypeAlias = tuple[int, bytes]
 """The outcome (`wire.v1`) and the members of a response."""
 
-_ABLE_TO_OPEN: Final = {"requiredCapabilities": {"elicitation": {"url": {}}}}
+_ABLE_TO_OPEN: Final[object] = {"requiredCapabilities": {"elicitation": {"url": {}}}}
 _STATE: Final = b'"requestState"'
 _RESPONSES: Final = b'"inputResponses"'
 _REFUSALS: Final = frozenset({"decline", "cancel"})
