@@ -18,12 +18,13 @@ from relay_worker.backends.base import READY, Backend, State
 from relay_worker.backends.client import Client
 from relay_worker.backends.envelopes import readable_error, readable_object
 from relay_worker.catalogue import Catalogue
-from relay_worker.eras import legacy_params, legacy_result, modern_members, same_era_params
+from relay_worker.eras import legacy_params, modern_members, same_era_params
 from relay_worker.extensions import Extensions
 from relay_worker.flights import AGAIN_BYTES_MAX, Flight, Waiting
 from relay_worker.loop import Loop
 from relay_worker.repair import Envelope
 from relay_worker.resource_desk import ResourceDesk
+from relay_worker.results import for_client
 from relay_worker.retries import instead, objection
 from relay_worker.routes import Found, Refused, Target, Undecided, find, handles
 
@@ -159,8 +160,7 @@ class Router:
             self._bad_answer(flight, "a result that is no object")
         else:
             message = flight.message
-            if backend.modern and message.era == v1.LEGACY:
-                shown = legacy_result(shown)
+            shown = for_client(shown, message, modern=backend.modern)
             self.resources.answered(backend, message, shown)
             self.extensions.answered(backend, message, shown)
             if message.era == v1.LEGACY:  # in pieces, without a copy
