@@ -28,7 +28,7 @@ _tool: Final = msgspec.json.Decoder(_Tool).decode
 
 def kept(lists: RawLists, client: Client) -> RawLists:
     """Return what a backend offers as this client can have it. A legacy backend's tools that can be
-    called as a task only are withheld from a modern one, and the others say nothing of tasks.
+    called as a task only are withheld from a modern one; of those that may be, it is not told.
     """
     modern = lists.protocol == MODERN_PROTOCOL
     if modern == client.modern:
@@ -36,12 +36,17 @@ def kept(lists: RawLists, client: Client) -> RawLists:
     declared = decode_object(lists.capabilities) or {}
     if (shown := across(declared)) != declared:
         lists = msgspec.structs.replace(lists, capabilities=encode(shown))
-    if modern or not any(_SUPPORT in tool for tool in lists.tools):
+    support = {} if modern else {tool: _support(tool) for tool in lists.tools if _SUPPORT in tool}
+    if not {"optional", "required"} & set(support.values()):
         return lists
-    withheld = [tool for tool in lists.tools if _needs_task(tool)]
+    withheld = [tool for tool, word in support.items() if word == "required"]
     return msgspec.structs.replace(
         lists,
-        tools=[_plain(tool) for tool in lists.tools if tool not in withheld],
+        tools=[
+            _plain(tool) if support.get(tool) == "optional" else tool
+            for tool in lists.tools
+            if tool not in withheld
+        ],
         withheld=[text_of((decode_object(tool) or {}).get("name")) or "" for tool in withheld],
     )
 
@@ -51,15 +56,14 @@ def makes_tasks(lists: RawLists | None) -> bool:
     return lists is not None and b'"tasks"' in lists.capabilities
 
 
-def _needs_task(tool: bytes) -> bool:
+def _support(tool: bytes) -> str:
     try:
-        return _tool(tool).execution.taskSupport == "required"
+        return _tool(tool).execution.taskSupport
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
+        return ""
 
 
 def _plain(tool: bytes) -> bytes:
-    members = decode_object(tool) if _SUPPORT in tool else None
-    if not members or members.pop("execution", None) is None:
-        return tool
+    members = decode_object(tool) or {}
+    members.pop("execution", None)
     return encode(members)

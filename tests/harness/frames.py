@@ -81,7 +81,8 @@ class Asked:
     @property
     def made_task(self) -> bool:
         """Whether it was answered with a task, whose progress is reported under its token."""
-        return "task" in (self.answers[0].message.get("result") or {})
+        result = self.answers[0].message.get("result")
+        return isinstance(result, dict) and "task" in result
 
 
 @dataclass(slots=True)
