@@ -47,8 +47,6 @@ FORBIDDEN_IN_CORE = {
 }
 # The floor all adapters stand on; it imports none of them.
 ADAPTERS_FLOOR = "relay_supervisor.adapters.loop"
-# The HTTP front runs a core of its own per session.
-WORKER_MAY_USE_CORE = {"relay_worker/http_front.py"}
 
 # Of one person's machine; documentation may speak of "you".
 MACHINE_PATH = re.compile(r"(?<![\w.}/~-])/(?:home|Users|root|work)/(?!you\b|me\b)[\w.-]+")
@@ -91,17 +89,15 @@ def broken_arrows(path: str, source: str) -> list[str]:
 def why_not(path: str, parts: tuple[str, ...], module: str) -> str | None:
     """The rule an import breaks, or None."""
     if parts[0] == "relay_worker":
-        return why_not_in_worker(path, module)
+        return why_not_in_worker(module)
     if parts[1:2] == ("ctl",):
         return why_not_in_ctl(module)
     return why_not_in_supervisor(parts, module)
 
 
-def why_not_in_worker(path: str, module: str) -> str | None:
+def why_not_in_worker(module: str) -> str | None:
     """relay_worker sees of the supervisor only the wire."""
     if not within(module, "relay_supervisor") or within(module, "relay_supervisor.wire"):
-        return None
-    if path in WORKER_MAY_USE_CORE and within(module, "relay_supervisor.core"):
         return None
     return "relay_worker may import only relay_supervisor.wire"
 
