@@ -27,7 +27,7 @@ FORBIDDEN_IN_SUPERVISOR = {
 }
 # The supervisor's third-party imports; ctl is a program of its own.
 SUPERVISOR_MAY = {"msgspec", "relay_supervisor"}
-CTL_ONLY_OF_WORKER = ("relay_worker.config", "relay_worker.oauth")
+CTL_ONLY_OF_WORKER = ("relay_worker.config", "relay_worker.files", "relay_worker.oauth")
 CORE_MAY_OF_SUPERVISOR = ("core", "wire", "errors")
 # No I/O and no clock in the core: these would bring one in.
 FORBIDDEN_IN_CORE = {
@@ -106,7 +106,7 @@ def why_not_in_ctl(module: str) -> str | None:
     """relayctl speaks the control messages, and edits configurations."""
     of_worker = within(module, "relay_worker")
     if of_worker and not any(within(module, one) for one in CTL_ONLY_OF_WORKER):
-        return "ctl may import only relay_worker.config and relay_worker.oauth of the worker"
+        return f"ctl may import only {', '.join(CTL_ONLY_OF_WORKER)} of the worker"
     if any(within(module, f"relay_supervisor.{room}") for room in ("core", "adapters")):
         return "ctl speaks the control messages, it has no core and no adapters"
     return None

@@ -28,7 +28,7 @@ POLICY = Policy(
 class Audience:
     """Implements `Host` and `Watcher` by keeping a record."""
 
-    backend: Backend
+    backend: Any
 
     def __init__(self) -> None:
         self.errors: list[Exception] = []
