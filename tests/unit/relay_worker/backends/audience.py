@@ -78,7 +78,9 @@ class Audience:
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         self.told.append(("withdrew", pid, raw_id, params))
 
-    def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
+    def notified(
+        self, backend: Backend, method: str, params: bytes, at: int, call: int = 0
+    ) -> None:
         self.told.append(("notified", method, params))
 
     def done(self, errand: int) -> None:

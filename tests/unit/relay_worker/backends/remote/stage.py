@@ -203,8 +203,10 @@ class RemoteStage(Audience):
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         self.told.append(("withdrew", pid, raw_id))
 
-    def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
-        self.told.append(("notified", method))
+    def notified(
+        self, backend: Backend, method: str, params: bytes, at: int, call: int = 0
+    ) -> None:
+        self.told.append(("notified", method, *((call,) if call else ())))
 
     def unread(self, backend: Backend, calls: list[int], reason: str) -> None:
         assert backend.state is not State.READY, "it would be sent at once again"
