@@ -88,6 +88,10 @@ _PASSING_STATUSES: Final = frozenset({409, 429})
 """Somebody else has the stream still; too many requests."""
 
 
+class Unusable(Exception):
+    """There can be no channel as things are on this machine; the text says why."""
+
+
 class Listener(Protocol):
     """Whom a channel tells what happens, all in the worker's loop and in order."""
 
