@@ -18,8 +18,6 @@ from tests.harness.processes import wait_until
 from tests.integration.fake_supervisor import FakeSupervisor
 from tests.integration.test_remote_login import Login, config, log_in
 
-CALLS = 64
-
 
 @pytest.fixture
 def guarded() -> Iterator[Guarded]:
@@ -145,26 +143,6 @@ class TestRelayctl:
 
 
 class TestWorker:
-    def test_an_authorization_server_that_is_silent_is_asked_once_for_all_calls(
-        self, guarded: Guarded, supervisor: FakeSupervisor
-    ) -> None:
-        log_in(supervisor.state_dir, guarded)
-        supervisor.ready(config(guarded))
-        guarded.good.clear()
-        guarded.gate.clear()
-        for number in range(1, CALLS + 1):
-            supervisor.tool(number, "far__echo", text=f"{number}")
-        wait_until(lambda: len(guarded.mcp.calls("echo")) == CALLS, WAIT_SECONDS)
-        wait_until(lambda: len(guarded.forms) == 2, WAIT_SECONDS)
-        guarded.down = True
-        guarded.gate.set()
-        supervisor.expect(v1.BackendState, lambda m: m.state == "backing_off")
-        asked = len(guarded.forms)
-        guarded.down = False
-        for number in range(1, CALLS + 1):
-            assert supervisor.text(number) == f"{number}"
-        assert asked < CALLS // 8, "they do not queue up to ask"
-
     def test_who_gives_up_a_call_does_not_lose_the_login(
         self, guarded: Guarded, supervisor: FakeSupervisor
     ) -> None:
