@@ -13,7 +13,7 @@ def failure_of(error: Exception, *, began: bool) -> Failure:
     """Return what *error* comes to; *began*: something of the request may have gone out."""
     text = str(error) or type(error).__name__
     if isinstance(error, httpx2.DecodingError):
-        return Failure(Fault.UNREADABLE, f"it cannot be decoded ({text})")
+        return Failure(Fault.UNREADABLE, f"cannot be decoded ({text})")
     if began:
         return Failure(Fault.CUT, f"the connection to it failed ({text})")
     if isinstance(error, httpx2.ProxyError):

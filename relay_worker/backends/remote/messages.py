@@ -60,6 +60,7 @@ class Fault(enum.Enum):
     LOGIN = "the server wants to know who we are"
     CUT = "the connection failed when it may have been sent"
     FAILED = "the server has answered that it failed"
+    STRANGE = "what was answered is no MCP, and may be from somebody on the way to the server"
     UNREADABLE = "the answer came, and cannot be passed on"
 
 
