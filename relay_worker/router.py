@@ -190,10 +190,12 @@ class Router:
         """Tell the client that nobody waits for its answer."""
         self._send(v1.BackendCancel(backend.name, raw_id, pid), params)
 
-    def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
+    def notified(
+        self, backend: Backend, method: str, params: bytes, at: int, call: int = 0
+    ) -> None:
         """Pass on a notification."""
         if self.resources.passes(backend, method, params):
-            self._send(v1.Notification(backend.name, method, backend.pid or 0, at), params)
+            self._send(v1.Notification(backend.name, method, backend.pid or 0, at, call), params)
 
     def done(self, errand: int) -> None:
         """An errand is done, or void."""

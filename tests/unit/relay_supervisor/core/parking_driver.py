@@ -61,6 +61,12 @@ class ParkingDriver(CustodyDriver):
         assert answer["id"] == key and answer["result"]["resultType"] == "input_required", answer
         return answer["result"]
 
+    def park(self, key: object) -> tuple[int, Any]:
+        """The client calls a tool that asks at once; returns the call's number and the result."""
+        number = self.begin(key)
+        self.question()
+        return number, self.parked(key)
+
     def retry(
         self, key: object, asked: Any, responses: object = None, name: str = "files__read", **p: Any
     ) -> None:

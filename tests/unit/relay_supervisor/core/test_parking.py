@@ -30,9 +30,7 @@ def at_rest(relay: ParkingDriver) -> bool:
 
 
 def test_a_question_is_put_by_answering_the_request(relay: ParkingDriver) -> None:
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     ((key, posed),) = asked["inputRequests"].items()
     assert posed == {"method": "elicitation/create", "params": QUESTION} and key
     assert list(relay.state.calls) == [number], "the call goes on"
@@ -140,9 +138,7 @@ def test_what_a_retry_does_not_answer_is_asked_again(relay: ParkingDriver) -> No
 
 
 def test_an_answer_that_comes_first_is_kept_for_the_retry(relay: ParkingDriver) -> None:
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     relay.reply(number)
     assert relay.client() == [] and relay.state.calls == {}
     relay.retry(6, asked)
@@ -155,9 +151,7 @@ def test_an_answer_that_comes_first_is_kept_for_the_retry(relay: ParkingDriver) 
 def test_an_answer_too_large_to_keep_is_said_to_be() -> None:
     relay = ParkingDriver()
     relay.serve(limits=v1.Limits(retained_bytes_max=4000))
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     other = relay.begin("other", "slow__think")
     relay.reply(number, b'"result":{"x":"%s"}}' % (b"x" * 5000))
     relay.retry(6, asked)
@@ -170,9 +164,7 @@ def test_an_answer_too_large_to_keep_is_said_to_be() -> None:
 
 
 def test_who_never_comes_back_has_it_cancelled(relay: ParkingDriver) -> None:
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     relay.wait(RETRY_SECONDS_MAX - 1)
     assert relay.frames(v1.Cancel) == []
     relay.wait(1)
@@ -195,9 +187,7 @@ def test_an_answer_nobody_comes_for_is_dropped(relay: ParkingDriver) -> None:
 
 
 def test_a_cancelled_retry_cancels_the_call(relay: ParkingDriver) -> None:
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     relay.line(notification("notifications/cancelled", requestId=5))
     assert relay.frames(v1.Cancel) == [], "that one is answered"
     relay.line(notification("notifications/cancelled", requestId="\x00parked 1"))
@@ -211,9 +201,7 @@ def test_a_cancelled_retry_cancels_the_call(relay: ParkingDriver) -> None:
 
 
 def test_a_question_that_is_withdrawn_needs_no_answer(relay: ParkingDriver) -> None:
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     relay.frame(v1.BackendCancel("files", b'"q"', relay.pid_of["files"]), b"{}")
     assert relay.client() == [], "a modern client is told nothing"
     relay.retry(6, asked)
