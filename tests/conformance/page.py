@@ -44,7 +44,7 @@ LOST: Final = """\
 UNTRANSLATED: Final = """\
 ## Checks that pass only if the server speaks both eras
 
-The server fails these directly, too; spoken to in its own era it would not be asked."""
+The server by itself, which does not speak the suite's era at all, fails these, too."""
 
 SWAPS: Final = """\
 ## Swaps that failed"""
@@ -74,24 +74,29 @@ def _commit(commits: list[str]) -> str:
 
 
 def _table(leg: Leg, *, mixed: bool) -> str:
-    heads = [f"{name} | same server | both eras" for name in REVISIONS]
-    lines = [f"| passed | {' | '.join(heads)} |", "|---|" + "--:|" * 3 * len(REVISIONS)]
+    columns = ["same server"] if leg.is_of_one_server() else ["same server", "both eras"]
+    heads = [name for revision in REVISIONS for name in (revision, *columns)]
+    lines = [f"| passed | {' | '.join(heads)} |", "|---|" + "--:|" * len(heads)]
     for row in leg.rows:
-        cells = [_cells(leg, row, revision) for revision in REVISIONS]
+        cells = [
+            cell
+            for revision in REVISIONS
+            for cell in _cells(leg, row, revision)[: 1 + len(columns)]
+        ]
         lines.append(f"| {row.name}{_note(row, mixed=mixed)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cells(leg: Leg, row: Row, revision: str) -> str:
+def _cells(leg: Leg, row: Row, revision: str) -> tuple[str, str, str]:
     if revision not in row.found:
-        return "- | - | -"
+        return "-", "-", "-"
     checks = row.found[revision].checks
     same = both = ""
     if row.name != row.direct:
         same = kept(checks, leg.directly(row, revision))
     if row is not leg.rows[0]:
         both = kept(checks, leg.both_eras(revision))
-    return f"{figures(checks)} | {same} | {both}"
+    return figures(checks), same, both
 
 
 def _note(row: Row, *, mixed: bool) -> str:

@@ -48,23 +48,11 @@ REASONS: Final = (
     Reason(
         LEGACY_BACKEND,
         (
-            (
-                "input-required-result-multiple-input-requests",
-                "sep-2322-multiple-inputs-incomplete",
-            ),
-            ("input-required-result-multiple-input-requests", "sep-2322-multiple-inputs-complete"),
-        ),
-        "a legacy server's questions come one by one, and nothing says whether there is another: "
-        "the relay tells the first at once, and the rest with the retry",
-    ),
-    Reason(
-        LEGACY_BACKEND,
-        (
             ("server-stateless", "sep-2575-server-rejects-undeclared-capability"),
             ("server-stateless", "sep-2575-missing-capability-http-400"),
         ),
-        "a legacy server is told once, with its handshake, what the client can, and so looks at "
-        "what any request may declare, and not at what this one does",
+        "a legacy server goes by its handshake, which declares what the client can at most; no "
+        "request tells it otherwise, and -32021 is none of its errors",
     ),
 )
 

@@ -44,6 +44,10 @@ class Leg:
         (same,) = (one for one in self.rows if one.name == row.direct)
         return same.found[revision].checks
 
+    def is_of_one_server(self) -> bool:
+        """Whether all rows are measured by the first."""
+        return {row.direct for row in self.rows} == {self.rows[0].name}
+
     def both_eras(self, revision: str) -> Mapping[Key, Outcome]:
         """What a server of both eras does without anything between."""
         return self.rows[0].found[revision].checks
