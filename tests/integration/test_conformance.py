@@ -24,10 +24,11 @@ from tests.conformance.targets import TARGETS, Target, serving
 PASSED, FAILED = Outcome("SUCCESS"), Outcome("FAILURE", "it says | no")
 
 SCENARIOS = [
-    ("stdio", LEGACY, "tools-call-elicitation"),
-    ("http", LEGACY, "tools-call-with-progress"),
-    ("stdio", MODERN, "server-stateless"),
-    ("http", MODERN, "input-required-result-multi-round"),
+    ("stdio", "dual", LEGACY, "tools-call-elicitation"),
+    ("http", "dual", LEGACY, "tools-call-with-progress"),
+    ("stdio", "dual", MODERN, "server-stateless"),
+    ("http", "dual", MODERN, "input-required-result-multi-round"),
+    ("stdio", "legacy", MODERN, "input-required-result-multiple-input-requests"),
 ]
 
 
@@ -40,15 +41,15 @@ def installed() -> None:
         pytest.skip(str(missing))
 
 
-def target(backend: str) -> Target:
-    """The relay before a fixture of both eras."""
-    return next(one for one in TARGETS if one.backend == backend and one.era == "dual")
+def target(backend: str, era: str) -> Target:
+    """The relay before a fixture."""
+    return next(one for one in TARGETS if (one.backend, one.era) == (backend, era))
 
 
 @pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize(("backend", "revision", "scenario"), SCENARIOS)
-def test_scenario(backend: str, revision: str, scenario: str) -> None:
-    with serving(target(backend)) as one:
+@pytest.mark.parametrize(("backend", "era", "revision", "scenario"), SCENARIOS)
+def test_scenario(backend: str, era: str, revision: str, scenario: str) -> None:
+    with serving(target(backend, era)) as one:
         found = suite.run_server(one.url, revision, [scenario])
     counted = {key: outcome for key, outcome in found.items() if outcome.counts}
     assert counted
