@@ -11,10 +11,7 @@ import msgspec
 
 from relay_supervisor.wire import v1
 from relay_worker.backends import frames
-from relay_worker.links import Links
-
-HOSTED: Final = "hosted "
-"""Stands before the id of a task of the client's among links; no URI has a space."""
+from relay_worker.links import HOSTED, Links
 
 ID_CHARS_MAX: Final = 2048
 """A task with a longer id is anybody's."""

@@ -12,12 +12,9 @@ import msgspec
 from relay_supervisor.wire import extensions, v1
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend
-from relay_worker.links import Links
+from relay_worker.links import TASK, Links
 from relay_worker.routes import Everybody, Found, Refused, Target, Undecided
 from relay_worker.task_lists import METHOD as TASK_LIST
-
-TASK: Final = "task "
-"""Stands before the id of a task among links; no URI has a space."""
 
 TASK_ID_CHARS_MAX: Final = 2048
 """A task with a longer id is not found again."""

@@ -56,9 +56,7 @@ class Router:
         self.resources = ResourceDesk(send)
         self.extensions = Extensions(send)
         self.questions = Questions(send)
-        self._task_lists = TaskLists(
-            self.call_for, self.reply, lambda call: send(v1.Returned([call]))
-        )
+        self._task_lists = TaskLists(self.call_for, self.reply, send)
 
     # ---- from the supervisor ----------------------------------------------------------------
 
@@ -189,10 +187,12 @@ class Router:
         """Tell the client that nobody waits for its answer."""
         self._send(v1.BackendCancel(backend.name, raw_id, pid), params)
 
-    def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
+    def notified(
+        self, backend: Backend, method: str, params: bytes, at: int, call: int = 0
+    ) -> None:
         """Pass on a notification."""
         if self.resources.passes(backend, method, params):
-            self._send(v1.Notification(backend.name, method, backend.pid or 0, at), params)
+            self._send(v1.Notification(backend.name, method, backend.pid or 0, at, call), params)
 
     def done(self, errand: int) -> None:
         """An errand is done, or void."""

@@ -39,19 +39,19 @@ class _Gathering(msgspec.Struct):
 
 
 class TaskLists:
-    """*call_for* carries out a call of the relay's own; *reply* answers the client's, *give_back*
-    says that another worker is to carry it out, as a backend has gone there.
+    """*call_for* carries out a call of the relay's own, *reply* answers the client's; *send* tells
+    the supervisor that another worker is to carry that out, as a backend has gone there.
     """
 
     def __init__(
         self,
         call_for: CallFor,
         reply: Callable[[v1.Call, int, bytes], None],
-        give_back: Callable[[int], None],
+        send: Callable[..., None],
     ) -> None:
         self._call_for = call_for
         self._reply = reply
-        self._give_back = give_back
+        self._send = send
 
     def gather(self, message: v1.Call, params: bytes, backends: tuple[str, ...]) -> None:
         """Answer a request for the list with what these backends have."""
@@ -78,7 +78,7 @@ class TaskLists:
         if result is None:
             if members == failures.members(one.message, failures.MOVED.format(backend)):
                 one.open.clear()
-                return self._give_back(one.message.call)
+                return self._send(v1.Returned([one.message.call]))
             one.refusal = one.refusal or members
             return self._end(one, backend)
         try:
