@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -301,3 +303,26 @@ def test_a_modern_client_is_promised_no_tasks_of_a_legacy_server(kind: str) -> N
         (withheld,) = status["registry"]["quarantined"]
         assert withheld["name"] == "work" and "as a task only" in withheld["reason"]
         assert names(listed["tools"])
+
+
+def test_a_legacy_client_is_promised_no_tasks_of_a_modern_server() -> None:
+    """Nor is the server promised that its client could have any."""
+    argv = ["-m", "tests.conformance.fixture", "stdio", "modern"]
+    path = str(Path(__file__).parents[2])
+    server = {"command": sys.executable, "args": argv, "env": {"PYTHONPATH": path}}
+    extensions = {"io.modelcontextprotocol/tasks": {}, "x/y": {}}
+    with Relay(configuration({"a": server})) as relay:
+        for warm in (False, True):
+            client = relay.client
+            declared = client.initialize(capabilities={"extensions": extensions})["capabilities"]
+            assert "extensions" not in declared and ("tasks" in declared) is not warm
+            arguments = {"seconds": 0, "label": "at once"}
+            done = client.call_tool("a__slow_compute", arguments)
+            assert text_of(done) == "computed at once"
+            with pytest.raises(RpcError, match="-32021"):
+                client.call_tool("a__failing_job")
+            with pytest.raises(RpcError, match="-32601"):
+                client.request("tasks/get", {"taskId": "t"})
+            if not warm:
+                relay.stop()
+                relay.start()
