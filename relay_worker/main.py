@@ -36,6 +36,8 @@ FDS: Final = 4
 EXIT_BROKEN: Final = 1
 """Exit status of a worker that cannot go on, because of a bug in the relay."""
 
+_decode: Final = v1.decode_to_worker
+
 
 class Worker:
     """One worker process. *fds*: the pipe from and to the supervisor, the socketpair, the life
@@ -59,7 +61,7 @@ class Worker:
             on_full=self._full,
             ledger=ledger,
         )
-        self.router = Router(self.loop, self.pipe.send)
+        self.router = Router(self.loop, self.pipe.send, self.pipe.reply)
         self._service: Service | None = None
         self._hello_message: handshake.Hello | None = None
         self._handlers: dict[type[Any], Callable[[Any, bytes], None]] = {
@@ -120,12 +122,12 @@ class Worker:
 
     def _frame(self, header: bytes, payload: bytes) -> None:
         try:
-            message = v1.decode_to_worker(header)
+            message = _decode(header)
         except RemoteProtocolError as error:
             self.log.warning(f"message skipped: {error}")
             return
         try:
-            self._handlers.get(type(message), self._early)(message, payload)
+            (self._handlers.get(type(message)) or self._early)(message, payload)
         except Exception as error:  # noqa: BLE001 - one message must not end the worker
             self._report(f"at {type(message).__name__}", error)
             if isinstance(message, v1.Call):

@@ -180,6 +180,11 @@ class WriteQueue:
             size += len(buffer)
         self.size = size
 
+    def add(self, buffer: Buffer) -> None:
+        """Queue one more buffer."""
+        self._buffers.append(buffer)
+        self.size += len(buffer)
+
     @property
     def rest(self) -> bytes:
         """Return what has not been written."""

@@ -99,7 +99,7 @@ class Stage:
         self.errors: list[Exception] = []
         self.loop = Loop(lambda _where, error: self.errors.append(error))
         self.sent: list[tuple[v1.Message, bytes]] = []
-        self.router = Router(self.loop, self.send)
+        self.router = Router(self.loop, self.send, self.send_small)
         self.one, self.two = FakeBackend("one"), FakeBackend("two")
         self.router.backends = {"one": self.one, "two": self.two}
         self.known = {"one": LISTS}
@@ -107,6 +107,9 @@ class Stage:
 
     def send(self, message: v1.Message, *payload: Any) -> None:
         self.sent.append((message, b"".join(bytes(part) for part in payload)))
+
+    def send_small(self, call: int, outcome: int, members: bytes) -> None:
+        self.send(v1.Reply(call, outcome), members)
 
     def adopt(self) -> None:
         config = Config(backends={name: BackendSpec(command="x") for name in self.router.backends})
