@@ -64,7 +64,8 @@ class Loop:
     """A poll loop. Not thread safe, but for `call_from_thread` and `wake`.
 
     `now` is the time of the turn, in seconds of the monotonic clock. `ends` has what is due at the
-    end of the turn: whoever finds it empty is the first to come.
+    end of the turn: whoever finds it empty is the first to come. `alone`: no other descriptor is
+    ready in this turn, so whoever has but one thing to do need not wait for more of its kind.
     """
 
     def __init__(self, report: Callable[[str, Exception], None]) -> None:
@@ -75,6 +76,7 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._timers_made = 0
         self.ends: list[Callback] = []
+        self.alone = False
         self._posted: deque[Callback] = deque()
         self._running = True
         self._poller, self._poll = _poller()
@@ -147,6 +149,7 @@ class Loop:
         wait = self._wait_seconds(wait_seconds_max) if timers else wait_seconds_max
         ready = self._poll(0.0 if ends else wait)
         self.now = time.monotonic()
+        self.alone = len(ready) == 1
         for fd, events in ready:
             if (watch := watches.get(fd)) is None:
                 continue

@@ -127,7 +127,7 @@ class Worker:
             self.log.warning(f"message skipped: {error}")
             return
         try:
-            (self._handlers.get(type(message)) or self._early)(message, payload)
+            self._handlers.get(type(message), self._early)(message, payload)
         except Exception as error:  # noqa: BLE001 - one message must not end the worker
             self._report(f"at {type(message).__name__}", error)
             if isinstance(message, v1.Call):

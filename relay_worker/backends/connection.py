@@ -41,7 +41,7 @@ from relay_worker.backends.stdio import Callbacks, Transport
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.lists import RawLists
 from relay_worker.loop import Timer
-from relay_worker.repair import PlainResult, clean_line, plain_result
+from relay_worker.repair import clean_line, plain_result
 
 SMALL_BYTES: Final = 4 << 10
 """Params over this size are written without being copied once more."""
@@ -190,7 +190,7 @@ class Connection:
                 return self._send(call, method, params)
             transport = self._transport
             start = transport.queued_bytes
-            if not transport.post(call, frames.call_frame(call, method, params)):
+            if not transport.post(call, frames.CALL % (call, method.encode(), params)):
                 return False
             self.in_flight[call] = start
             return True
@@ -307,9 +307,20 @@ class Connection:
                     self._on_broken(reason)
 
     def _line(self, at: int, line: bytes) -> None:
-        if not self.session.modern and (plain := plain_result(line)) is not None:
-            self._resulted(plain, line)
+        if self.session.modern or (plain := plain_result(line)) is None:
+            self._any_line(at, line)
             return
+        call, result = plain.id, plain.result
+        if self.in_flight.pop(call, None) is None:
+            return  # cancelled, or a second answer
+        self.last_used = self._loop.now
+        members = plain_members(line, result)
+        if members is None:
+            self._host.replied(self._backend, call, line, {"result": result})
+        else:
+            self._host.resulted(self._backend, call, result, members)
+
+    def _any_line(self, at: int, line: bytes) -> None:
         cleaned = clean_line(line)
         if cleaned.skipped:
             self._refuse.skipped(cleaned.skipped)
@@ -342,18 +353,6 @@ class Connection:
     def _listing_overdue(self) -> None:
         self._list_timer = None
         self.apply(self.session.give_up_listing())
-
-    def _resulted(self, plain: PlainResult, line: bytes) -> None:
-        call = plain.id
-        if self.in_flight.pop(call, None) is None:
-            return  # cancelled, or a second answer
-        self.last_used = self._loop.now
-        result = plain.result
-        members = plain_members(line, result)
-        if members is None:
-            self._host.replied(self._backend, call, line, {"result": result})
-        else:
-            self._host.resulted(self._backend, call, result, members)
 
     def _replied(self, call: int, text: bytes, envelope: dict[str, msgspec.Raw]) -> None:
         if self.in_flight.pop(call, None) is not None:  # else cancelled, or a second answer

@@ -91,6 +91,7 @@ class Transport:
         self._loop = loop
         self._stdin, self._stdout, self._stderr = fds
         self._tell = tell
+        self._line = tell.line
         self._when_written = when_written
         self._mailbox = Mailbox(
             memory or private(frame_bytes_max), frame_bytes_max=frame_bytes_max, parsed=parsed
@@ -131,6 +132,7 @@ class Transport:
 
     def look(self) -> None:
         """Pass on what lies in the mailbox."""
+        self._loop.alone = False  # there may be many lines
         mailbox = self._mailbox
         tell = self._tell.line
         while mailbox.unseen:
@@ -282,7 +284,7 @@ class Transport:
             self._loop.unwatch(self._stdout)
             self._tell.end("it closed its output")
             return
-        empty = mailbox.head == mailbox.tail
+        empty = mailbox.head == mailbox.tail  # then one read leaves room
         self._take(size)
         if not empty and self._open and not mailbox.has_room():
             self._watch()
@@ -295,9 +297,9 @@ class Transport:
         if line is None:
             self.look()
             return
-        self._tell.line(at, line)
+        self._line(at, line)
         if self._open:
-            self._when_written(self._passed, mailbox.parsed)
+            self._when_written(self._passed, at + size)
 
     def _passed(self, to: int) -> None:
         """All before offset *to* is in the supervisor's pipe."""

@@ -19,6 +19,7 @@ from relay_supervisor.wire import mailbox, v1
 from relay_supervisor.wire.framing import FrameReader
 from relay_supervisor.wire.ledger import WORDS, Ledger, Stage
 from relay_supervisor.wire.mailbox import Fate, Word, record
+from relay_worker import pipe as pipes
 from relay_worker.backends import outbox as outboxes
 from relay_worker.backends.outbox import Outbox
 from relay_worker.pipe import Pipe
@@ -113,6 +114,7 @@ class OneTurn:
 
     def __init__(self) -> None:
         self.ends: list[Callable[[], None]] = []
+        self.alone = False
         self._writable: Callable[[int], None] | None = None
 
     def watch(self, _fd: int, _mask: int, ready: Callable[[int], None], *_: object) -> None:
@@ -185,6 +187,7 @@ class World:
             if what == "reply":
                 self.pipe.send(v1.Reply(call, 0), b"r" * size)
             else:
+                self.loop.alone = size % 2 == 0
                 self.pipe.reply(call, 0, b"r" * size)
         elif what == "turn":
             self.loop.turn()
@@ -271,6 +274,7 @@ def kernel(world: World) -> Iterator[None]:
         patch.setattr(os, "writev", lambda fd, parts: write(fd, b"".join(parts)))
         patch.setattr(outboxes, "PIPE_BUF", SMALL_BYTES)
         patch.setattr(mailbox, "PIPE_BUF", SMALL_BYTES)
+        patch.setattr(pipes, "PIPE_BUF", SMALL_BYTES)
         yield
 
 
