@@ -146,8 +146,10 @@ class Loop:
     def turn(self, wait_seconds_max: float | None = None) -> None:
         """Wait for events, no longer than given, then handle all that is there and due."""
         watches, timers, ends = self._watches, self._timers, self.ends
-        wait = self._wait_seconds(wait_seconds_max) if timers else wait_seconds_max
-        ready = self._poll(0.0 if ends else wait)
+        wait = wait_seconds_max
+        if timers or ends:
+            wait = 0.0 if ends else self._wait_seconds(wait)
+        ready = self._poll(wait)
         self.now = time.monotonic()
         self.alone = len(ready) == 1
         for fd, events in ready:

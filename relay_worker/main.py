@@ -61,11 +61,11 @@ class Worker:
             on_full=self._full,
             ledger=ledger,
         )
-        self.router = Router(self.loop, self.pipe.send, self.pipe.reply)
+        self.router = Router(self.loop, self.pipe.send, self.pipe.reply, ledger)
         self._service: Service | None = None
         self._hello_message: handshake.Hello | None = None
         self._handlers: dict[type[Any], Callable[[Any, bytes], None]] = {
-            v1.Call: self._call,
+            v1.Call: self.router.call,
             v1.Cancel: self._cancel,
             v1.ClientAnswer: self._answer,
             v1.ClientNotification: self.router.notification,
@@ -134,10 +134,6 @@ class Worker:
                 self.router.failed(message)
             elif isinstance(message, v1.Configure):
                 self.exit(EXIT_BROKEN)
-
-    def _call(self, message: v1.Call, params: bytes) -> None:
-        self._ledger.take(message.call)
-        self.router.call(message, params)
 
     def _cancel(self, message: v1.Cancel, params: bytes) -> None:
         self._take(message.errand)

@@ -87,21 +87,19 @@ class Pipe:
         """Send a `v1.Reply` with small members: at once, where nothing comes to be gathered."""
         frame = v1.reply_frame(call, outcome, members)
         queue, loop = self._queue, self._loop
-        if loop.alone and not queue.size and not loop.ends and self._write(frame):
-            self._release(call)
-            return
+        if loop.alone and not queue.size and not loop.ends and len(frame) <= PIPE_BUF:
+            try:
+                os.write(self._out, frame)  # whole, or not at all
+            except OSError:
+                pass  # `_flush` finds out why
+            else:
+                self._release(call)
+                return
         queue.put(frame)
         self._marks.append((self._written + queue.size, self._release, call))
         if not self._flush_due:
             self._flush_due = True
             loop.ends.append(self._flush)
-
-    def _write(self, frame: bytes) -> bool:
-        """Write a frame whole or not at all; why not, `_flush` finds out."""
-        try:
-            return len(frame) <= PIPE_BUF and os.write(self._out, frame) > 0
-        except OSError:
-            return False
 
     def when_written(self, act: Callable[[int], None], number: int) -> None:
         """Do *act* with *number* once all that was sent so far is in the pipe to the last byte."""

@@ -11,6 +11,7 @@ import msgspec
 
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.framing import Buffer
+from relay_supervisor.wire.ledger import Ledger
 from relay_worker import failures
 from relay_worker.backends import frames
 from relay_worker.backends.base import READY, Backend, State
@@ -29,6 +30,7 @@ from relay_worker.talk import Talk
 
 TOOLS_CALL: Final = "tools/call"
 
+_LEGACY: Final = v1.LEGACY
 _NULL: Final = msgspec.Raw(b"null")
 _ELSEWHERE: Final = frozenset({State.LEAVING, State.AWAITED})
 
@@ -43,7 +45,11 @@ class Router(Talk):
     """
 
     def __init__(
-        self, loop: Loop, send: Callable[..., None], reply: Callable[[int, int, bytes], None]
+        self,
+        loop: Loop,
+        send: Callable[..., None],
+        reply: Callable[[int, int, bytes], None],
+        ledger: Ledger,
     ) -> None:
         """*reply* is `send` for a `Reply` with small members."""
         super().__init__(send)
@@ -52,6 +58,7 @@ class Router(Talk):
         self.refresh: Callable[[], bool] = lambda: False
         self._loop = loop
         self._reply_small = reply
+        self._take = ledger.take
         self._known: dict[str, tuple[Backend, Target]] = {}  # where calls of tools went
         self._flights: dict[int, Flight] = {}
         self._waiting: dict[int, Waiting] = {}
@@ -63,20 +70,19 @@ class Router(Talk):
 
     def call(self, message: v1.Call, params: bytes) -> None:
         """Carry out a client request."""
+        self._take(message.call)
         known = self._known.get(message.name)
         if known is not None and message.method == TOOLS_CALL:  # this spares nearly all the rest
             backend, target = known
             if backend.state is READY:
                 self._transmit(message, params, backend, target)
                 return
-        waiting = Waiting(message, params)
-        if not self._dispatch(waiting):
-            self._waiting[message.call] = waiting
+        self._admit(Waiting(message, params))
 
     def call_for(self, message: v1.Call, params: bytes, done: Callable[[int, bytes], None]) -> None:
         """Carry out a call of the relay's own; *done* gets its outcome and members."""
         self._own[message.call] = done
-        self.call(message, params)
+        self._admit(Waiting(message, params))
 
     def waits(self, call: int) -> bool:
         """Return whether a call still waits for its backend to be ready."""
@@ -158,7 +164,7 @@ class Router(Talk):
         message = flight.message
         self.resources.answered(backend, message, result)
         self.extensions.answered(backend, message, result)
-        if message.era == v1.LEGACY and call > 0:
+        if message.era == _LEGACY and call > 0:
             self._reply_small(call, v1.OUTCOME_RESULT, members)
         else:
             self.reply(message, v1.OUTCOME_RESULT, members)
@@ -203,9 +209,7 @@ class Router(Talk):
             if flight.again is None:
                 self._fail(flight.message, failures.UNREAD.format(backend.name, reason))
                 continue
-            waiting = Waiting(flight.message, flight.again, sent_before=True)
-            if not self._dispatch(waiting):
-                self._waiting[call] = waiting
+            self._admit(Waiting(flight.message, flight.again, sent_before=True))
 
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         """Answer a call whose reply cannot be passed on."""
@@ -279,6 +283,11 @@ class Router(Talk):
 
     # ---- routing ----------------------------------------------------------------------------
 
+    def _admit(self, waiting: Waiting) -> None:
+        """Send or answer a call, now or later."""
+        if not self._dispatch(waiting):
+            self._waiting[waiting.message.call] = waiting
+
     def _dispatch(self, waiting: Waiting) -> bool:
         """Send or answer a call; False where it has to wait."""
         message = waiting.message
@@ -312,7 +321,7 @@ class Router(Talk):
         self, message: v1.Call, params: bytes, backend: Backend, to: Target, retries: int = 1
     ) -> None:
         call, name = message.call, to.name
-        if message.era == v1.LEGACY:
+        if message.era == _LEGACY:
             sent = same_era_params(to.params or params, call, name)
         elif (refused := objection(backend, params)) is not None:
             self._refuse(message, refused)

@@ -68,8 +68,9 @@ def private(frame_bytes_max: int) -> mmap.mmap:
 class Mailbox:
     """What was read of one process and is not wholly passed on.
 
-    `words` are the header's; `tail` counts all that was read, and `parsed` is where the first line
-    begins that has no end yet. `oversized` has both ends of lines that were dropped, for the caller
+    `words` are the header's; `tail` counts all that was read, `head` what is passed on, and
+    `parsed` is where the first line begins that has no end yet. `first` is where a read goes while
+    head and tail are the same. `oversized` has both ends of lines that were dropped, for the caller
     to take out.
     """
 
@@ -88,7 +89,7 @@ class Mailbox:
         self.oversized: list[tuple[bytes, bytes]] = []
         self._memory = memory
         self._view = memoryview(memory)
-        self._first = self._view[:0]  # where a read goes while all before is passed on
+        self.first = self._view[:0]
         self._half = half
         self._line_bytes_max = min(frame_bytes_max, half - READ_BYTES_MAX)
         self._one_bytes_max = min(ONE_BYTES_MAX, self._line_bytes_max)
@@ -133,8 +134,8 @@ class Mailbox:
         """Read into the half that begins there."""
         self._start = start
         self._end = start + self._half
-        self._first.release()
-        self._first = self._view[start : start + READ_BYTES_MAX]
+        self.first.release()
+        self.first = self._view[start : start + READ_BYTES_MAX]
 
     @property
     def unseen(self) -> bool:
@@ -154,16 +155,18 @@ class Mailbox:
     def room(self) -> memoryview:
         """Return where the next read may go; `count` what came."""
         begin = self._zero + self.tail
-        if begin == self._start:  # as nearly always
-            return self._first
         stop = begin + READ_BYTES_MAX
         if stop > self._end:  # noqa: PLR1730 - here and below: `min` costs more than all the rest
             stop = self._end
         return self._view[begin:stop]
 
-    def count(self, size: int) -> bytes | None:
-        """So many bytes were read. Returns the line, as `cut` would, where they are a small one and
-        nothing else is looked for; then that is done.
+    def count(self, size: int) -> None:
+        """So many bytes were read."""
+        self.words[_TAIL] = self.tail = self.tail + size
+
+    def take(self, size: int) -> bytes | None:
+        """The same; returns the line that they are, where they are a small one and no more: then
+        `cut` has nothing to look for.
         """
         begin = self.tail
         self.words[_TAIL] = self.tail = tail = begin + size
@@ -222,7 +225,7 @@ class Mailbox:
         if self._open:
             self._open = False
             self.words.release()
-            self._first.release()
+            self.first.release()
             self._view.release()
             self._memory.close()
 

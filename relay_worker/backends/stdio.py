@@ -91,7 +91,6 @@ class Transport:
         self._loop = loop
         self._stdin, self._stdout, self._stderr = fds
         self._tell = tell
-        self._line = tell.line
         self._when_written = when_written
         self._mailbox = Mailbox(
             memory or private(frame_bytes_max), frame_bytes_max=frame_bytes_max, parsed=parsed
@@ -158,12 +157,12 @@ class Transport:
         """Write the frame of a call: at once where nobody is to be served before, which leaves all
         in the order that it would have at the end of the turn.
         """
-        if not self.input_open or self._queue.size or self._loop.ends:
-            return self.put((frame,), number)
-        if not self._queue.post(self._stdin, number, frame):
-            return self.put((frame,), number)
-        self.queued_bytes += len(frame)
-        return True
+        queue = self._queue
+        first = self.input_open and not queue.size and not self._loop.ends
+        if first and queue.post(self._stdin, number, frame):
+            self.queued_bytes += len(frame)
+            return True
+        return self.put((frame,), number)
 
     def put(
         self,
@@ -220,7 +219,8 @@ class Transport:
             if not size:
                 break
             budget -= size
-            self._take(size)
+            self._mailbox.count(size)
+            self.look()
         if self._open:
             self._stderr_readable(0)
 
@@ -276,30 +276,25 @@ class Transport:
 
     def _readable(self, _events: int) -> None:
         mailbox = self._mailbox
+        empty = mailbox.head == mailbox.tail
         try:
-            size = os.readv(self._stdout, (mailbox.room(),))
+            size = os.readv(self._stdout, (mailbox.first if empty else mailbox.room(),))
         except BlockingIOError:
             return
         if not size:
             self._loop.unwatch(self._stdout)
             self._tell.end("it closed its output")
             return
-        empty = mailbox.head == mailbox.tail  # then one read leaves room
-        self._take(size)
-        if not empty and self._open and not mailbox.has_room():
-            self._watch()
-
-    def _take(self, size: int) -> None:
-        """So many bytes were read: pass them on."""
-        mailbox = self._mailbox
         at = mailbox.tail
-        line = mailbox.count(size)
+        line = mailbox.take(size)
         if line is None:
             self.look()
-            return
-        self._line(at, line)
-        if self._open:
-            self._when_written(self._passed, at + size)
+        else:
+            self._tell.line(at, line)
+            if self._open:
+                self._when_written(self._passed, at + size)
+        if not empty and self._open and not mailbox.has_room():  # one read always leaves room
+            self._watch()
 
     def _passed(self, to: int) -> None:
         """All before offset *to* is in the supervisor's pipe."""

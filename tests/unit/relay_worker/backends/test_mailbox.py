@@ -135,7 +135,7 @@ class Worker:
             world.read += count
             self.fate.step()
             at = self.box.tail
-            line = self.box.count(count)
+            line = self.box.take(count)
             if line is None:
                 self.look()
             else:
