@@ -171,15 +171,11 @@ PIECES = [
 ]
 
 
-@given(
-    st.permutations([b'"jsonrpc":"2.0"', b'"id":7']),
-    st.lists(st.sampled_from(PIECES), max_size=4),
-    st.data(),
-)
+@given(st.lists(st.sampled_from(PIECES), max_size=4), st.data())
 def test_plain_members_are_never_others_than_a_closer_look_gives(
-    needed: list[bytes], more: list[bytes], data: st.DataObject
+    more: list[bytes], data: st.DataObject
 ) -> None:
-    line = b"{%b}" % b",".join(data.draw(st.permutations([*needed, *more])))
+    line = b"{%b}" % b",".join(data.draw(st.permutations([*PIECES[:2], *more])))
     found = plain_result(line)
     if found is None or (members := plain_members(line, found.result)) is None:
         return

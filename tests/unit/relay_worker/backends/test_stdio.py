@@ -105,6 +105,17 @@ def test_a_call_is_written_at_once(process: Process) -> None:
     assert process.heard() == b""
 
 
+def test_a_call_waits_for_the_rest_of_another(process: Process) -> None:
+    process.transport.write(b"z" * (1 << 17))
+    process.turn()
+    heard = process.heard()
+    assert process.transport.post(1, b"one\n")
+    while len(heard) < (1 << 17) + 4:
+        process.turn()
+        heard += process.heard()
+    assert heard == b"z" * (1 << 17) + b"one\n"
+
+
 @pytest.mark.parametrize("why", ["a frame waits", "something is due before", "large", "full"])
 def test_a_call_waits_for_what_comes_before_it(process: Process, why: str) -> None:
     frame, before = b"one\n", b""
