@@ -147,14 +147,7 @@ class Router(Talk):
         elif (shown := readable_object(result)) is None:
             self._bad_answer(flight, "a result that is no object")
         else:
-            message = flight.message
-            shown = for_client(shown, message, modern=backend.modern)
-            self.resources.answered(backend, message, shown)
-            self.extensions.answered(backend, message, shown)
-            if message.era == v1.LEGACY:  # in pieces, without a copy
-                self._answer(call, v1.OUTCOME_RESULT, b'"result":', shown, b"}")
-            else:
-                self.reply(message, v1.OUTCOME_RESULT, b"".join((b'"result":', shown, b"}")))
+            self._show(flight, shown)
 
     def resulted(self, backend: Backend, call: int, result: msgspec.Raw, members: bytes) -> None:
         """The same, of what needs no closer look."""
@@ -162,12 +155,12 @@ class Router(Talk):
         if flight is None:
             return
         message = flight.message
-        self.resources.answered(backend, message, result)
-        self.extensions.answered(backend, message, result)
-        if message.era == _LEGACY and call > 0:
+        if message.method == TOOLS_CALL and message.era == _LEGACY and call > 0:
+            self.resources.answered(backend, message, result)
+            self.extensions.answered(backend, message, result)
             self._reply_small(call, v1.OUTCOME_RESULT, members)
         else:
-            self.reply(message, v1.OUTCOME_RESULT, members)
+            self._show(flight, result)
 
     def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
         """Pass on the progress of a call."""
@@ -248,6 +241,17 @@ class Router(Talk):
             self._send(v1.Reply(call, outcome), *members)
         elif done := self._own.pop(call, None):
             done(outcome, b"".join(members))
+
+    def _show(self, flight: Flight, result: msgspec.Raw) -> None:
+        """Answer with a result that can be read."""
+        message, backend = flight.message, flight.backend
+        shown = for_client(result, message, modern=backend.modern)
+        self.resources.answered(backend, message, shown)
+        self.extensions.answered(backend, message, shown)
+        if message.era == v1.LEGACY:  # in pieces, without a copy
+            self._answer(message.call, v1.OUTCOME_RESULT, b'"result":', shown, b"}")
+        else:
+            self.reply(message, v1.OUTCOME_RESULT, b"".join((b'"result":', shown, b"}")))
 
     def _replied_error(self, flight: Flight, envelope: Envelope) -> None:
         modern = flight.message.era == v1.MODERN
