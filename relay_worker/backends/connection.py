@@ -92,11 +92,10 @@ class Connection:
             backend.name, client, surroundings, numbers=numbers, known=known
         )
         self._granted: list[int] = []
-        self._refuse = Refuse(
+        self._refuse = refuse = Refuse(
             surroundings.log, backend, host, watcher, in_flight=self.in_flight, over=self._forget
         )
-        oversized = self._refuse.oversized
-        tell = Callbacks(self._line, oversized, self._stderr.take, on_closed, self._errand)
+        tell = Callbacks(self._line, refuse.oversized, self._stderr.take, on_closed, self._errand)
         self._transport = Transport(
             surroundings.loop,
             fds,
