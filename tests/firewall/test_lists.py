@@ -183,6 +183,7 @@ def test_pages_are_walked_to_their_end_and_served_as_one() -> None:
         assert [prompt["name"] for prompt in page["prompts"]] == sorted(
             f"{name}__p{number}" for name, (_, read) in CURSORS.items() for number in range(read)
         )
+        assert relay.status()["registry"]["quarantined"] == [], "no page was read twice"
 
 
 def test_prompts_have_names_that_no_client_makes_one() -> None:
@@ -204,6 +205,18 @@ def test_without_prefix_two_backends_keep_their_prompts_apart() -> None:
         plain, hashed = (prompt["name"] for prompt in page["prompts"])
         assert plain == "good" and hashed.startswith("good_")
         relay.wait_logged(f"is shown as {hashed}: good is taken by backend one")
+
+
+@pytest.mark.parametrize("reached", [stdio, http])
+def test_of_too_many_completions_the_first_hundred_are_passed_on(reached: Any) -> None:
+    """The official TypeScript SDK would drop them all."""
+    many = {"completion": {"values": [f"v{n}" for n in range(300)]}}
+    with reached({"prompts/list": {"prompts": [PROMPT]}, "completion/complete": many}) as relay:
+        ref = {"type": "ref/prompt", "name": "b__good"}
+        params = {"ref": ref, "argument": {"name": "a", "value": ""}}
+        found = relay.client.request("completion/complete", params)["completion"]
+        assert found["values"] == many["completion"]["values"][:100]
+        assert (found["total"], found["hasMore"]) == (300, True)
 
 
 def _claude_code(name: str) -> str:

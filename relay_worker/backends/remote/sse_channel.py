@@ -12,8 +12,9 @@ from urllib.parse import urljoin
 
 import httpx2
 
+from relay_worker.backends.remote.channel import LISTEN, HttpChannel, own_failure
 from relay_worker.backends.remote.client import Failed, Trace, check, exchange, make, media_type
-from relay_worker.backends.remote.delivery import EVENT_STREAM, JSON, Delivery, wrong_type
+from relay_worker.backends.remote.delivery import EVENT_STREAM, JSON, wrong_type
 from relay_worker.backends.remote.inlet import Inlet
 from relay_worker.backends.remote.messages import Address, Failure, Fault, Listener, Post
 from relay_worker.backends.remote.sse import MESSAGE
@@ -22,10 +23,9 @@ from relay_worker.backends.remote.thread import HttpThread
 ENDPOINT: Final = b"endpoint"
 
 HEADERS: Final = {"content-type": JSON}
-LISTEN: Final = {"accept": EVENT_STREAM, "cache-control": "no-store"}
 
 
-class SseChannel:
+class SseChannel(HttpChannel):
     """Implements `messages.Channel`; it is lost with its stream."""
 
     def __init__(
@@ -36,29 +36,10 @@ class SseChannel:
         listener: Listener,
         auth: httpx2.Auth | None,
     ) -> None:
-        self._address = address
-        self._thread = thread
-        self._inlet = inlet
-        self._listener = listener
-        self._delivery = Delivery(inlet, listener, address.frame_bytes_max)
+        super().__init__(address, thread, inlet, listener)
         self._client = make(address.headers, auth)
-        loop = asyncio.get_running_loop()
-        self._endpoint: asyncio.Future[str] = loop.create_future()
-        self._first: asyncio.Task[None] | None = None
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._ear = loop.create_task(self._listen())
-
-    def post(self, post: Post) -> None:
-        """Send a frame."""
-        task = asyncio.get_running_loop().create_task(self._carry(post))
-        self._tasks[post.number] = task
-        if post.first:
-            self._first = task
-
-    def abort(self, number: int) -> None:
-        """Let go of a frame."""
-        if task := self._tasks.pop(number, None):
-            task.cancel()
+        self._endpoint: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._hear(self._listen())
 
     def listen(self, headers: Mapping[str, str]) -> None:
         """Nothing to do: it listens from the beginning."""
@@ -66,12 +47,9 @@ class SseChannel:
     def deafen(self) -> None:
         """Nothing to do: answers come the same way."""
 
-    def close(self, farewell: Mapping[str, str] | None) -> None:
-        """Let go of everything; the end of the stream is the end of the session."""
-        self._ear.cancel()
-        for number in list(self._tasks):
-            self.abort(number)
-        self._thread.say_last(self._client.aclose())
+    async def _leave(self, farewell: Mapping[str, str] | None) -> None:
+        """Close all connections: the end of the stream is the end of the session."""
+        await self._client.aclose()
 
     async def _listen(self) -> None:
         failure = Failure(Fault.CUT, "it ended the stream of events")
@@ -86,7 +64,7 @@ class SseChannel:
         except Failed as failed:
             failure = failed.failure
         except Exception as error:  # noqa: BLE001 - a bug of ours, and all calls wait for answers
-            failure = Failure(Fault.CUT, f"the relay failed ({type(error).__name__}: {error})")
+            failure = own_failure(error)
         self._inlet.tell(partial(self._listener.lost, failure))
 
     async def _follow(self, response: httpx2.Response) -> None:
@@ -104,28 +82,36 @@ class SseChannel:
         """Return where to post to.
 
         Raises:
-            Failed: it is another server, which our headers are not for.
+            Failed: it is no address, or another server's, which our headers are not for.
         """
         base = httpx2.URL(self._address.url)
-        place = httpx2.URL(urljoin(self._address.url, given))
+        try:
+            place = httpx2.URL(urljoin(self._address.url, given))
+        except (ValueError, httpx2.InvalidURL) as error:
+            text = "the address it wants messages posted to is none"
+            raise Failed(Failure(Fault.REFUSED, text)) from error
         if (place.scheme, place.host, place.port) != (base.scheme, base.host, base.port):
             raise Failed(Failure(Fault.REFUSED, "it wants messages posted to another server"))
         return str(place)
 
-    async def _carry(self, post: Post) -> None:
-        failure = None
+    async def _send(self, post: Post) -> None:
+        place = await asyncio.shield(self._endpoint)
+        trace = self._trace(post)
         try:
-            place = await asyncio.shield(self._endpoint)
-            if self._first is not None and not (post.first or post.urgent):
-                await asyncio.wait({self._first})
-            trace = Trace(lambda: self._inlet.tell(partial(self._listener.sent, post.number)))
             async with exchange(
                 self._client, "POST", place, headers=HEADERS, body=post.body, trace=trace
             ) as response:
                 await check(response, session=True)
         except Failed as failed:
-            failure = failed.failure
-        except Exception as error:  # noqa: BLE001 - a bug of ours, and the call waits for an answer
-            failure = Failure(Fault.CUT, f"the relay failed ({type(error).__name__}: {error})")
-        if self._tasks.pop(post.number, None) is not None:
-            self._inlet.tell(partial(self._listener.done, post.number, failure))
+            if failed.failure.fault is not Fault.EXPIRED or post.tag is None:
+                raise
+            self._give_up(failed.failure)
+            raise Failed(Failure(Fault.UNREACHED, failed.failure.text)) from failed
+
+    def _give_up(self, failure: Failure) -> None:
+        """The server does not know its own stream any more, though that is open: another one may
+        be better. What it has refused is told first, as that has certainly not run.
+        """
+        self._stop_hearing()
+        tell = partial(self._inlet.tell, partial(self._listener.lost, failure))
+        asyncio.get_running_loop().call_soon(tell)

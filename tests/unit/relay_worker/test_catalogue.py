@@ -55,6 +55,51 @@ def test_tools_are_merged_and_sorted() -> None:
     assert found.complete and not found.problems and not found.body.quarantined
 
 
+HOSTILE = tuple("x" * 119 + odd + f"{n:012d}" for n in range(250) for odd in ("x", ".", "/", "é"))
+"""A thousand names of 132 characters that a client cuts, or makes equal by fours."""
+
+
+@pytest.mark.parametrize("relay", [PREFIXED, BARE], ids=["prefixed", "bare"])
+def test_hostile_names_are_told_apart_and_never_change(relay: RelaySettings) -> None:
+    """Whatever else comes, goes or returns, and in whatever order they are listed."""
+
+    def shown(lists: dict[str, RawLists]) -> dict[tuple[str, str], str]:
+        found = build(config(*lists, relay=relay), lists)
+        assert not quarantined(found) and not found.problems
+        assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,52}", key) for key in found.tools)
+        return {(route.backend, route.name): key for key, route in found.tools.items()}
+
+    both = {"a": tools(*HOSTILE), "b": tools(*HOSTILE)}
+    names = shown(both)
+    assert len(names) == len(set(names.values())) == 2 * len(HOSTILE)
+    assert names == shown({name: tools(*reversed(HOSTILE)) for name in both})
+    for left in ({"b": both["b"]}, {"a": tools(*HOSTILE[::3]), "b": tools(*HOSTILE[1::2])}):
+        assert shown(left).items() <= names.items()
+
+
+UNION = tool("union", inputSchema={"type": "object", "anyOf": [{"required": ["a"]}]})
+
+
+def test_a_tool_that_models_refuse_is_shown_and_named() -> None:
+    found = build(config("a"), {"a": RawLists(tools=[UNION, tool("good")])})
+    assert keys(found.body.tools) == ["a__good", "a__union"] and not quarantined(found)
+    (problem,) = found.problems
+    assert "'union' of backend a" in problem and "anyOf" in problem
+    assert "backends.a.tools.deny" in problem and "strict_schemas" in problem
+
+
+def test_of_a_tool_that_is_hidden_nobody_hears() -> None:
+    assert not build(config("a", deny=["union"]), {"a": RawLists(tools=[UNION])}).problems
+
+
+def test_strict_schemas_puts_it_in_quarantine() -> None:
+    strict = config("a", relay=RelaySettings(strict_schemas=True))
+    found = build(strict, {"a": RawLists(tools=[UNION, tool("good")])})
+    assert keys(found.body.tools) == ["a__good"] and not found.problems
+    assert quarantined(found) == [("a", "tools", "union")]
+    assert "anyOf" in found.body.quarantined[0].reason
+
+
 def test_an_item_keeps_its_bytes_but_for_the_name() -> None:
     item = (
         b'{"_meta":{"x": 1.00},"name":"read","big":123456789012345678901234567890,'
