@@ -31,9 +31,6 @@ FULL_BYTES: Final = 8 << 20
 WAITING_BYTES_MAX: Final = 64 << 20
 """With more than this unread by the client, it is not read either."""
 
-SMALL_BYTES: Final = 4 << 10
-"""Lines up to here are joined into one buffer, which costs less than several."""
-
 NEWLINE: Final = b"\n"
 LINE_FEED: Final = NEWLINE[0]
 """As a number, as that is found in a fifth of the time."""
@@ -70,6 +67,7 @@ class ClientStdio:
         self._lines = LineReader(line_bytes_max, left.line, skipping=left.skipping)
         self._queue = WriteQueue()
         self._queue.append(left.unsent)
+        self._oversized = 0
         self._read_bytes = READ_BYTES
         self._in, self._out = left.stdin, left.stdout
         self._blocking = left.blocking
@@ -109,18 +107,18 @@ class ClientStdio:
         """
         if self._gone:
             return
-        size = 0
-        for buffer in buffers:
-            size += len(buffer)
-        if size <= SMALL_BYTES:
-            line = b"".join(buffers)
-            if line.find(LINE_FEED) != size - 1:
+        queue = self._queue
+        if not queue.size:
+            self._loop.at_turn_end(self.flush)
+        if len(buffers) == 1:
+            line = buffers[0]
+            if line.find(NEWLINE) != len(line) - 1:
                 line = _without_newlines(line)
-            self._queue.append(line)
+            queue.put(line)
         elif any(LINE_FEED in buffer for buffer in buffers[:-1]):
-            self._queue.append(_without_newlines(b"".join(buffers)))
+            queue.put(_without_newlines(b"".join(buffers)))
         else:
-            self._queue.append(*buffers)
+            queue.append(*buffers)
 
     def flush(self) -> None:
         """Write what the client takes now."""
@@ -169,13 +167,17 @@ class ClientStdio:
             self._on_event(ClientClosed())
             return
         self._read_bytes = READ_BYTES_MAX if len(data) == self._read_bytes else READ_BYTES
+        on_event = self._on_event
+        for line in self._lines.feed(data):
+            on_event(ClientLine(line))
+        if self._lines.oversized != self._oversized:
+            self._report_oversized()
+
+    def _report_oversized(self) -> None:
         lines = self._lines
-        before = lines.oversized
-        for line in lines.feed(data):
-            self._on_event(ClientLine(line))
-        if lines.oversized != before:
-            for _ in range(lines.oversized - before):
-                self._on_event(ClientLineTooLong(lines.line_bytes_max))
+        for _ in range(lines.oversized - self._oversized):
+            self._on_event(ClientLineTooLong(lines.line_bytes_max))
+        self._oversized = lines.oversized
 
     def _heed(self) -> None:
         """Read on, or pause while the client leaves too much unread."""

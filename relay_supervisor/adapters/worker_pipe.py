@@ -165,11 +165,13 @@ class WorkerPipe:
         """Queue one frame."""
         if not self._talking:
             return
-        size = len(payload)
+        queue, size = self._queue, len(payload)
+        if not queue.size:
+            self._loop.at_turn_end(self.flush)
         if size <= SMALL_BYTES:  # one small buffer costs less than two
-            self._queue.append(prefix(header, size) + header + payload)
+            queue.put(prefix(header, size) + header + payload)
         else:
-            self._queue.append(prefix(header, size) + header, payload)
+            queue.append(prefix(header, size) + header, payload)
 
     def send_fds(self, token: int, fds: list[int]) -> None:
         """Send descriptors over the socketpair.
