@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from relay_supervisor.wire.cache import Body, Entry, Quarantined, encode_body
-from relay_worker import capabilities, names, resources, uri_templates
+from relay_worker import capabilities, names, resources, schemas, uri_templates
 from relay_worker.config.model import BackendSpec, Config, RelaySettings, ToolRules
 from relay_worker.items import Kind, Unfit, is_repeatable, key_of
 from relay_worker.lists import RawLists
@@ -144,6 +144,7 @@ class _Builder:
             for name, item in tools.items()
             if names.allowed(name, rules.allow, rules.deny)
         }
+        shown = self._for_models(backend, shown)
         self._add_named(naming, backend, "tools", shown, rules, trusted=spec.trust_hints)
         prompts = self._fit(backend, "prompts", lists.prompts)
         self._add_named(naming, backend, "prompts", prompts, ToolRules())
@@ -175,6 +176,21 @@ class _Builder:
             else:
                 fit[key] = item
         return fit
+
+    def _for_models(self, backend: str, tools: dict[str, bytes]) -> dict[str, bytes]:
+        """Return the tools to be shown, whatever the API of the client's model makes of them."""
+        refused = {name: why for name, item in tools.items() if (why := schemas.objection(item))}
+        if self._settings.strict_schemas:
+            for name, why in refused.items():
+                self._quarantine(backend, "tools", name, f"{why} (strict_schemas)")
+            return {name: item for name, item in tools.items() if name not in refused}
+        self.problems.extend(
+            f"tool {name!r} of backend {backend}: {why}. Some clients pass this on, and then the "
+            f"API of their model refuses every request; backends.{backend}.tools.deny hides the "
+            "tool, relay.strict_schemas all such tools"
+            for name, why in refused.items()
+        )
+        return tools
 
     def _add_named(
         self,

@@ -18,13 +18,14 @@ from relay_worker.backends.base import READY, Backend, State
 from relay_worker.backends.client import Client
 from relay_worker.backends.envelopes import readable_error, readable_object
 from relay_worker.catalogue import Catalogue
-from relay_worker.eras import legacy_params, legacy_result, modern_members, same_era_params
+from relay_worker.eras import legacy_params, modern_members, same_era_params
 from relay_worker.extensions import Extensions
 from relay_worker.flights import AGAIN_BYTES_MAX, Flight, Waiting
 from relay_worker.loop import Loop
 from relay_worker.repair import Envelope
 from relay_worker.resource_desk import ResourceDesk
-from relay_worker.retries import input_required, objection
+from relay_worker.results import for_client
+from relay_worker.retries import instead, objection
 from relay_worker.routes import Found, Refused, Target, Undecided, find, handles
 
 _NULL: Final = msgspec.Raw(b"null")
@@ -159,8 +160,7 @@ class Router:
             self._bad_answer(flight, "a result that is no object")
         else:
             message = flight.message
-            if backend.modern and message.era == v1.LEGACY:
-                shown = legacy_result(shown)
+            shown = for_client(shown, message, modern=backend.modern)
             self.resources.answered(backend, message, shown)
             self.extensions.answered(backend, message, shown)
             if message.era == v1.LEGACY:  # in pieces, without a copy
@@ -273,15 +273,15 @@ class Router:
 
     def _replied_error(self, flight: Flight, envelope: Envelope) -> None:
         modern = flight.message.era == v1.MODERN
-        if modern and (asked := input_required(self.client, envelope)) is not None:
-            self.reply(flight.message, v1.OUTCOME_RESULT, asked)
-            return
+        if modern and (answer := instead(self.client, flight.again, envelope)) is not None:
+            return self.reply(flight.message, *answer)
         error = envelope.get("error")
         if error is None or error == _NULL:
             self._bad_answer(flight, "neither result nor error")
         else:
             members = readable_error(error, flight.backend.name)
             self.reply(flight.message, v1.OUTCOME_BACKEND_ERROR, members)
+        return None
 
     def _bad_answer(self, flight: Flight, what: str) -> None:
         text = f"Backend '{flight.backend.name}' answered with {what}"

@@ -61,21 +61,32 @@ class Client(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def elicits(self) -> frozenset[str]:
-        """Return how the client can be asked by `elicitation/create`: by form, unless it says
-        otherwise.
-        """
-        capabilities = decode_object((decode_object(self.params) or {}).get("capabilities")) or {}
-        declared = decode_object(capabilities.get("elicitation"))
-        if declared is None:
-            return frozenset()
-        return frozenset(_MODES & declared.keys()) or frozenset({"form"})
+        """Return how the client can be asked by `elicitation/create`."""
+        return elicits((decode_object(self.params) or {}).get("capabilities"))
+
+
+def elicits(capabilities: bytes | None) -> frozenset[str]:
+    """Return how whoever declares this can be asked by `elicitation/create`: by form, unless it
+    says otherwise.
+    """
+    declared = decode_object((decode_object(capabilities) or {}).get("elicitation"))
+    if declared is None:
+        return frozenset()
+    return frozenset(_MODES & declared.keys()) or frozenset({"form"})
 
 
 def is_modern(params: bytes) -> bool:
     """Return whether a request with these params is one of a modern client's."""
-    if ENVELOPE_KEYS[0].encode() not in params:
-        return False
-    return ENVELOPE_KEYS[0] in (decode_object((decode_object(params) or {}).get("_meta")) or {})
+    return ENVELOPE_KEYS[0].encode() in params and ENVELOPE_KEYS[0] in _meta(params)
+
+
+def elicited_in(params: bytes) -> frozenset[str]:
+    """Return how a modern client can be asked in its request with these params; see `elicits`."""
+    return elicits(_meta(params).get(ENVELOPE_KEYS[1]))
+
+
+def _meta(params: bytes) -> dict[str, msgspec.Raw]:
+    return decode_object((decode_object(params) or {}).get("_meta")) or {}
 
 
 def client_of(session: v1.Session, payload: bytes) -> Client:

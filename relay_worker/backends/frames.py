@@ -149,9 +149,10 @@ def response(raw_id: bytes, members: bytes) -> bytes:
     return b'{"jsonrpc":"2.0","id":%b,%b\n' % (raw_id, members)
 
 
-def error_members(code: int, message: str) -> bytes:
+def error_members(code: int, message: str, data: object = None) -> bytes:
     """Return the members of an error response."""
-    return b'"error":{"code":%d,"message":%b}}' % (code, encode(message))
+    more = b"" if data is None else b',"data":%b' % encode(data)
+    return b'"error":{"code":%d,"message":%b%b}}' % (code, encode(message), more)
 
 
 def result_members(result: object) -> bytes:

@@ -9,7 +9,7 @@ from typing import Final
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.errors import FrameTooLarge
 from relay_supervisor.wire.ledger import Stage
-from relay_worker.backends.backoff import BackOff, exit_text
+from relay_worker.backends.backoff import exit_text
 from relay_worker.backends.base import Host, State, Watcher
 from relay_worker.backends.client import PROTOCOLS, Client
 from relay_worker.backends.command import CommandError, resolve
@@ -18,8 +18,6 @@ from relay_worker.backends.descriptors import DescriptorError
 from relay_worker.backends.mailbox import bytes_for
 from relay_worker.backends.states import STARTING, Event, advance
 from relay_worker.backends.surroundings import Plan, Surroundings
-from relay_worker.lists import RawLists
-from relay_worker.loop import Timer
 
 CONNECT_ERRORS: Final = (DescriptorError, OSError, ValueError)
 """What may go wrong with the descriptors of a process."""
@@ -34,28 +32,14 @@ EXIT_WAIT_SECONDS: Final = 0.5
 
 
 class StdioBackend(Contact):
-    """A backend behind three pipes; implements `base.Backend`."""
+    """A backend behind three pipes."""
+
+    starting = STARTING
 
     def __init__(self, plan: Plan, around: Surroundings, host: Host, watcher: Watcher) -> None:
         super().__init__(plan, around, host, watcher)
         self._token = 0
-        self._back_off = BackOff(around.policy)
-        self._timer: Timer | None = None
-        self._learn_by: float | None = None
-        self._learn_timer: Timer | None = None
         self._shies = False  # it has died of a question it did not know
-
-    @property
-    def start_timeout_seconds(self) -> float:
-        """Return how long it may take until it is ready."""
-        return self._plan.start_timeout_seconds
-
-    @property
-    def learning(self) -> bool:
-        """Return whether its lists are unknown and still to be expected soon."""
-        if self.lists is not None or self.state not in STARTING:
-            return False
-        return self._learn_by is None or self._loop.now < self._learn_by
 
     def introduce(self, client: Client) -> None:
         """Take the client it is to be initialised for, now known or changed."""
@@ -137,17 +121,8 @@ class StdioBackend(Contact):
         self.pid = None
         self._said = b""
 
-    def _note(self, error: str) -> None:
-        """Remember what is wrong, until it is ready again, and for `status` longer than that."""
-        self.last_error = self._error = error
-
     def _advance(self, event: Event, *, keep_timer: bool = False) -> None:
-        before = self.state
-        self.state = advance(before, event)
-        if self.state is not before:
-            if self._timer and not keep_timer:
-                self._timer.cancel()
-            self._watcher.changed(self)
+        self._become(advance(self.state, event), keep_timer=keep_timer)
 
     def _spawn(self) -> None:
         plan = self._plan
@@ -168,14 +143,6 @@ class StdioBackend(Contact):
             return
         self._limit_start()
 
-    def _limit_start(self) -> None:
-        seconds = self._plan.start_timeout_seconds
-        self._timer = self._loop.after(seconds, self._start_timed_out)
-
-    def _learn_soon(self) -> None:
-        self._learn_by = self._loop.now + self._plan.start_timeout_seconds
-        self._learn_timer = self._loop.at(self._learn_by, lambda: self._watcher.changed(self))
-
     def _start_timed_out(self) -> None:
         seconds = f"{self._plan.start_timeout_seconds:g} s (start_timeout_seconds)"
         if self.state is State.SPAWNING:
@@ -183,26 +150,10 @@ class StdioBackend(Contact):
         else:
             self._broke(f"it did not answer initialize and its lists within {seconds}")
 
-    def _listed(self, lists: RawLists) -> None:
-        connection = self._connection
-        if connection is None or self.state not in {State.CONNECTING, State.READY}:
-            return
-        if lists != self.lists:
-            self.lists = lists
-            self._watcher.learned(self)
-        if self.state is State.READY:
-            return
-        self._connected()
-        self._around.log.info("backend is ready", backend=self.name, tools=len(lists.tools))
-        self._bring_up_to_date(connection)
-
     def _connected(self) -> None:
         """It takes calls from now on."""
-        self._error = None
+        self._started_well()
         self._advance(Event.CONNECTED)
-        if self._learn_timer:
-            self._learn_timer.cancel()  # a loop without timers takes shorter turns
-        self._back_off.ready(self._loop.now)
         if self._plan.idle_stop_seconds:
             self._timer = self._loop.after(self._plan.idle_stop_seconds, self._stop_if_idle)
 
@@ -263,9 +214,6 @@ class StdioBackend(Contact):
             self._advance(Event.GIVEN_UP)
         else:
             self._timer = self._loop.after(delay, self._retry)
-
-    def _log_down(self) -> None:
-        self._around.log.warning(f"backend is down: {self._error}", backend=self.name)
 
     def _retry(self) -> None:
         self._advance(Event.RETRY)

@@ -12,20 +12,25 @@ from relay_worker.log import Log
 from relay_worker.loop import Loop
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """How one backend is run, everything expanded: the values are secrets."""
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes for a backend of any kind. What is derived from this may have secrets."""
 
     name: str
-    argv: tuple[str, ...] = ()
-    env: dict[str, str] = {}
-    cwd: str = ""
     enabled: bool = True
     lazy: bool = False
     start_timeout_seconds: float = 120.0
-    idle_stop_seconds: float = 0.0
 
     def __repr__(self) -> str:
-        return f"Plan({self.name!r})"
+        return f"{type(self).__name__}({self.name!r})"
+
+
+class Plan(Terms, frozen=True, kw_only=True):
+    """How a stdio backend is run, everything expanded."""
+
+    argv: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    cwd: str = ""
+    idle_stop_seconds: float = 0.0
 
 
 class Policy(msgspec.Struct, frozen=True):

@@ -124,6 +124,7 @@ class RelaySettings(msgspec.Struct, frozen=True):
     separator: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,8}$")] = "__"
     prefix: bool = True
     builtin_tools: bool = True
+    strict_schemas: bool = False
     tool_name_chars_max: Annotated[int, Meta(ge=24, le=128)] = FULL_NAME_CHARS_MAX - len(
         CLIENT_PREFIX
     )

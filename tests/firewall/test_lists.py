@@ -206,5 +206,17 @@ def test_without_prefix_two_backends_keep_their_prompts_apart() -> None:
         relay.wait_logged(f"is shown as {hashed}: good is taken by backend one")
 
 
+@pytest.mark.parametrize("reached", [stdio, http])
+def test_of_too_many_completions_the_first_hundred_are_passed_on(reached: Any) -> None:
+    """The official TypeScript SDK would drop them all."""
+    many = {"completion": {"values": [f"v{n}" for n in range(300)]}}
+    with reached({"prompts/list": {"prompts": [PROMPT]}, "completion/complete": many}) as relay:
+        ref = {"type": "ref/prompt", "name": "b__good"}
+        params = {"ref": ref, "argument": {"name": "a", "value": ""}}
+        found = relay.client.request("completion/complete", params)["completion"]
+        assert found["values"] == many["completion"]["values"][:100]
+        assert (found["total"], found["hasMore"]) == (300, True)
+
+
 def _claude_code(name: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in name)

@@ -304,3 +304,19 @@ class TestErrors:
         with pytest.raises(RpcError) as refused:
             client.request("server/discover")
         assert refused.value.code in {-32602, -32601}
+
+
+def test_each_request_says_anew_what_can_be_asked_in_it(client: RawClient) -> None:
+    """The first one has declared nothing, and that is all a legacy backend was told."""
+
+    def elicit(**capabilities: Any) -> Any:
+        params = {"name": "a__elicit", "arguments": {"message": "who?"}}
+        key = client.start_modern("tools/call", params, capabilities=capabilities)
+        return client.response(key).result
+
+    assert elicit()["structuredContent"]["error"]["code"] == -32601
+    asked = elicit(elicitation={})
+    assert asked["resultType"] == "input_required"
+    (question,) = asked["inputRequests"].values()
+    assert question["params"]["message"] == "who?"
+    assert elicit(sampling={})["structuredContent"]["error"]["code"] == -32601

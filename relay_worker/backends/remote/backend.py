@@ -5,56 +5,39 @@ can be done about it is to ask again.
 """
 
 from collections.abc import Callable
-from typing import Final
-
-import msgspec
 
 from relay_supervisor.wire import v1
 from relay_worker.backends import frames
-from relay_worker.backends.backoff import BackOff
 from relay_worker.backends.base import Host, State, Watcher
 from relay_worker.backends.client import Client
 from relay_worker.backends.remote import handover as handovers
 from relay_worker.backends.remote.connection import Connection
 from relay_worker.backends.remote.handover import Handover
+from relay_worker.backends.remote.login_watch import LoginWatch, LookAt
 from relay_worker.backends.remote.messages import Address, Failure, Fault, Listener
 from relay_worker.backends.remote.posts import OUT_BYTES_MAX, Out
 from relay_worker.backends.remote.states import STARTING, Event, advance
-from relay_worker.backends.surroundings import Surroundings
+from relay_worker.backends.standing import Standing
+from relay_worker.backends.surroundings import Surroundings, Terms
 from relay_worker.lists import RawLists
-from relay_worker.loop import Timer
-
-LOGIN_POLL_SECONDS: Final = 2.0
-"""How often it is looked whether somebody has logged in, while that is what is missing."""
 
 Connect = Callable[[str, Address, Listener], Out]
-LookAt = Callable[[str, Callable[[object], None]], None]
-"""Finds out, off the loop, what is at a path, and tells it in the loop: something that compares
-unequal once the file was replaced.
-"""
 
 
-class RemotePlan(msgspec.Struct, frozen=True):
+class RemotePlan(Terms, frozen=True, kw_only=True):
     """How one remote backend is reached, everything expanded. `spec_hash`: a session begun with
     the one serves for whatever has the same.
     """
 
-    name: str
     kind: str
     address: Address | None
     spec_hash: str = ""
-    enabled: bool = True
-    lazy: bool = False
-    start_timeout_seconds: float = 120.0
-
-    def __repr__(self) -> str:
-        return f"RemotePlan({self.name!r})"
 
 
-class RemoteBackend:
-    """A backend behind a URL; implements `base.Backend` and `owner.Owner`."""
+class RemoteBackend(Standing[Connection]):
+    """A backend behind a URL; implements `owner.Owner`."""
 
-    pid: int | None = None
+    starting = STARTING
 
     def __init__(
         self,
@@ -66,67 +49,20 @@ class RemoteBackend:
         connect: Connect,
         look_at: LookAt,
     ) -> None:
-        self.name = plan.name
-        self.kind = plan.kind
-        self.state = State.IDLE if plan.enabled and plan.address else State.DISABLED
-        self.lists: RawLists | None = None
-        self.restarts = 0
-        self.last_error: str | None = None
-        self._error: str | None = None
+        super().__init__(plan, plan.kind, around, host, watcher)
         self._plan = plan
-        self._around = around
-        self._loop = around.loop
-        self._host = host
-        self._watcher = watcher
         self._connect = connect
-        self._look_at = look_at
-        self._login_seen: object = None
-        self._client: Client | None = None
-        self._connection: Connection | None = None
+        self._login = LoginWatch(around.loop, look_at, self._retry)
         self._handover: Handover | None = None
         self._reported: Handover | None = None
         self._attending = True
-        self._back_off = BackOff(around.policy)
-        self._skipped_before = 0
-        self._level: str | None = None
-        self._uris: frozenset[str] = frozenset()
-        self._tasks: frozenset[str] = frozenset()
-        self._paused = False
-        self._timer: Timer | None = None
-        self._learn_by: float | None = None
 
     # ---- base.Backend -------------------------------------------------------------------------
-
-    @property
-    def skipped_lines(self) -> int:
-        """Return how many pieces of what it sent were no MCP."""
-        now = self._connection.skipped_lines if self._connection else 0
-        return self._skipped_before + now
-
-    @property
-    def start_timeout_seconds(self) -> float:
-        """Return how long it may take until it is ready."""
-        return self._plan.start_timeout_seconds
 
     @property
     def modern(self) -> bool:
         """Return whether it is spoken to in the modern era."""
         return self._connection is not None and self._connection.modern
-
-    @property
-    def learning(self) -> bool:
-        """Return whether its lists are unknown and still to be expected soon."""
-        if self.lists is not None or self.state not in STARTING:
-            return False
-        return self._learn_by is None or self._loop.now < self._learn_by
-
-    @property
-    def trouble(self) -> str:
-        """Return why it cannot be used just now."""
-        if self.state is State.DISABLED:
-            return f"Backend '{self.name}' is disabled in the configuration."
-        text = f"Backend '{self.name}' is not ready ({self.state.word})"
-        return self._around.log.redact(f"{text}: {self._error}" if self._error else text)
 
     def introduce(self, client: Client) -> None:
         """Take the client it is to be initialised for, now known or changed."""
@@ -187,35 +123,11 @@ class RemoteBackend:
         if connection and (capability is None or connection.session.saw(capability)):
             connection.write(frames.notification(method, params))
 
-    def set_level(self, level: str) -> None:
-        """Set the log level, now and whenever it is connected."""
-        self._level = level
-        if self._connection:
-            self._connection.apply(self._connection.session.set_level(level))
-
-    def subscribe(self, uris: frozenset[str]) -> None:
-        """Have updates of exactly these resources, now and whenever it is connected."""
-        self._uris = uris
-        if self._connection:
-            self._connection.apply(self._connection.session.subscribe(uris))
-
-    def subscribed(self, uri: str, *, wanted: bool) -> None:
-        """Take note that a call of the client's changed a subscription."""
-        self._uris = self._uris | {uri} if wanted else self._uris - {uri}
-        if self._connection:
-            self._connection.session.note_subscription(uri, subscribed=wanted)
-
     def watch(self, tasks: frozenset[str]) -> None:
         """Hear of exactly these tasks of its own, now and whenever it is connected."""
         self._tasks = tasks
         if self._connection:
             self._connection.watch(tasks)
-
-    def pause(self, *, paused: bool) -> None:
-        """Stop reading from it, or go on."""
-        self._paused = paused
-        if self._connection:
-            self._connection.line.pause(paused=paused)
 
     # ---- from the supervisor ----------------------------------------------------------------
 
@@ -239,28 +151,13 @@ class RemoteBackend:
 
     def listed(self, lists: RawLists) -> None:
         """The lists are known, for the first time or in a new version."""
-        connection = self._connection
-        if connection is None or self.state not in {State.CONNECTING, State.READY}:
-            return
-        if lists != self.lists:
-            self.lists = lists
-            self._watcher.learned(self)
-        if self.state is State.READY:
-            return
-        self._error = None
-        self._advance(Event.CONNECTED)
-        self._around.log.info("backend is ready", backend=self.name, tools=len(lists.tools))
-        self._back_off.ready(self._loop.now)
-        if self._level is not None:
-            connection.apply(connection.session.set_level(self._level))
-        connection.apply(connection.session.subscribe(self._uris))
-        connection.watch(self._tasks)
+        self._listed(lists)
 
     def reopening(self) -> None:
         """Its session is lost, and another one is being begun."""
         self._around.log.info("its session is lost; another is begun", backend=self.name)
         self._advance(Event.REOPENED)
-        self._await_start()
+        self._limit_start()
 
     def broke(self, failure: Failure, *, lost: bool = False) -> None:
         """It cannot be used as it is."""
@@ -286,26 +183,21 @@ class RemoteBackend:
     # ---- its life ---------------------------------------------------------------------------
 
     def _advance(self, event: Event) -> None:
-        before = self.state
-        self.state = advance(before, event)
-        if self.state is not before:
-            if self._timer:
-                self._timer.cancel()
-            self._watcher.changed(self)
+        self._become(advance(self.state, event))
 
-    def _note(self, error: str) -> None:
-        """Remember what is wrong, until it is ready again, and for `status` longer than that."""
-        self.last_error = self._error = error
+    def _connected(self) -> None:
+        self._started_well()
+        self._advance(Event.CONNECTED)
 
     def _start(self) -> None:
         assert self._client is not None
+        self._login.stop()
         if self._learn_by is None:
-            self._learn_by = self._loop.now + self._plan.start_timeout_seconds
-            self._loop.at(self._learn_by, lambda: self._watcher.changed(self))
+            self._learn_soon()
         elif self._back_off.failures:
             self.restarts += 1
-        self._await_start()
-        known = self.lists.protocol if self.lists else ""
+        self._limit_start()
+        known = self._protocol_known()
         if self._connection is not None and self._connection.client is self._client:
             self._connection.resume(known)
             return
@@ -323,7 +215,7 @@ class RemoteBackend:
             connect=lambda listener: self._connect(self.kind, address, listener),
         )
         connection.attend(attending=self._attending)
-        connection.line.pause(paused=self._paused)
+        connection.pause(paused=self._paused)
         handover = self._handover
         if handover is not None and handover.client == self._client.params:
             connection.begin(known, handover)
@@ -338,9 +230,6 @@ class RemoteBackend:
             if farewell:
                 self.began(None)
 
-    def _await_start(self) -> None:
-        self._timer = self._loop.after(self._plan.start_timeout_seconds, self._start_timed_out)
-
     def _start_timed_out(self) -> None:
         seconds = f"{self._plan.start_timeout_seconds:g} s (start_timeout_seconds)"
         text = f"it did not answer initialize and its lists within {seconds}"
@@ -350,7 +239,7 @@ class RemoteBackend:
         if failure.fault is Fault.LOGIN:
             self._await_login(failure)
             return
-        self._around.log.warning(f"backend is down: {self._error}", backend=self.name)
+        self._log_down()
         delay = self._back_off.fell(self._loop.now)
         if delay is None:
             self._give_up()
@@ -375,25 +264,10 @@ class RemoteBackend:
         assert address is not None
         if not address.tokens:
             self._note(f"{failure.text}; check its headers in the configuration")
-            self._around.log.warning(f"backend is down: {self._error}", backend=self.name)
+            self._log_down()
             self._give_up()
             return
         self._note(f"it wants a login; run: relayctl backend login {self.name} ({failure.text})")
-        self._around.log.warning(f"backend is down: {self._error}", backend=self.name)
+        self._log_down()
         self._give_up()
-        self._login_seen = None
-        self._look_for_login()
-
-    def _look_for_login(self) -> None:
-        address = self._plan.address
-        assert address is not None
-        self._look_at(address.tokens, self._login_looked_at)
-
-    def _login_looked_at(self, found: object) -> None:
-        if self.state is not State.FAILED:
-            return
-        if self._login_seen is not None and found != self._login_seen:
-            self._retry()
-            return
-        self._login_seen = found
-        self._timer = self._loop.after(LOGIN_POLL_SECONDS, self._look_for_login)
+        self._login.watch(address.tokens)

@@ -24,12 +24,10 @@ from relay_worker.backends.effects import (
 )
 from relay_worker.backends.remote import handover as handovers
 from relay_worker.backends.remote.calls import Calls
+from relay_worker.backends.remote.dialogue import Dialogue
 from relay_worker.backends.remote.ear import Ear
-from relay_worker.backends.remote.eras import Eras
 from relay_worker.backends.remote.handover import Handover
 from relay_worker.backends.remote.messages import (
-    SESSION_HEADER,
-    VERSION_HEADER,
     Failure,
     Fault,
     Listener,
@@ -38,7 +36,7 @@ from relay_worker.backends.remote.messages import (
 from relay_worker.backends.remote.owner import Owner, pass_on
 from relay_worker.backends.remote.patience import Patience
 from relay_worker.backends.remote.posts import Out, Posts, Sent
-from relay_worker.backends.session import LIST_CHANGED, Phase, Session
+from relay_worker.backends.session import LIST_CHANGED, Session
 from relay_worker.backends.speech import (
     ACKNOWLEDGED,
     PROBE_SECONDS,
@@ -72,8 +70,8 @@ class Connection:
         connect: Callable[[Listener], Out],
     ) -> None:
         self.pid = pid
-        self.client = client
         self.skipped_lines = 0
+        self._dialogue = Dialogue(backend.name, backend.kind, client, around)
         self.calls = Calls(around, backend, host, self._post, client, pid, self._frame_again)
         self._around = around
         self._backend = backend
@@ -81,8 +79,6 @@ class Connection:
         self._watcher = watcher
         self._owner = owner
         self._open = True
-        self._name = ""
-        self._handed_over = False
         self._patience = Patience(
             around.loop,
             around.policy.list_timeout_seconds,
@@ -98,14 +94,25 @@ class Connection:
             send=self._post,
             missed=self._look_again,
         )
-        self._eras = Eras(backend.kind, client, "")
-        self._speech = self._eras.next()
-        self.session = self._new_session()
+
+    @property
+    def client(self) -> Client:
+        """Return the client it was introduced to the server for."""
+        return self._dialogue.client
+
+    @property
+    def session(self) -> Session:
+        """Return the session, which may be another one at the next look."""
+        return self._dialogue.session
 
     @property
     def modern(self) -> bool:
         """Return whether it is spoken to in the modern era."""
         return self._speech.modern
+
+    @property
+    def _speech(self) -> Speech:
+        return self._dialogue.speech
 
     # ---- for whoever supervises it --------------------------------------------------------------
 
@@ -113,12 +120,12 @@ class Connection:
         """Begin a session with a server that was *known* to speak this protocol, or go on with one;
         calls under way are not touched.
         """
-        self._eras = Eras(self._backend.kind, self.client, handover.protocol if handover else known)
+        self._dialogue.know(handover.protocol if handover else known)
         self._speak(handover)
 
     def resume(self, known: str) -> None:
         """Go on after the server could not be reached: with the session, if there is one."""
-        self.begin(known, self._handover())
+        self.begin(known, self._dialogue.left())
 
     def call(self, call: int, method: str, params: bytes) -> bool:
         """Send a request; False where the server does not take what was sent before."""
@@ -168,11 +175,15 @@ class Connection:
         if self._ear.attend(attending=attending) and attending:
             self._listen()
 
+    def pause(self, *, paused: bool) -> None:
+        """Stop reading from it, or go on."""
+        self.line.pause(paused=paused)
+
     def close(self, *, farewell: bool) -> None:
         """Let go of it; with *farewell* the server is told to forget the session."""
         self._open = False
         self._ear.close()
-        self.line.close(self._headers() if farewell and self._name else None)
+        self.line.close(self._dialogue.headers if farewell and self._dialogue.name else None)
         self._patience.see(waiting=False)
 
     def apply(self, effects: Iterable[Effect], call: int = 0) -> None:
@@ -251,8 +262,8 @@ class Connection:
 
     def opened(self, session: str) -> None:
         """The server has named the session."""
-        if self._open and not self._name:
-            self._name = session
+        if self._open and not self._dialogue.name:
+            self._dialogue.name = session
 
     def listening(self, failure: Failure | None, *, gap: bool) -> None:
         """What it says by itself is heard, or not."""
@@ -270,17 +281,15 @@ class Connection:
 
     def _speak(self, handover: Handover | None = None) -> None:
         """Begin in the next era there is to try."""
-        self._speech = self._eras.next()
-        if self._speech.modern and self._eras.left:
+        self._dialogue.turn()
+        if self._dialogue.probing:
             self._around.loop.after(PROBE_SECONDS, partial(self._silent, self._speech))
         self._greet(handover)
 
     def _greet(self, handover: Handover | None = None) -> None:
         self._ear.forget()
         self._posts.abort_own()
-        self.session = self._new_session()
-        self._name = handover.session if handover else ""
-        self._handed_over = handover is not None
+        self._dialogue.renew(handover)
         if handover is None:
             self.apply(self.session.start())
             return
@@ -290,37 +299,27 @@ class Connection:
 
     def _silent(self, speech: Speech) -> None:
         """Nothing was answered to the first words for a while."""
-        if self._open and speech is self._speech and not self.session.said.protocol:
+        if self._open and speech is self._speech and not self._dialogue.understood:
             self._speak()
 
     def _broke(self, failure: Failure) -> None:
         """It has refused something without which it cannot be used."""
-        welcome = self._speech.welcome
-        if not self.session.said.protocol and self._eras.refused(failure, welcome=welcome):
+        if self._dialogue.refused(failure):
             self._speak()
         else:
-            self._owner.broke(self._eras.verdict(failure, self._speech))
+            self._owner.broke(self._dialogue.verdict(failure))
 
     def _listed(self, lists: RawLists) -> None:
-        self._owner.began(self._handover())
+        self._owner.began(self._dialogue.left())
         self._owner.listed(self._speech.learned(lists))
         self.calls.send_parked()
         if self._speech.modern and not self._ear.heard:
             self._listen_later()
 
-    def _new_session(self) -> Session:
-        around = self._around
-        pages_max = around.policy.list_pages_max
-        return Session(self._backend.name, self.client, around.generation, pages_max=pages_max)
-
-    def _handover(self) -> Handover | None:
-        return handovers.of(self._name, self.client.params, self.session.said)
-
     def _expired(self, session: str) -> None:
         """The server no longer knows *session*."""
-        if session == self._name:
-            hopeless = self.session.phase is not Phase.READY and not self._handed_over
-            self._name = ""
+        if session == self._dialogue.name:
+            hopeless = self._dialogue.forget()
             self._owner.began(None)
             if hopeless:
                 text = "it has lost the session before it said what it has"
@@ -328,12 +327,12 @@ class Connection:
             elif self._backend.state in {State.CONNECTING, State.READY}:
                 self._owner.reopening()
                 self._greet()
-        elif self.session.phase is Phase.READY:  # it has been replaced by now
+        elif self._dialogue.listed:  # it has been replaced by now
             self.calls.send_parked()
 
     def _look_again(self) -> None:
         """Fetch the lists anew: that they changed may not have been heard."""
-        if self.session.phase is not Phase.READY:
+        if not self._dialogue.listed:
             return
         for method in LIST_CHANGED:
             self.apply(self.session.receive({"method": msgspec.Raw(frames.encode(method))}))
@@ -341,39 +340,32 @@ class Connection:
 
     def _limit_listing(self) -> None:
         """See to it that a list which is never answered does not hold up later changes."""
-        session = self.session
-        self._patience.see(waiting=session.phase is Phase.READY and session.listing)
+        self._patience.see(waiting=self._dialogue.listed and self.session.listing)
 
     # ---- frames -----------------------------------------------------------------------------
 
     def _post(self, spoken: Spoken) -> int:
-        headers = {**self._headers(), **spoken.headers}
-        return self._posts.add(spoken, headers, self._name)
+        headers = {**self._dialogue.headers, **spoken.headers}
+        return self._posts.add(spoken, headers, self._dialogue.name)
 
     def _frame_again(self, call: int, number: int, method: str, params: bytes) -> Spoken:
         return self._speech.again(call, number, method, params)
 
-    def _headers(self) -> dict[str, str]:
-        if self._speech.modern:
-            return {}  # each frame has its own
-        headers = {SESSION_HEADER: self._name, VERSION_HEADER: self.session.said.protocol}
-        return {name: value for name, value in headers.items() if value}
-
     def _listen(self) -> None:
         self._listen_due = False
         if self._open:
-            self._ear.listen(self._headers(), self._speech.listen)
+            self._ear.listen(self._dialogue.headers, self._speech.listen)
 
     def _listen_later(self) -> None:
         """Listen anew, once for all that changes in this turn."""
-        if self.session.phase is Phase.READY and not self._listen_due:
+        if self._dialogue.listed and not self._listen_due:
             self._listen_due = True
             self._around.loop.at_turn_end(self._listen)
 
     def _unheard(self, failure: Failure) -> None:
         """What it says by itself is not heard any more."""
         if failure.fault is Fault.EXPIRED and self._ear.heard:  # else it has no such stream at all
-            self._expired(self._name)
+            self._expired(self._dialogue.name)
         elif failure.fault is Fault.UNREACHED:
             self._owner.broke(failure)  # who is called now has to wait until it is back
         elif failure.status not in NOTHING_TO_SAY:
@@ -391,7 +383,7 @@ class Connection:
         """A request of the relay's own has failed."""
         if failure.fault is Fault.EXPIRED:
             self._expired(sent.session)
-        elif self.session.phase is not Phase.READY or failure.fault is Fault.LOGIN:
+        elif not self._dialogue.listed or failure.fault is Fault.LOGIN:
             self._broke(failure)
         else:
             members = frames.error_members(frames.BACKEND_UNAVAILABLE, failure.text)

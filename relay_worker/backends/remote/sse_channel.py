@@ -12,8 +12,9 @@ from urllib.parse import urljoin
 
 import httpx2
 
+from relay_worker.backends.remote.channel import LISTEN, HttpChannel, own_failure
 from relay_worker.backends.remote.client import Failed, Trace, check, exchange, make, media_type
-from relay_worker.backends.remote.delivery import EVENT_STREAM, JSON, Delivery, wrong_type
+from relay_worker.backends.remote.delivery import EVENT_STREAM, JSON, wrong_type
 from relay_worker.backends.remote.inlet import Inlet
 from relay_worker.backends.remote.messages import Address, Failure, Fault, Listener, Post
 from relay_worker.backends.remote.sse import MESSAGE
@@ -22,10 +23,9 @@ from relay_worker.backends.remote.thread import HttpThread
 ENDPOINT: Final = b"endpoint"
 
 HEADERS: Final = {"content-type": JSON}
-LISTEN: Final = {"accept": EVENT_STREAM, "cache-control": "no-store"}
 
 
-class SseChannel:
+class SseChannel(HttpChannel):
     """Implements `messages.Channel`; it is lost with its stream."""
 
     def __init__(
@@ -36,29 +36,10 @@ class SseChannel:
         listener: Listener,
         auth: httpx2.Auth | None,
     ) -> None:
-        self._address = address
-        self._thread = thread
-        self._inlet = inlet
-        self._listener = listener
-        self._delivery = Delivery(inlet, listener, address.frame_bytes_max)
+        super().__init__(address, thread, inlet, listener)
         self._client = make(address.headers, auth)
-        loop = asyncio.get_running_loop()
-        self._endpoint: asyncio.Future[str] = loop.create_future()
-        self._first: asyncio.Task[None] | None = None
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._ear = loop.create_task(self._listen())
-
-    def post(self, post: Post) -> None:
-        """Send a frame."""
-        task = asyncio.get_running_loop().create_task(self._carry(post))
-        self._tasks[post.number] = task
-        if post.first:
-            self._first = task
-
-    def abort(self, number: int) -> None:
-        """Let go of a frame."""
-        if task := self._tasks.pop(number, None):
-            task.cancel()
+        self._endpoint: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._hear(self._listen())
 
     def listen(self, headers: Mapping[str, str]) -> None:
         """Nothing to do: it listens from the beginning."""
@@ -66,12 +47,9 @@ class SseChannel:
     def deafen(self) -> None:
         """Nothing to do: answers come the same way."""
 
-    def close(self, farewell: Mapping[str, str] | None) -> None:
-        """Let go of everything; the end of the stream is the end of the session."""
-        self._ear.cancel()
-        for number in list(self._tasks):
-            self.abort(number)
-        self._thread.say_last(self._client.aclose())
+    async def _leave(self, farewell: Mapping[str, str] | None) -> None:
+        """Close all connections: the end of the stream is the end of the session."""
+        await self._client.aclose()
 
     async def _listen(self) -> None:
         failure = Failure(Fault.CUT, "it ended the stream of events")
@@ -86,7 +64,7 @@ class SseChannel:
         except Failed as failed:
             failure = failed.failure
         except Exception as error:  # noqa: BLE001 - a bug of ours, and all calls wait for answers
-            failure = Failure(Fault.CUT, f"the relay failed ({type(error).__name__}: {error})")
+            failure = own_failure(error)
         self._inlet.tell(partial(self._listener.lost, failure))
 
     async def _follow(self, response: httpx2.Response) -> None:
@@ -112,20 +90,9 @@ class SseChannel:
             raise Failed(Failure(Fault.REFUSED, "it wants messages posted to another server"))
         return str(place)
 
-    async def _carry(self, post: Post) -> None:
-        failure = None
-        try:
-            place = await asyncio.shield(self._endpoint)
-            if self._first is not None and not (post.first or post.urgent):
-                await asyncio.wait({self._first})
-            trace = Trace(lambda: self._inlet.tell(partial(self._listener.sent, post.number)))
-            async with exchange(
-                self._client, "POST", place, headers=HEADERS, body=post.body, trace=trace
-            ) as response:
-                await check(response, session=True)
-        except Failed as failed:
-            failure = failed.failure
-        except Exception as error:  # noqa: BLE001 - a bug of ours, and the call waits for an answer
-            failure = Failure(Fault.CUT, f"the relay failed ({type(error).__name__}: {error})")
-        if self._tasks.pop(post.number, None) is not None:
-            self._inlet.tell(partial(self._listener.done, post.number, failure))
+    async def _send(self, post: Post) -> None:
+        place = await asyncio.shield(self._endpoint)
+        async with exchange(
+            self._client, "POST", place, headers=HEADERS, body=post.body, trace=self._trace(post)
+        ) as response:
+            await check(response, session=True)

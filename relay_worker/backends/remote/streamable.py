@@ -1,7 +1,6 @@
 """Streamable HTTP: a request is a POST, its answer the body or a stream of events.
 
-Every frame is a task of its own, so none waits for another and none takes another with it. A
-stream that breaks off is gone on with where the server numbers its events (Last-Event-ID). What
+A stream that breaks off is gone on with where the server numbers its events (Last-Event-ID). What
 the server says by itself comes on a stream of its own (GET), which is kept open.
 """
 
@@ -14,8 +13,9 @@ from typing import Final
 
 import httpx2
 
+from relay_worker.backends.remote.channel import LISTEN, HttpChannel
 from relay_worker.backends.remote.client import Failed, Trace, check, exchange, make, media_type
-from relay_worker.backends.remote.delivery import EVENT_STREAM, JSON, Delivery, wrong_type
+from relay_worker.backends.remote.delivery import EVENT_STREAM, JSON, wrong_type
 from relay_worker.backends.remote.inlet import Inlet
 from relay_worker.backends.remote.messages import (
     EVENT_HEADER,
@@ -38,10 +38,9 @@ RESUME_ATTEMPTS_MAX: Final = 4
 DOUBLINGS_MAX: Final = 10
 
 ASK: Final = {"accept": f"{JSON}, {EVENT_STREAM}", "content-type": JSON}
-LISTEN: Final = {"accept": EVENT_STREAM, "cache-control": "no-store"}
 
 
-class StreamableChannel:
+class StreamableChannel(HttpChannel):
     """Implements `messages.Channel`."""
 
     def __init__(
@@ -52,49 +51,20 @@ class StreamableChannel:
         listener: Listener,
         auth: httpx2.Auth | None,
     ) -> None:
-        self._address = address
-        self._thread = thread
-        self._inlet = inlet
-        self._listener = listener
-        self._delivery = Delivery(inlet, listener, address.frame_bytes_max)
+        super().__init__(address, thread, inlet, listener)
         self._calls = make(address.headers, auth)
         # Of its own, so that an answer to the server never waits behind the call that needs it.
         self._urgent = make(address.headers, auth)
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._first: asyncio.Task[None] | None = None
-        self._ear: asyncio.Task[None] | None = None
-
-    def post(self, post: Post) -> None:
-        """Send a frame."""
-        task = asyncio.get_running_loop().create_task(self._carry(post))
-        self._tasks[post.number] = task
-        if post.first:
-            self._first = task
-
-    def abort(self, number: int) -> None:
-        """Let go of a frame."""
-        if task := self._tasks.pop(number, None):
-            task.cancel()
 
     def listen(self, headers: Mapping[str, str]) -> None:
         """Hear what the server says by itself."""
-        self.deafen()
-        self._ear = asyncio.get_running_loop().create_task(self._listen(headers))
+        self._hear(self._listen(headers))
 
     def deafen(self) -> None:
         """Hear it no longer."""
-        if self._ear is not None:
-            self._ear.cancel()
-            self._ear = None
+        self._stop_hearing()
 
-    def close(self, farewell: Mapping[str, str] | None) -> None:
-        """Let go of everything, and have the server forget the session, too."""
-        self.deafen()
-        for number in list(self._tasks):
-            self.abort(number)
-        self._thread.say_last(self._close(farewell))
-
-    async def _close(self, farewell: Mapping[str, str] | None) -> None:
+    async def _leave(self, farewell: Mapping[str, str] | None) -> None:
         if farewell is not None:
             with contextlib.suppress(Failed, TimeoutError):
                 async with (
@@ -106,19 +76,6 @@ class StreamableChannel:
         await self._urgent.aclose()
 
     # ---- frames -----------------------------------------------------------------------------
-
-    async def _carry(self, post: Post) -> None:
-        failure = None
-        try:
-            if self._first is not None and not (post.first or post.urgent):
-                await asyncio.wait({self._first})
-            await self._send(post)
-        except Failed as failed:
-            failure = failed.failure
-        except Exception as error:  # noqa: BLE001 - a bug of ours, and the call waits for an answer
-            failure = Failure(Fault.CUT, f"the relay failed ({type(error).__name__}: {error})")
-        if self._tasks.pop(post.number, None) is not None:
-            self._inlet.tell(partial(self._listener.done, post.number, failure))
 
     async def _send(self, post: Post) -> None:
         events = self._delivery.events()
@@ -135,8 +92,8 @@ class StreamableChannel:
     async def _ask(self, post: Post, events: Events) -> bool:
         """Send a frame; return whether all is said and done, else its stream has broken off."""
         client = self._urgent if post.urgent else self._calls
-        trace = Trace(lambda: self._inlet.tell(partial(self._listener.sent, post.number)))
         headers = {**ASK, **post.headers}
+        trace = self._trace(post)
         async with self._exchange(client, "POST", headers, trace, post.body) as response:
             await check(response, session=SESSION_HEADER in headers)
             if post.tag is None:

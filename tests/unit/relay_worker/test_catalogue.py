@@ -55,6 +55,29 @@ def test_tools_are_merged_and_sorted() -> None:
     assert found.complete and not found.problems and not found.body.quarantined
 
 
+UNION = tool("union", inputSchema={"type": "object", "anyOf": [{"required": ["a"]}]})
+
+
+def test_a_tool_that_models_refuse_is_shown_and_named() -> None:
+    found = build(config("a"), {"a": RawLists(tools=[UNION, tool("good")])})
+    assert keys(found.body.tools) == ["a__good", "a__union"] and not quarantined(found)
+    (problem,) = found.problems
+    assert "'union' of backend a" in problem and "anyOf" in problem
+    assert "backends.a.tools.deny" in problem and "strict_schemas" in problem
+
+
+def test_of_a_tool_that_is_hidden_nobody_hears() -> None:
+    assert not build(config("a", deny=["union"]), {"a": RawLists(tools=[UNION])}).problems
+
+
+def test_strict_schemas_puts_it_in_quarantine() -> None:
+    strict = config("a", relay=RelaySettings(strict_schemas=True))
+    found = build(strict, {"a": RawLists(tools=[UNION, tool("good")])})
+    assert keys(found.body.tools) == ["a__good"] and not found.problems
+    assert quarantined(found) == [("a", "tools", "union")]
+    assert "anyOf" in found.body.quarantined[0].reason
+
+
 def test_an_item_keeps_its_bytes_but_for_the_name() -> None:
     item = (
         b'{"_meta":{"x": 1.00},"name":"read","big":123456789012345678901234567890,'

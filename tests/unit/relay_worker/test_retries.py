@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from relay_supervisor.wire import v1
-from relay_worker.backends.client import MODERN_PROTOCOL, client_of
+from relay_worker.backends.client import ENVELOPE_KEYS, MODERN_PROTOCOL, client_of
+from relay_worker.flights import AGAIN_BYTES_MAX
 from tests.unit.relay_worker.router_stage import Stage
 
 PAGE = {"mode": "url", "url": "https://x/login", "message": "log in", "elicitationId": "e1"}
@@ -26,7 +27,14 @@ def introduce(stage: Stage, capabilities: dict[str, Any]) -> None:
     stage.router.client = client_of(v1.Session(v1.MODERN, MODERN_PROTOCOL, ""), payload)
 
 
+def envelope(capabilities: dict[str, Any]) -> dict[str, Any]:
+    """The `_meta` of a modern request that declares these."""
+    client = {"name": "c", "version": "1"}
+    return dict(zip(ENVELOPE_KEYS, (MODERN_PROTOCOL, capabilities, client), strict=True))
+
+
 def call(stage: Stage, number: int = 7, era: int = v1.MODERN, **more: Any) -> None:
+    more.setdefault("_meta", envelope({"elicitation": {"url": {}}}))
     stage.call(number, "tools/call", {"name": "one__echo", "arguments": {}, **more}, era)
 
 
@@ -51,10 +59,26 @@ def test_a_legacy_client_gets_the_error_as_it_is(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("capabilities", [{}, {"elicitation": {}}, {"elicitation": {"form": {}}}])
-def test_who_cannot_open_pages_is_not_asked_to(stage: Stage, capabilities: dict[str, Any]) -> None:
-    introduce(stage, capabilities)
-    call(stage)
-    assert fail(stage)["error"]["code"] == -32603
+def test_who_cannot_open_pages_is_told_what_it_would_have_to_declare(
+    stage: Stage, capabilities: dict[str, Any]
+) -> None:
+    call(stage, _meta=envelope(capabilities))
+    assert fail(stage)["error"] == {
+        "code": -32021,
+        "message": "log in first",
+        "data": {"requiredCapabilities": {"elicitation": {"url": {}}}},
+    }
+
+
+def test_each_request_says_what_the_client_can(stage: Stage) -> None:
+    introduce(stage, {})
+    call(stage, _meta=envelope({"elicitation": {"url": {}}}))
+    assert fail(stage)["result"]["resultType"] == "input_required"
+
+
+def test_of_a_request_that_is_not_kept_the_first_one_tells(stage: Stage) -> None:
+    call(stage, _meta=envelope({}), arguments={"long": "x" * AGAIN_BYTES_MAX})
+    assert fail(stage)["result"]["resultType"] == "input_required"
 
 
 @pytest.mark.parametrize("data", [None, [], {}, {"elicitations": []}, {"elicitations": [5]}])

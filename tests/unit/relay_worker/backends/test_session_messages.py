@@ -17,8 +17,11 @@ def test_requests_of_the_backends_find_their_owner() -> None:
     backend.say(id=None, method="unheard/of")
     assert backend.asked[0] == {"jsonrpc": "2.0", "id": "p", "result": {}}
     errors = {one["id"]: one["error"]["code"] for one in backend.asked[1:]}
-    assert errors == {2: -32601, 3: -32601, 4: -32602, None: -32601}
-    assert backend.effects == [Asked(b"1.5", "sampling/createMessage", b'{"a":1}')]
+    assert errors == {3: -32601, 4: -32602, None: -32601}
+    assert backend.effects == [
+        Asked(b"1.5", "sampling/createMessage", b'{"a":1}'),
+        Asked(b"2", "elicitation/create", b""),  # whether it was declared, the supervisor knows
+    ]
 
 
 def test_notifications_are_told_apart() -> None:

@@ -120,6 +120,19 @@ class TestSessions:
         play.open("s-1")
         assert play.call(1).headers["mcp-session-id"] == "s-1"
 
+    def test_the_time_to_start_counts_once_more_then(self, stage: Make) -> None:
+        play = stage(start_timeout_seconds=10.0)
+        known(play)
+        play.introduce()
+        play.wait(9.0)
+        listing = play.line.take("tools/list")
+        play.line.posts.clear()
+        play.fail(listing, Fault.EXPIRED)
+        play.wait(9.0)
+        play.open("s-1")
+        play.wait(11.0)
+        assert play.states == [State.CONNECTING, State.READY], "no limit of before came to pass"
+
     @pytest.mark.parametrize("other", [{"spec_hash": "other"}, {"client": b"{}"}])
     def test_one_of_something_else_is_left_alone(
         self, stage: Make, other: dict[str, object]
