@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from relay_supervisor.wire import v1
@@ -246,6 +247,9 @@ class Stage:
 
     def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
         self.told.append(("replied", call, text))
+
+    def resulted(self, backend: Backend, call: int, result: msgspec.Raw, members: bytes) -> None:
+        self.told.append(("replied", call, b'{"jsonrpc":"2.0","id":%d,%b' % (call, members)))
 
     def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
         self.places.append(at)
