@@ -69,7 +69,7 @@ class Supervisor:
         self._events: deque[events.AnyEvent] = deque()
         self._handling = False
         self._now = monotonic()
-        self._next_deadline = relay.next_deadline
+        self._decide, self._next_deadline = relay.handle, relay.next_deadline
         self._status: int | None = None
         self._succession = Succession(self._loop, self._on, self._home, self._image)
         self._instance = relay.shared.workers.identity.instance
@@ -179,23 +179,25 @@ class Supervisor:
             self._events.append(event)
             return
         self._handling = True
-        self._handle(event)
-        while self._events:
-            self._handle(self._events.popleft())
+        carry_out, later = self._carry_out, self._events
+        while True:
+            try:
+                wanted = self._decide(event, self._now)
+            except Exception:  # noqa: BLE001 - whatever we did wrong, the client keeps its server
+                self._our_fault()
+                wanted = []
+            for effect in wanted:
+                try:
+                    carry_out[type(effect)](effect)
+                except Exception:  # noqa: BLE001 - the effects after it must not be lost
+                    self._our_fault()
+            if not later:
+                break
+            event = later.popleft()
         self._handling = False
 
-    def _handle(self, event: events.AnyEvent) -> None:
-        carry_out = self._carry_out
-        try:
-            wanted = self._relay.handle(event, self._now)
-        except Exception:  # noqa: BLE001 - whatever we did wrong, the client keeps its server
-            self._log.write("error", f"{OUR_FAULT} {traceback.format_exc()}")
-            return
-        for effect in wanted:
-            try:
-                carry_out[type(effect)](effect)
-            except Exception:  # noqa: BLE001 - the effects after it must not be lost
-                self._log.write("error", f"{OUR_FAULT} {traceback.format_exc()}")
+    def _our_fault(self) -> None:
+        self._log.write("error", f"{OUR_FAULT} {traceback.format_exc()}")
 
     def _flush(self) -> None:
         if self._journal or self._log.waiting:

@@ -106,19 +106,23 @@ class ClientStdio:
         backend over HTTP may send; the framing needs it gone.
         """
         if self._gone:
-            return
-        queue = self._queue
-        if not queue.size:
+            return None
+        one, last = len(buffers) == 1, buffers[-1]
+        if last.find(NEWLINE) != len(last) - 1 or (not one and any(map(_breaks, buffers[:-1]))):
+            buffers, one = (_without_newlines(b"".join(buffers)),), True
+        if not self._queue.size:
+            if one and self._loop.alone:
+                return self._write(buffers[0])
             self._loop.at_turn_end(self.flush)
-        if len(buffers) == 1:
-            line = buffers[0]
-            if line.find(NEWLINE) != len(line) - 1:
-                line = _without_newlines(line)
-            queue.put(line)
-        elif any(LINE_FEED in buffer for buffer in buffers[:-1]):
-            queue.put(_without_newlines(b"".join(buffers)))
-        else:
-            queue.append(*buffers)
+        return self._queue.append(*buffers)
+
+    def _write(self, line: bytes) -> None:
+        try:
+            self._queue.write(self._out, line)
+        except OSError:
+            self._lost()
+        if self._queue.size:
+            self._wait()
 
     def flush(self) -> None:
         """Write what the client takes now."""
@@ -127,11 +131,14 @@ class ClientStdio:
         try:
             self._queue.flush(self._out)
         except OSError:
-            self._queue.clear()
-            self._gone = True
-            self._on_event(ClientGone())
+            self._lost()
         if self._queue.size or self._writing:
             self._wait()
+
+    def _lost(self) -> None:
+        self._queue.clear()
+        self._gone = True
+        self._on_event(ClientGone())
 
     def _wait(self) -> None:
         """The client has something left to take, or had before."""
@@ -167,9 +174,11 @@ class ClientStdio:
             self._on_event(ClientClosed())
             return
         self._read_bytes = READ_BYTES_MAX if len(data) == self._read_bytes else READ_BYTES
-        on_event = self._on_event
-        for line in self._lines.feed(data):
+        lines, on_event, loop = self._lines.feed(data), self._on_event, self._loop
+        loop.alone = len(lines) == 1
+        for line in lines:
             on_event(ClientLine(line))
+        loop.alone = False
         if self._lines.oversized != self._oversized:
             self._report_oversized()
 
@@ -188,6 +197,10 @@ class ClientStdio:
                 self._loop.watch(self._in, READ, self._read_ready)
             else:
                 self._loop.unwatch(self._in)
+
+
+def _breaks(buffer: bytes) -> bool:
+    return LINE_FEED in buffer
 
 
 def _without_newlines(line: bytes) -> bytes:

@@ -125,13 +125,15 @@ class Relay:
 
     def handle(self, event: events.AnyEvent, now: float) -> list[AnyEffect]:
         """Take in what happened and return what is to be done, in this order."""
-        kind, shared = type(event), self.shared
+        kind = type(event)
         way = self._straight.ways.get(kind)
-        if way is None or not way(event, now):
-            self._events[kind](event, now)
-            if "heartbeat" not in shared.timers.at or not shared.memory.calm:
-                self._follow_up(now)
-            self._straight.look()
+        if way is not None and (effect := way(event, now)) is not None:
+            return [effect]
+        self._events[kind](event, now)
+        shared = self.shared
+        if "heartbeat" not in shared.timers.at or not shared.memory.calm:
+            self._follow_up(now)
+        self._straight.look()
         return shared.out.take()
 
     def _follow_up(self, now: float) -> None:

@@ -18,7 +18,7 @@ from relay_supervisor.core.events import ClientLine, WorkerFrame
 from relay_supervisor.core.mcp import NO_PARAMS, Kind
 from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.shared import Shared
-from relay_supervisor.core.state import CALLING, BackendCall, ClientRequest
+from relay_supervisor.core.state import CALLING, Backend, BackendCall, ClientRequest
 from relay_supervisor.wire.errors import UNDECODABLE
 from relay_supervisor.wire.v1 import CALL_MAX, LEGACY, MODERN, OUTCOME_RESULT, Call, Reply
 
@@ -29,8 +29,8 @@ SAFE_INT_MAX: Final = 2**53 - 1
 REPLY_TAG: Final = bytes([Reply.__struct_config__.tag])  # type: ignore[list-item]
 """The second byte of a header is its message's tag."""
 
-Way = Callable[[Any, float], bool]
-"""One end of it; False: nothing has been done, the event has to go the long way."""
+Way = Callable[[Any, float], SendToWorker | SendToClient | None]
+"""One end of it; None: nothing has been done, the event has to go the long way."""
 
 
 class _Line(msgspec.Struct, frozen=True, gc=False):
@@ -79,7 +79,6 @@ class Straight:
         self._counts = shared.state.counts
         self._requests = shared.state.requests
         self._calls = shared.state.calls
-        self._out = shared.out
         self._measure = calls.measure
         self._recovery = recovery
         self._both: dict[type, Way] = {ClientLine: self._begin, WorkerFrame: self._end}
@@ -88,6 +87,8 @@ class Straight:
         self._active = 0
         self._era = LEGACY
         self._owners: dict[str, str] = {}
+        self._backends: dict[str, Backend] = {}
+        self._limits = shared.state.limits
 
     def look(self) -> None:
         """See whether it is open, and keep what no call changes: after whatever else happened."""
@@ -104,66 +105,65 @@ class Straight:
             return
         self.ways = self._both
         self._active, self._era = active, era
+        self._backends, self._limits = self._state.backends, self._state.limits
         self._owners = shared.registry.owners.get(Kind.TOOLS, {})
 
-    def _begin(self, event: ClientLine, now: float) -> bool:
+    def _begin(self, event: ClientLine, now: float) -> SendToWorker | None:
         """The client calls: give it to the worker."""
         line, state, requests = event.line, self._state, self._requests
         if not line.isascii():
-            return False
+            return None
         try:
             message = _read_line(line)
             if message.method != TOOLS_CALL:
-                return False
+                return None
             params = _read_params(message.params)
             key = _read_scalar(message.id)
         except UNDECODABLE:
-            return False
+            return None
         if type(key) is not int or not 0 <= key <= SAFE_INT_MAX:
             key = mcp.id_of(message.id)
         name, meta = params.name, params.meta
         era, token = (LEGACY, b"") if meta is None else (_era(meta), bytes(meta.token))
-        owner = state.backends.get(backend := self._owners.get(name, ""))
+        owner = self._backends.get(backend := self._owners.get(name, ""))
         if key is None or key in requests or owner is None or era < self._era:
-            return False
-        body, limits = bytes(message.params), state.limits
+            return None
+        body, limits = bytes(message.params), self._limits
         retained = state.retained_bytes + len(body)
         if retained > limits.retained_bytes_max or len(requests) >= limits.requests_in_flight_max:
-            return False
+            return None
         if owner.call_timeout_seconds is not None:
-            return False
+            return None
 
         number = state.last_call = state.last_call + 1
         assert number <= CALL_MAX
         state.retained_bytes = retained
         self._counts.total += 1
         owner.calls += 1
+        raw_id, active = bytes(message.id), self._active
+        # fmt: off
         requests[key] = ClientRequest(
-            *(key, bytes(message.id), TOOLS_CALL, era, CALLING, now, token, name, body, number),
-            attempts=1,
+            key, raw_id, TOOLS_CALL, era, CALLING, now, token, name, body, number, 0, 1
         )
-        active = self._active
+        # fmt: on
         self._calls[number] = BackendCall(number, key, active, backend, now)
-        call = Call(number, TOOLS_CALL, name, era)
-        self._out.effects.append(SendToWorker(active, call, body))
-        return True
+        return SendToWorker(active, Call(number, TOOLS_CALL, name, era), body)
 
-    def _end(self, event: WorkerFrame, now: float) -> bool:
+    def _end(self, event: WorkerFrame, now: float) -> SendToClient | None:
         """The worker answers: tell the client."""
         if event.header[1:2] != REPLY_TAG:
-            return False
+            return None
         try:
             message = _read_reply(event.header)
         except UNDECODABLE:
-            return False
+            return None
         call = self._calls.get(message.call)
         if call is None or call.generation != event.generation or message.outcome != OUTCOME_RESULT:
-            return False
+            return None
         request = self._requests[call.request]
         if request.batch or request.ticket or request.method in SUBSCRIBING:
-            return False
+            return None
         del self._requests[call.request], self._calls[message.call]
         self._state.retained_bytes -= len(request.params)
         self._measure(now - call.sent)
-        self._out.effects.append(SendToClient(mcp.response(request.raw_id, event.payload)))
-        return True
+        return SendToClient(mcp.response(request.raw_id, event.payload))

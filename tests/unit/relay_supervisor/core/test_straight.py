@@ -36,9 +36,10 @@ class Both:
     def _watch(self, straight: Straight) -> None:
         for kind, way in straight._both.items():
 
-            def watched(event: Any, now: float, way: Any = way) -> bool:
-                self.went.append(way(event, now))
-                return self.went[-1]
+            def watched(event: Any, now: float, way: Any = way) -> Any:
+                effect = way(event, now)
+                self.went.append(effect is not None)
+                return effect
 
             straight._both[kind] = watched
 
