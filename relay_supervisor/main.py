@@ -135,10 +135,11 @@ class Supervisor:
 
     def _serve(self) -> int:
         self._flush()
+        turn, succession = self._turn, self._succession
         while self._status is None:
-            self._turn()
-            if self._succession.appointed is not None:
-                self._succession.take_place(self._last_call)
+            turn()
+            if succession.appointed is not None:
+                succession.take_place(self._last_call)
         self._last_words()
         return self._status
 

@@ -181,8 +181,10 @@ class WorkerPipe:
         return queue.append(prefix(header, size) + header, payload)
 
     def _write(self, frame: bytes) -> None:
-        with contextlib.suppress(OSError):
+        try:
             self._queue.write(self._out, frame)
+        except OSError:
+            return  # a dead worker is found by its silence
         if self._queue.size:
             self._wait()
 

@@ -111,9 +111,9 @@ class Straight:
     def _begin(self, event: ClientLine, now: float) -> SendToWorker | None:
         """The client calls: give it to the worker."""
         line, state, requests = event.line, self._state, self._requests
-        if not line.isascii():
-            return None
         try:
+            if not line.isascii():
+                line.decode()  # msgspec does not look into what it leaves raw
             message = _read_line(line)
             if message.method != TOOLS_CALL:
                 return None

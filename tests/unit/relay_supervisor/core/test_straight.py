@@ -81,6 +81,7 @@ PLAIN = (
     modern(7, "tools/call", name="files__read", arguments={}),
     modern(7, "tools/call", name="files__read", _meta={"progressToken": 3}),
     raw("-5"),
+    raw("7").replace(b"{}", '{"a":"\u00e9"}'.encode()),
     raw("9223372036854775807"),
     raw("9223372036854775808"),
     raw('"\\u0041"', ',"extra":[1]'),
