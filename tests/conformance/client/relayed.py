@@ -20,7 +20,7 @@ READY_SECONDS_MAX: Final = 60.0
 LOGINS_MAX: Final = 3
 SECRET_VARIABLE: Final = "CONFORMANCE_CLIENT_SECRET"
 _ADDRESS: Final = re.compile(r"Log in here: (\S+)")
-_WANTS_LOGIN: Final = re.compile(r'relayctl backend login \w+(?: --scope \\?"([^"\\]+))?')
+_WANTS_LOGIN: Final = re.compile(r"relayctl backend login \w+(?: --scope '([^']+))?")
 
 
 @contextlib.asynccontextmanager
