@@ -34,6 +34,8 @@ LIFE_WAIT_SECONDS: Final = 0.5
 EXIT_BROKEN: Final = 1
 """Exit status of a worker that cannot go on, because of a bug in the relay."""
 
+_decode: Final = v1.decode_to_worker
+
 
 class Worker:
     """One worker process. *build*: what it is made of."""
@@ -54,11 +56,11 @@ class Worker:
             on_full=self._full,
             ledger=ledger,
         )
-        self.router = Router(self.loop, self.pipe.send)
+        self.router = Router(self.loop, self.pipe.send, self.pipe.reply, ledger)
         self._service: Service | None = None
         self._hello_message: handshake.Hello | None = None
         self._handlers: dict[type[Any], Callable[[Any, bytes], None]] = {
-            v1.Call: self._call,
+            v1.Call: self.router.call,
             v1.Cancel: self._cancel,
             v1.ClientAnswer: self._answer,
             v1.ClientNotification: self.router.notification,
@@ -114,7 +116,7 @@ class Worker:
 
     def _frame(self, header: bytes, payload: bytes) -> None:
         try:
-            message = v1.decode_to_worker(header)
+            message = _decode(header)
         except RemoteProtocolError as error:
             self.log.warning(f"message skipped: {error}")
             return
@@ -126,10 +128,6 @@ class Worker:
                 self.router.failed(message)
             elif isinstance(message, v1.Configure):
                 self.exit(EXIT_BROKEN)
-
-    def _call(self, message: v1.Call, params: bytes) -> None:
-        self._ledger.take(message.call)
-        self.router.call(message, params)
 
     def _cancel(self, message: v1.Cancel, params: bytes) -> None:
         self._take(message.errand)

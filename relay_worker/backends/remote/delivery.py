@@ -6,7 +6,7 @@ from typing import Final
 import httpx2
 
 from relay_worker.backends import frames
-from relay_worker.backends.connection import OVERSIZED, UNREADABLE
+from relay_worker.backends.refuse import OVERSIZED, UNREADABLE
 from relay_worker.backends.remote.client import Failed, media_type, read
 from relay_worker.backends.remote.inlet import Inlet
 from relay_worker.backends.remote.messages import Failure, Fault, Listener, Tag
