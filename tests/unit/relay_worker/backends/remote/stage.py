@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from relay_supervisor.wire import v1
@@ -188,6 +189,9 @@ class RemoteStage(Audience):
     def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
         self.told.append(("replied", call, bytes(envelope["result"])))
 
+    def resulted(self, backend: Backend, call: int, result: msgspec.Raw, members: bytes) -> None:
+        raise AssertionError("for legacy backends behind pipes only")
+
     def asked(
         self,
         backend: Backend,
@@ -203,8 +207,10 @@ class RemoteStage(Audience):
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         self.told.append(("withdrew", pid, raw_id))
 
-    def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
-        self.told.append(("notified", method))
+    def notified(
+        self, backend: Backend, method: str, params: bytes, at: int, call: int = 0
+    ) -> None:
+        self.told.append(("notified", method, *((call,) if call else ())))
 
     def unread(self, backend: Backend, calls: list[int], reason: str) -> None:
         assert backend.state is not State.READY, "it would be sent at once again"
