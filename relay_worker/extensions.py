@@ -16,7 +16,7 @@ from relay_worker.links import Links
 from relay_worker.routes import Found, Refused, Target, Undecided
 
 TASK: Final = "task "
-"""Stands before the id of a task among links; no URI has a space."""
+"""Stands before the id of a task among links; no URI begins so."""
 
 TASK_ID_CHARS_MAX: Final = 2048
 """A task with a longer id is not found again."""

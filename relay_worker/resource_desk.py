@@ -12,6 +12,7 @@ from relay_supervisor.wire import v1
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend
 from relay_worker.catalogue import Catalogue
+from relay_worker.extensions import TASK
 from relay_worker.links import CARRIERS, Links, uris_of
 from relay_worker.subscriptions import CHANGES, Subscriptions
 
@@ -48,7 +49,9 @@ class ResourceDesk:
 
     def known(self, message: v1.KnownLinks) -> None:
         """Take over what another worker has seen."""
-        self._links.learn(message.backend, (uri for uri in message.uris if " " not in uri))
+        self._links.learn(
+            message.backend, (uri for uri in message.uris if not uri.startswith(TASK))
+        )
 
     def answered(self, backend: Backend, message: v1.Call, result: msgspec.Raw) -> None:
         """Take note of what follows from an answer, before the client can act on it."""

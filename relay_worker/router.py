@@ -167,10 +167,12 @@ class Router(Talk):
         if call in self._flights:
             self._send(v1.Progress(call, backend.pid or 0, at), params)
 
-    def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
+    def notified(
+        self, backend: Backend, method: str, params: bytes, at: int, call: int = 0
+    ) -> None:
         """Pass on a notification."""
         if self.resources.passes(backend, method, params):
-            self._send(v1.Notification(backend.name, method, backend.pid or 0, at), params)
+            self._send(v1.Notification(backend.name, method, backend.pid or 0, at, call), params)
 
     def adopted(self, backend: Backend, calls: list[v1.Call]) -> None:
         """Expect the answers to calls that another worker has sent."""

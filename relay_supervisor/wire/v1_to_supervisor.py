@@ -84,12 +84,15 @@ class Progress(Message, frozen=True, tag=69):
 
 
 class Notification(Message, frozen=True, tag=70):
-    """A backend's notification for the client. Payload: params. `pid` and `at`: see `v1`."""
+    """A backend's notification for the client. Payload: params. `pid` and `at`: see `v1`. `call`:
+    the one in whose own stream it was said, where there is such a thing.
+    """
 
     backend: str
     method: str
     pid: int = 0
     at: int = 0
+    call: int = 0
 
 
 class BackendRequest(Message, frozen=True, tag=71):

@@ -57,8 +57,14 @@ PINS = (
     Mutant(
         "news of resources come from every worker",
         "reports.py",
-        "        if (active or said) and self._custody",
+        "        if (active or own or said) and self._custody",
         "        if (active or message.method) and self._custody",
+    ),
+    Mutant(
+        "what is said in the stream of another worker's call counts",
+        "reports.py",
+        "        own = call is not None and call.generation == generation.number",
+        "        own = call is not None",
     ),
     Mutant(
         "a worker that was given up is heard as before",

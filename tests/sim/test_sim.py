@@ -49,6 +49,7 @@ RARE = (
     "Cancel waits for a worker",
     "ClientAnswer waits for a worker",
     "parked",
+    "about to be parked",
     "parked again",
     "retried",
     "retried badly",

@@ -53,7 +53,7 @@ TO_SUPERVISOR: tuple[Sample, ...] = (
     v1.LearnedLists("files", "hash"),
     v1.Reply(4713, v1.OUTCOME_RELAY_ERROR),
     v1.Progress(4714, 71, 512),
-    v1.Notification("files", "notifications/message", 72, 513),
+    v1.Notification("files", "notifications/message", 72, 513, 9),
     v1.BackendRequest("files", b"7", 65, "roots/list", 514, 4711),
     v1.BackendCancel("files", b"8", 66),
     v1.Spawn(10, "files", ["npx", "-y", "server"], {"A": "b"}, "/project", 8192),
