@@ -185,6 +185,19 @@ class WriteQueue:
         self._buffers.append(buffer)
         self.size += len(buffer)
 
+    def write(self, fd: int, data: bytes) -> None:
+        """With nothing queued: write *data* now, and queue what *fd* does not take.
+
+        Raises:
+            OSError: as in `flush`.
+        """
+        try:
+            written = os.write(fd, data)
+        except BlockingIOError:
+            written = 0
+        if written != len(data):
+            self.put(memoryview(data)[written:])
+
     def append(self, *buffers: Buffer) -> None:
         """Queue *buffers*, one after another."""
         self._buffers += buffers

@@ -163,10 +163,10 @@ class TestWorker:
         self, guarded: Guarded, supervisor: FakeSupervisor
     ) -> None:
         log_in(supervisor.state_dir, guarded)
-        guarded.lacking = "a $(touch /tmp/x)`id`"
+        guarded.lacking = "a $(touch x)`id`"
         supervisor.ready(config(guarded))
         supervisor.tool(1, "far__echo", text="x")
-        assert "--scope 'a $(touch /tmp/x)`id`'" in supervisor.text(1)
+        assert "--scope 'a $(touch x)`id`'" in supervisor.text(1)
 
     def test_an_address_with_a_user_in_it(
         self, guarded: Guarded, supervisor: FakeSupervisor
