@@ -103,7 +103,7 @@ def test_without_a_compiler_there_is_no_forwarder(
 
 def test_opcodes_are_counted_of_both_processes(tmp_path: Path) -> None:
     found = dict(opcodes.count(REPOSITORY, tmp_path))
-    assert found["supervisor"]["relay.py:handle"] > 0 and found["worker"]["router.py:replied"] > 0
+    assert found["supervisor"]["relay.py:handle"] > 0 and found["worker"]["router.py:resulted"] > 0
 
 
 def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
