@@ -29,7 +29,8 @@ class Racing:
 
     def report(self, call: BackendCall, payload: bytes, now: float) -> float | None:
         """A call has got on; returns when `release` is due for it, None where all is said."""
-        if self._state.peer.name not in CLIENTS:
+        token = self._state.requests[call.request].token
+        if self._state.peer.name not in CLIENTS or not token:
             self._tell(call, payload)
             return None
         self._let_out(call)

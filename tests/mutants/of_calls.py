@@ -18,10 +18,10 @@ PINS = (
         "calls.py",
         """        if call is None or call.generation != generation:
             return
-        token""",
+        if (due""",
         """        if call is None:
             return
-        token""",
+        if (due""",
     ),
     Mutant(
         "a cancellation goes to whoever serves",

@@ -90,3 +90,10 @@ def test_other_clients_get_all_of_it_at_once() -> None:
     report(relay, number, 1)
     relay.reply(number)
     assert told(relay) == [("t-1", 1), 1]
+
+
+def test_what_nobody_wants_to_hear_of_is_not_kept(relay: Driver) -> None:
+    relay.line(call(1))
+    number = relay.one(v1.Call).call
+    report(relay, number, 1)
+    assert told(relay) == [] and not relay.state.calls[number].progress
