@@ -63,11 +63,13 @@ class Supervisor:
         self._relay = relay
         self._state = relay.shared.state
         self._loop = Loop()
-        self._log = Logbook(config.log_level, config.log_format, left.log)
+        self._log = Logbook(config.log_level, config.log_format, left.log, self._lines_dropped)
         self._workers = left.workers
         self._journal = deque(left.journal, maxlen=JOURNAL_LINES_MAX)
         self._events: deque[events.AnyEvent] = deque()
         self._handling = False
+        self._now = monotonic()
+        self._decide, self._next_deadline = relay.handle, relay.next_deadline
         self._status: int | None = None
         self._succession = Succession(self._loop, self._on, self._home, self._image)
         self._instance = relay.shared.workers.identity.instance
@@ -91,6 +93,7 @@ class Supervisor:
         self._holdings = Holdings(
             self._loop, self._on, self._pipes, self._pidfds, left.backends, left.tended
         )
+        self._unread = any(pipe.paused for pipe in self._pipes.values())
         self._carry_out = self._effect_table()
 
     def _pipe(self, number: int, left: PipeState | None = None) -> WorkerPipe:
@@ -98,7 +101,7 @@ class Supervisor:
 
     def _effect_table(self) -> dict[type, Callable[[Any], None]]:
         return {
-            effects.SendToClient: lambda e: self._client.send(e.buffers),
+            effects.SendToClient: self._send_to_client,
             effects.SendToWorker: self._send_to_worker,
             effects.SpawnWorker: self._spawn_worker,
             effects.ClosePipe: self._close_pipe,
@@ -132,27 +135,34 @@ class Supervisor:
 
     def _serve(self) -> int:
         self._flush()
+        turn, succession = self._turn, self._succession
         while self._status is None:
-            self._turn()
-            if self._succession.appointed is not None:
-                self._succession.take_place(self._last_call)
+            turn()
+            if succession.appointed is not None:
+                succession.take_place(self._last_call)
         self._last_words()
         return self._status
 
     # ---- the loop ---------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        deadline = self._relay.next_deadline()
+        """Wait, and serve whoever is ready. The clock is looked at once: all of a turn is now, and
+        the next wait is measured from there.
+        """
+        deadline = self._next_deadline()
         if (other := self._control.next_deadline()) is not None:
             deadline = other if deadline is None else min(deadline, other)
         if deadline is None:
-            self._loop.turn(None)
+            ready = self._loop.wait(None)
+            self._now = monotonic()
+            self._loop.serve(ready)
         else:
-            ready = self._loop.wait(max(0.0, deadline - monotonic()))
-            if (late := monotonic() - deadline) < 0.0:
+            ready = self._loop.wait(max(0.0, deadline - self._now))
+            self._now = now = monotonic()
+            if now < deadline:
                 self._loop.serve(ready)
             else:
-                self._on_deadline(ready, late)
+                self._on_deadline(ready, now - deadline)
         self._flush()
 
     def _on_deadline(self, ready: list[tuple[int, int]], late: float) -> None:
@@ -162,7 +172,7 @@ class Supervisor:
         # returns without another look at what is ready.
         self._loop.serve(ready or self._loop.wait(0.0))
         self._on(events.DeadlinePassed())
-        self._control.expire(monotonic())
+        self._control.expire(self._now)
 
     def _on(self, event: events.AnyEvent) -> None:
         """Let the core handle an event. One that an effect causes waits for its turn."""
@@ -170,37 +180,42 @@ class Supervisor:
             self._events.append(event)
             return
         self._handling = True
-        self._handle(event)
-        while self._events:
-            self._handle(self._events.popleft())
+        carry_out, later = self._carry_out, self._events
+        while True:
+            try:
+                wanted = self._decide(event, self._now)
+            except Exception:  # noqa: BLE001 - whatever we did wrong, the client keeps its server
+                self._our_fault()
+                wanted = []
+            for effect in wanted:
+                try:
+                    carry_out[type(effect)](effect)
+                except Exception:  # noqa: BLE001 - the effects after it must not be lost
+                    self._our_fault()
+            if not later:
+                break
+            event = later.popleft()
         self._handling = False
 
-    def _handle(self, event: events.AnyEvent) -> None:
-        carry_out = self._carry_out
-        try:
-            wanted = self._relay.handle(event, monotonic())
-        except Exception:  # noqa: BLE001 - whatever we did wrong, the client keeps its server
-            self._log.write("error", f"{OUR_FAULT} {traceback.format_exc()}")
-            return
-        for effect in wanted:
-            try:
-                carry_out[type(effect)](effect)
-            except Exception:  # noqa: BLE001 - the effects after it must not be lost
-                self._log.write("error", f"{OUR_FAULT} {traceback.format_exc()}")
+    def _our_fault(self) -> None:
+        self._log.write("error", f"{OUR_FAULT} {traceback.format_exc()}")
 
     def _flush(self) -> None:
         if self._journal or self._log.waiting:
             self._hand_on_records()
-        client = self._client
-        client.flush()
-        full = client.full
+        self._loop.end_turn()
+        if self._client.full is not self._unread:
+            self._heed_client()
+
+    def _heed_client(self) -> None:
+        """Leave the workers unread while the client leaves too much unread."""
+        self._unread = unread = self._client.full
         for pipe in self._pipes.values():
-            if pipe.paused is not full:
-                pipe.pause(paused=full)
-                self._on(events.WorkersUnread(full))
-            pipe.flush()
-        if self._state.stderr_dropped != self._log.dropped:
-            self._state.stderr_dropped = self._log.dropped
+            pipe.pause(paused=unread)
+        self._on(events.WorkersUnread(unread))
+
+    def _lines_dropped(self, so_far: int) -> None:
+        self._state.stderr_dropped = so_far
 
     def _hand_on_records(self) -> None:
         """Give the worker what it is to write into journal and log file."""
@@ -215,6 +230,9 @@ class Supervisor:
             self._send_to_worker(effects.SendToWorker(active, v1.Log(dropped), lines))
 
     # ---- effects ----------------------------------------------------------------------------
+
+    def _send_to_client(self, effect: effects.SendToClient) -> None:
+        self._client.send(effect.buffers)
 
     def _send_to_worker(self, effect: effects.SendToWorker) -> None:
         if (pipe := self._pipes.get(effect.generation)) is not None:
@@ -247,6 +265,8 @@ class Supervisor:
             self._on(events.WorkerSpawnFailed(number, str(error)))
             return
         pipe.started()
+        if self._unread:
+            pipe.pause(paused=True)
         self._workers[pid] = number
         self._on(events.WorkerSpawned(number, pid, self._pidfds.open(pid)))
 

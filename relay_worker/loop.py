@@ -63,7 +63,9 @@ class _Watch:
 class Loop:
     """A poll loop. Not thread safe, but for `call_from_thread` and `wake`.
 
-    `now` is the time of the turn, in seconds of the monotonic clock.
+    `now` is the time of the turn, in seconds of the monotonic clock. `ends` has what is due at the
+    end of the turn: whoever finds it empty is the first to come. `alone`: no other descriptor is
+    ready in this turn, so whoever has but one thing to do need not wait for more of its kind.
     """
 
     def __init__(self, report: Callable[[str, Exception], None]) -> None:
@@ -73,7 +75,8 @@ class Loop:
         self._watches: dict[int, _Watch] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._timers_made = 0
-        self._turn_ends: list[Callback] = []
+        self.ends: list[Callback] = []
+        self.alone = False
         self._posted: deque[Callback] = deque()
         self._running = True
         self._poller, self._poll = _poller()
@@ -117,7 +120,7 @@ class Loop:
 
     def at_turn_end(self, callback: Callback) -> None:
         """Call *callback* once when all events of this turn are handled: the place to flush."""
-        self._turn_ends.append(callback)
+        self.ends.append(callback)
 
     def call_from_thread(self, callback: Callback) -> None:
         """Call *callback* in the loop's thread, soon."""
@@ -142,10 +145,13 @@ class Loop:
 
     def turn(self, wait_seconds_max: float | None = None) -> None:
         """Wait for events, no longer than given, then handle all that is there and due."""
-        watches, timers = self._watches, self._timers
-        wait = self._wait_seconds(wait_seconds_max) if timers else wait_seconds_max
-        ready = self._poll(0.0 if self._turn_ends else wait)
-        self.now = now = time.monotonic()
+        watches, timers, ends = self._watches, self._timers, self.ends
+        wait = wait_seconds_max
+        if timers or ends:
+            wait = 0.0 if ends else self._wait_seconds(wait)
+        ready = self._poll(wait)
+        self.now = time.monotonic()
+        self.alone = len(ready) == 1
         for fd, events in ready:
             if (watch := watches.get(fd)) is None:
                 continue
@@ -153,12 +159,15 @@ class Loop:
                 watch.ready(events)
             except Exception as error:  # noqa: BLE001 - one broken backend never ends the worker
                 self._fail(fd, watch, error)
-        if timers and timers[0][0] <= now:
+        if timers and timers[0][0] <= self.now:
             self._run_timers()
-        while callbacks := self._turn_ends:
-            self._turn_ends = []
-            for callback in callbacks:
-                self._guard(callback)
+        if ends:
+            for callback in ends:  # and what these add
+                try:
+                    callback()
+                except Exception as error:  # noqa: BLE001 - as above
+                    self._report(f"in {_name(callback)}", error)
+            ends.clear()
 
     def close(self) -> None:
         """Close the loop's own descriptors."""

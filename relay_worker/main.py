@@ -17,6 +17,7 @@ import msgspec
 from relay_supervisor.wire import handshake, v1
 from relay_supervisor.wire.errors import RemoteProtocolError
 from relay_supervisor.wire.ledger import Ledger
+from relay_worker.arguments import Arguments
 from relay_worker.backends.descriptors import Descriptors
 from relay_worker.configuration import read
 from relay_worker.ledger import UNREAD, attach
@@ -30,40 +31,36 @@ from relay_worker.service import Base, Service
 LIFE_WAIT_SECONDS: Final = 0.5
 """So long the end of the life pipe may follow the end of the pipe when the supervisor dies."""
 
-FDS: Final = 4
-"""Descriptors every worker gets."""
-
 EXIT_BROKEN: Final = 1
 """Exit status of a worker that cannot go on, because of a bug in the relay."""
 
+_decode: Final = v1.decode_to_worker
+
 
 class Worker:
-    """One worker process. *fds*: the pipe from and to the supervisor, the socketpair, the life
-    pipe. *build*: what it is made of.
-    """
+    """One worker process. *build*: what it is made of."""
 
-    def __init__(self, fds: tuple[int, ...], ledger: Ledger, build: str) -> None:
-        pipe_in, pipe_out, socket_fd, life_fd = fds
+    def __init__(self, arguments: Arguments, life: Life, ledger: Ledger, build: str) -> None:
         self._build = build
         self._ledger = ledger
         self.log = Log()
         self.loop = Loop(self._report)
-        self.life = Life(life_fd)
-        self.descriptors = Descriptors(socket_fd)
+        self.life = life
+        self.descriptors = Descriptors(arguments.socket)
         self.pipe = Pipe(
             self.loop,
-            pipe_in,
-            pipe_out,
+            arguments.pipe_in,
+            arguments.pipe_out,
             on_frame=self._hello,
             on_end=self._ended,
             on_full=self._full,
             ledger=ledger,
         )
-        self.router = Router(self.loop, self.pipe.send)
+        self.router = Router(self.loop, self.pipe.send, self.pipe.reply, ledger)
         self._service: Service | None = None
         self._hello_message: handshake.Hello | None = None
         self._handlers: dict[type[Any], Callable[[Any, bytes], None]] = {
-            v1.Call: self._call,
+            v1.Call: self.router.call,
             v1.Cancel: self._cancel,
             v1.ClientAnswer: self._answer,
             v1.ClientNotification: self.router.notification,
@@ -86,7 +83,6 @@ class Worker:
 
     def run(self) -> NoReturn:
         """Serve until the end; does not return."""
-        self.life.start()
         self.loop.run()
         self.exit(EXIT_BROKEN)
 
@@ -120,7 +116,7 @@ class Worker:
 
     def _frame(self, header: bytes, payload: bytes) -> None:
         try:
-            message = v1.decode_to_worker(header)
+            message = _decode(header)
         except RemoteProtocolError as error:
             self.log.warning(f"message skipped: {error}")
             return
@@ -132,10 +128,6 @@ class Worker:
                 self.router.failed(message)
             elif isinstance(message, v1.Configure):
                 self.exit(EXIT_BROKEN)
-
-    def _call(self, message: v1.Call, params: bytes) -> None:
-        self._ledger.take(message.call)
-        self.router.call(message, params)
 
     def _cancel(self, message: v1.Cancel, params: bytes) -> None:
         self._take(message.errand)
@@ -195,27 +187,13 @@ class Worker:
         self.log.error(f"{type(error).__name__} {where}: {error}", trace=trace)
 
 
-def main(argv: list[str], build: str) -> NoReturn:
-    """Run a worker on the descriptors that *argv* names. Options it does not know are a newer
-    supervisor's, and are passed over with their values.
-    """
-    options = dict(zip(argv[::2], argv[1::2], strict=False))
-    try:
-        fds = tuple(int(part) for part in options["--fds"].split(","))
-        ledger = attach(int(options["--ledger"])) if "--ledger" in options else UNREAD
-        if len(fds) != FDS:
-            raise ValueError("it takes four descriptors")
-    except (KeyError, ValueError, OSError) as error:
-        usage = "python -m relay_worker --fds IN,OUT,SOCK,LIFE [--ledger FD]"
-        sys.exit(f"usage: {usage} (started by mcp-relay): {error!r}")
+def run(arguments: Arguments, life: Life, build: str) -> NoReturn:
+    """Run a worker, whose supervisor's *life* is watched already. Does not return."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # at once, whatever the loop is doing
-    for fd in fds:
-        os.set_inheritable(fd, False)
-    Worker(fds, ledger, build).run()
-
-
-def run(build: str) -> NoReturn:
-    """Entry point of `python -m relay_worker`."""
-    main(sys.argv[1:], build)
+    try:
+        ledger = UNREAD if arguments.ledger is None else attach(arguments.ledger)
+    except (OSError, ValueError) as error:
+        sys.exit(f"its ledger (descriptor {arguments.ledger}) cannot be used: {error!r}")
+    Worker(arguments, life, ledger, build).run()

@@ -15,6 +15,7 @@ from relay_supervisor.wire import v1
 from relay_supervisor.wire.errors import ProtocolError
 from relay_supervisor.wire.framing import Buffer, FrameReader, WriteQueue, prefix
 from relay_supervisor.wire.ledger import Ledger
+from relay_supervisor.wire.mailbox import PIPE_BUF
 from relay_worker.ledger import UNREAD
 from relay_worker.loop import READ, WRITE, Loop
 
@@ -32,10 +33,11 @@ SMALL_BYTES: Final = 4 << 10
 OnFrame = Callable[[bytes, bytes], None]
 
 _ENDS: Final[dict[type[v1.Message], Callable[[Any], Iterable[int]]]] = {
+    v1.Reply: lambda message: (message.call,),
     v1.Done: lambda message: (message.errand,),
     v1.Returned: lambda message: message.calls,
 }
-"""Messages besides `Reply` with which calls or errands leave the ledger, and which."""
+"""Messages with which calls or errands leave the ledger, and which."""
 
 
 class Pipe:
@@ -77,12 +79,27 @@ class Pipe:
     def send(self, message: v1.Message, *payload: Buffer) -> None:
         """Queue *message* and its payload, given as the buffers it consists of."""
         self._put(v1.encode(message), payload)
-        kind = type(message)
-        if isinstance(message, v1.Reply):  # `when_written`, without a call
-            self._marks.append((self._written + self._queue.size, self._release, message.call))
-        elif kind in _ENDS:
-            for number in _ENDS[kind](message):
+        if ends := _ENDS.get(type(message)):
+            for number in ends(message):
                 self.when_written(self._release, number)
+
+    def reply(self, call: int, outcome: int, members: bytes) -> None:
+        """Send a `v1.Reply` with small members: at once, where nothing comes to be gathered."""
+        frame = v1.reply_frame(call, outcome, members)
+        queue, loop = self._queue, self._loop
+        if loop.alone and not queue.size and not loop.ends and len(frame) <= PIPE_BUF:
+            try:
+                os.write(self._out, frame)  # whole, or not at all
+            except OSError:
+                pass  # `_flush` finds out why
+            else:
+                self._release(call)
+                return
+        queue.put(frame)
+        self._marks.append((self._written + queue.size, self._release, call))
+        if not self._flush_due:
+            self._flush_due = True
+            loop.ends.append(self._flush)
 
     def when_written(self, act: Callable[[int], None], number: int) -> None:
         """Do *act* with *number* once all that was sent so far is in the pipe to the last byte."""
@@ -102,12 +119,12 @@ class Pipe:
             size += len(buffer)
         head = prefix(header, size) + header
         if size <= SMALL_BYTES:  # one small buffer costs less than several
-            self._queue.append(head + b"".join(payload))
+            self._queue.put(head + b"".join(payload))
         else:
             self._queue.append(head, *payload)
         if not self._flush_due:
             self._flush_due = True
-            self._loop.at_turn_end(self._flush)
+            self._loop.ends.append(self._flush)
 
     def flush_last(self) -> None:
         """Write what is queued before the worker exits, as far as the supervisor takes it now."""
@@ -117,14 +134,18 @@ class Pipe:
             pass  # nobody is there to read it
 
     def _readable(self, _events: int) -> None:
+        limit = self._read_bytes
         try:
-            data = os.read(self._in, self._read_bytes)
+            data = os.read(self._in, limit)
         except BlockingIOError:
             return
         if not data:
             self._end("the supervisor closed the pipe")
             return
-        self._read_bytes = READ_BYTES_LARGE if len(data) >= READ_BYTES else READ_BYTES
+        if len(data) >= READ_BYTES:
+            self._read_bytes = READ_BYTES_LARGE
+        elif limit != READ_BYTES:
+            self._read_bytes = READ_BYTES
         for header, payload in self._reader.feed(data):
             self.on_frame(header, payload)
 
@@ -139,7 +160,7 @@ class Pipe:
                 queue.clear()
                 self._end(f"the supervisor does not read any more: {error.strerror}")
             else:
-                self._written = written = self._written + before - queue.size
+                written = self._written = self._written + before - queue.size
                 while marks and marks[0][0] <= written:
                     _, act, number = marks.popleft()
                     act(number)

@@ -28,6 +28,7 @@ class ResourceDesk:
         self._subscriptions = Subscriptions()
         self._catalogue: Catalogue | None = None
         self._backends: Mapping[str, Backend] = {}
+        self._several = False  # backends with resources; else there is no choice
 
     def owner_of(self, uri: str) -> str | None:
         """Return the backend to ask for a resource, None where nobody can be."""
@@ -37,6 +38,7 @@ class ResourceDesk:
     def adopt(self, catalogue: Catalogue, backends: Mapping[str, Backend]) -> None:
         """Go by these from now on; who lost a resource to another backend is told."""
         self._catalogue, self._backends = catalogue, backends
+        self._several = len(catalogue.resources.backends) > 1
         self._subscriptions.spread(self.owner_of, backends)
 
     def subscribe(self, uris: list[str]) -> None:
@@ -53,10 +55,10 @@ class ResourceDesk:
 
     def answered(self, backend: Backend, message: v1.Call, result: msgspec.Raw) -> None:
         """Take note of what follows from an answer, before the client can act on it."""
-        if message.method in CHANGES:
-            self._subscriptions.changed(backend, message)
-        elif message.method in CARRIERS and self._several():
+        if self._several and message.method in CARRIERS:
             self._learn(backend, result)
+        elif message.method in CHANGES:
+            self._subscriptions.changed(backend, message)
 
     def passes(self, backend: Backend, method: str, params: bytes) -> bool:
         """Return whether the client is to have a notification. News of a resource come from its
@@ -69,10 +71,6 @@ class ResourceDesk:
             return False
         owner = self.owner_of(uri)
         return self._subscriptions.has(backend.name) if owner is None else owner == backend.name
-
-    def _several(self) -> bool:
-        """Return whether there is a choice at all."""
-        return self._catalogue is not None and len(self._catalogue.resources.backends) > 1
 
     def _learn(self, backend: Backend, result: msgspec.Raw) -> None:
         assert self._catalogue is not None

@@ -1,17 +1,17 @@
 """Calls on their way: to the backend that owns the name, and the answers back.
 
-Holds a call while its backend starts, answers it where the backend cannot, and carries what
-backends and client say to each other besides. It looks at names and envelopes only; the cost of a
-call does not depend on how many backends and tools there are.
+Holds a call while its backend starts, and answers it where the backend cannot. It looks at names
+and envelopes only; the cost of a call does not depend on how many backends and tools there are.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.framing import Buffer
+from relay_supervisor.wire.ledger import Ledger
 from relay_worker import failures
 from relay_worker.backends import frames
 from relay_worker.backends.base import READY, Backend, State
@@ -27,12 +27,16 @@ from relay_worker.resource_desk import ResourceDesk
 from relay_worker.results import for_client
 from relay_worker.retries import instead, objection
 from relay_worker.routes import Found, Refused, Target, Undecided, find, handles
+from relay_worker.talk import Talk
 
+TOOLS_CALL: Final = "tools/call"
+
+_LEGACY: Final = v1.LEGACY
 _NULL: Final = msgspec.Raw(b"null")
 _ELSEWHERE: Final = frozenset({State.LEAVING, State.AWAITED})
 
 
-class Router:
+class Router(Talk):
     """Implements `backends.base.Host`.
 
     `backends` has every enabled backend by name, the relay's own included; `resources` and
@@ -41,13 +45,22 @@ class Router:
     client's.
     """
 
-    def __init__(self, loop: Loop, send: Callable[..., None]) -> None:
-        self.backends: Mapping[str, Backend] = {}
+    def __init__(
+        self,
+        loop: Loop,
+        send: Callable[..., None],
+        reply: Callable[[int, int, bytes], None],
+        ledger: Ledger,
+    ) -> None:
+        """*reply* is `send` for a `Reply` with small members."""
+        super().__init__(send)
         self.catalogue: Catalogue | None = None
         self.client: Client | None = None
         self.refresh: Callable[[], bool] = lambda: False
         self._loop = loop
-        self._send = send
+        self._reply_small = reply
+        self._take = ledger.take
+        self._known: dict[str, tuple[Backend, Target]] = {}  # where calls of tools went
         self._flights: dict[int, Flight] = {}
         self._waiting: dict[int, Waiting] = {}
         self._own: dict[int, Callable[[int, bytes], None]] = {}
@@ -58,21 +71,19 @@ class Router:
 
     def call(self, message: v1.Call, params: bytes) -> None:
         """Carry out a client request."""
-        if self.catalogue is not None:  # this spares nearly all the rest
-            target = self._find(self.catalogue, message, params)
-            if type(target) is Target:
-                backend = self.backends.get(target.backend)
-                if backend is not None and backend.state is READY:
-                    self._transmit(message, params, backend, target)
-                    return
-        waiting = Waiting(message, params)
-        if not self._dispatch(waiting):
-            self._waiting[message.call] = waiting
+        self._take(message.call)
+        known = self._known.get(message.name)
+        if known is not None and message.method == TOOLS_CALL:  # this spares nearly all the rest
+            backend, target = known
+            if backend.state is READY:
+                self._transmit(message, params, backend, target)
+                return
+        self._admit(Waiting(message, params))
 
     def call_for(self, message: v1.Call, params: bytes, done: Callable[[int, bytes], None]) -> None:
         """Carry out a call of the relay's own; *done* gets its outcome and members."""
         self._own[message.call] = done
-        self.call(message, params)
+        self._admit(Waiting(message, params))
 
     def waits(self, call: int) -> bool:
         """Return whether a call still waits for its backend to be ready."""
@@ -93,30 +104,6 @@ class Router:
             under_way = backend.cancel(message.call, frames.encode(members), message.errand)
         if message.errand and not under_way:
             self.done(message.errand)
-
-    def answer(self, message: v1.ClientAnswer, members: bytes) -> None:
-        """Pass the client's answer on to the backend that asked."""
-        backend = self.backends.get(message.backend)
-        under_way = backend is not None and backend.answer(
-            message.pid, message.id, members, message.errand
-        )
-        if message.errand and not under_way:
-            self.done(message.errand)
-
-    def notification(self, message: v1.ClientNotification, params: bytes) -> None:
-        """Pass a notification of the client's on to whom it concerns."""
-        if message.method == "notifications/progress":
-            found = frames.token_towards_backend(params)
-            if found and (backend := self.backends.get(found[0])):
-                backend.notify(message.method, found[1])
-        elif message.method == "notifications/roots/list_changed":
-            for backend in self.backends.values():
-                backend.notify(message.method, params, "roots")
-
-    def set_level(self, level: str) -> None:
-        """Set the log level of all backends, also of those that start later."""
-        for backend in self.backends.values():
-            backend.set_level(level)
 
     def look_again(self) -> None:
         """Catalogue or states have changed: send, or answer, the calls that can be."""
@@ -144,6 +131,7 @@ class Router:
     def adopt(self, catalogue: Catalogue) -> None:
         """Route by *catalogue* from now on."""
         self.catalogue = catalogue
+        self._known.clear()
         self.resources.adopt(catalogue, self.backends)
 
     # ---- from the backends (backends.base.Host) -------------------------------------------
@@ -159,36 +147,25 @@ class Router:
         elif (shown := readable_object(result)) is None:
             self._bad_answer(flight, "a result that is no object")
         else:
-            message = flight.message
-            shown = for_client(shown, message, modern=backend.modern)
-            self.resources.answered(backend, message, shown)
-            self.extensions.answered(backend, message, shown)
-            if message.era == v1.LEGACY:  # in pieces, without a copy
-                self._answer(call, v1.OUTCOME_RESULT, b'"result":', shown, b"}")
-            else:
-                self.reply(message, v1.OUTCOME_RESULT, b"".join((b'"result":', shown, b"}")))
+            self._show(flight, shown)
+
+    def resulted(self, backend: Backend, call: int, result: msgspec.Raw, members: bytes) -> None:
+        """The same, of what needs no closer look."""
+        flight = self._flights.pop(call, None)
+        if flight is None:
+            return
+        message = flight.message
+        if message.method == TOOLS_CALL and message.era == _LEGACY and call > 0:
+            self.resources.answered(backend, message, result)
+            self.extensions.answered(backend, message, result)
+            self._reply_small(call, v1.OUTCOME_RESULT, members)
+        else:
+            self._show(flight, result)
 
     def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
         """Pass on the progress of a call."""
         if call in self._flights:
             self._send(v1.Progress(call, backend.pid or 0, at), params)
-
-    def asked(
-        self,
-        backend: Backend,
-        pid: int,
-        raw_id: bytes,
-        method: str,
-        params: bytes,
-        at: int,
-        call: int = 0,
-    ) -> None:
-        """Pass on what a backend asks the client."""
-        self._send(v1.BackendRequest(backend.name, raw_id, pid, method, at, call), params)
-
-    def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
-        """Tell the client that nobody waits for its answer."""
-        self._send(v1.BackendCancel(backend.name, raw_id, pid), params)
 
     def notified(
         self, backend: Backend, method: str, params: bytes, at: int, call: int = 0
@@ -196,10 +173,6 @@ class Router:
         """Pass on a notification."""
         if self.resources.passes(backend, method, params):
             self._send(v1.Notification(backend.name, method, backend.pid or 0, at, call), params)
-
-    def done(self, errand: int) -> None:
-        """An errand is done, or void."""
-        self._send(v1.Done(errand))
 
     def adopted(self, backend: Backend, calls: list[v1.Call]) -> None:
         """Expect the answers to calls that another worker has sent."""
@@ -231,9 +204,7 @@ class Router:
             if flight.again is None:
                 self._fail(flight.message, failures.UNREAD.format(backend.name, reason))
                 continue
-            waiting = Waiting(flight.message, flight.again, sent_before=True)
-            if not self._dispatch(waiting):
-                self._waiting[call] = waiting
+            self._admit(Waiting(flight.message, flight.again, sent_before=True))
 
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         """Answer a call whose reply cannot be passed on."""
@@ -273,6 +244,17 @@ class Router:
         elif done := self._own.pop(call, None):
             done(outcome, b"".join(members))
 
+    def _show(self, flight: Flight, result: msgspec.Raw) -> None:
+        """Answer with a result that can be read."""
+        message, backend = flight.message, flight.backend
+        shown = for_client(result, message, modern=backend.modern)
+        self.resources.answered(backend, message, shown)
+        self.extensions.answered(backend, message, shown)
+        if message.era == v1.LEGACY:  # in pieces, without a copy
+            self._answer(message.call, v1.OUTCOME_RESULT, b'"result":', shown, b"}")
+        else:
+            self.reply(message, v1.OUTCOME_RESULT, b"".join((b'"result":', shown, b"}")))
+
     def _replied_error(self, flight: Flight, envelope: Envelope) -> None:
         modern = flight.message.era == v1.MODERN
         if modern and (answer := instead(self.client, flight.again, envelope)) is not None:
@@ -307,6 +289,11 @@ class Router:
 
     # ---- routing ----------------------------------------------------------------------------
 
+    def _admit(self, waiting: Waiting) -> None:
+        """Send or answer a call, now or later."""
+        if not self._dispatch(waiting):
+            self._waiting[waiting.message.call] = waiting
+
     def _dispatch(self, waiting: Waiting) -> bool:
         """Send or answer a call; False where it has to wait."""
         message = waiting.message
@@ -320,6 +307,8 @@ class Router:
             if backend is None:
                 self._fail(message, f"Backend '{target.backend}' is not there any more.")
                 return True
+            if message.method == TOOLS_CALL:
+                self._known[message.name] = backend, target
             if backend.state is State.READY:
                 self._transmit(message, waiting.params, backend, target, not waiting.sent_before)
                 return True
@@ -337,15 +326,18 @@ class Router:
     def _transmit(
         self, message: v1.Call, params: bytes, backend: Backend, to: Target, retries: int = 1
     ) -> None:
-        call = message.call
-        if message.era == v1.MODERN and (refused := objection(backend, params)) is not None:
+        call, name = message.call, to.name
+        if message.era == _LEGACY:
+            sent = same_era_params(to.params or params, call, name)
+        elif (refused := objection(backend, params)) is not None:
             self._refuse(message, refused)
             return
+        else:
+            adapt = same_era_params if backend.modern else legacy_params
+            sent = adapt(to.params or params, call, name)
         if message.tell:
             self._send(v1.Routed(call, backend.name))
-        bridged = message.era == v1.MODERN and not backend.modern
-        adapt = legacy_params if bridged else same_era_params
-        error = backend.call(call, message.method, adapt(to.params or params, call, to.name))
+        error = backend.call(call, message.method, sent)
         if error is None:
             again = params if retries and len(params) <= AGAIN_BYTES_MAX else None
             self._flights[call] = Flight(message, backend, again)

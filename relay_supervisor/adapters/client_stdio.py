@@ -31,9 +31,6 @@ FULL_BYTES: Final = 8 << 20
 WAITING_BYTES_MAX: Final = 64 << 20
 """With more than this unread by the client, it is not read either."""
 
-SMALL_BYTES: Final = 4 << 10
-"""Lines up to here are joined into one buffer, which costs less than several."""
-
 NEWLINE: Final = b"\n"
 LINE_FEED: Final = NEWLINE[0]
 """As a number, as that is found in a fifth of the time."""
@@ -70,6 +67,7 @@ class ClientStdio:
         self._lines = LineReader(line_bytes_max, left.line, skipping=left.skipping)
         self._queue = WriteQueue()
         self._queue.append(left.unsent)
+        self._oversized = 0
         self._read_bytes = READ_BYTES
         self._in, self._out = left.stdin, left.stdout
         self._blocking = left.blocking
@@ -108,19 +106,23 @@ class ClientStdio:
         backend over HTTP may send; the framing needs it gone.
         """
         if self._gone:
-            return
-        size = 0
-        for buffer in buffers:
-            size += len(buffer)
-        if size <= SMALL_BYTES:
-            line = b"".join(buffers)
-            if line.find(LINE_FEED) != size - 1:
-                line = _without_newlines(line)
-            self._queue.append(line)
-        elif any(LINE_FEED in buffer for buffer in buffers[:-1]):
-            self._queue.append(_without_newlines(b"".join(buffers)))
-        else:
-            self._queue.append(*buffers)
+            return None
+        one, last = len(buffers) == 1, buffers[-1]
+        if last.find(NEWLINE) != len(last) - 1 or (not one and any(map(_breaks, buffers[:-1]))):
+            buffers, one = (_without_newlines(b"".join(buffers)),), True
+        if not self._queue.size:
+            if one and self._loop.alone:
+                return self._write(buffers[0])
+            self._loop.at_turn_end(self.flush)
+        return self._queue.append(*buffers)
+
+    def _write(self, line: bytes) -> None:
+        try:
+            self._queue.write(self._out, line)
+        except OSError:
+            self._lost()
+        if self._queue.size:
+            self._wait()
 
     def flush(self) -> None:
         """Write what the client takes now."""
@@ -129,11 +131,14 @@ class ClientStdio:
         try:
             self._queue.flush(self._out)
         except OSError:
-            self._queue.clear()
-            self._gone = True
-            self._on_event(ClientGone())
+            self._lost()
         if self._queue.size or self._writing:
             self._wait()
+
+    def _lost(self) -> None:
+        self._queue.clear()
+        self._gone = True
+        self._on_event(ClientGone())
 
     def _wait(self) -> None:
         """The client has something left to take, or had before."""
@@ -169,13 +174,19 @@ class ClientStdio:
             self._on_event(ClientClosed())
             return
         self._read_bytes = READ_BYTES_MAX if len(data) == self._read_bytes else READ_BYTES
+        lines, on_event, loop = self._lines.feed(data), self._on_event, self._loop
+        loop.alone = len(lines) == 1
+        for line in lines:
+            on_event(ClientLine(line))
+        loop.alone = False
+        if self._lines.oversized != self._oversized:
+            self._report_oversized()
+
+    def _report_oversized(self) -> None:
         lines = self._lines
-        before = lines.oversized
-        for line in lines.feed(data):
-            self._on_event(ClientLine(line))
-        if lines.oversized != before:
-            for _ in range(lines.oversized - before):
-                self._on_event(ClientLineTooLong(lines.line_bytes_max))
+        for _ in range(lines.oversized - self._oversized):
+            self._on_event(ClientLineTooLong(lines.line_bytes_max))
+        self._oversized = lines.oversized
 
     def _heed(self) -> None:
         """Read on, or pause while the client leaves too much unread."""
@@ -186,6 +197,10 @@ class ClientStdio:
                 self._loop.watch(self._in, READ, self._read_ready)
             else:
                 self._loop.unwatch(self._in)
+
+
+def _breaks(buffer: bytes) -> bool:
+    return LINE_FEED in buffer
 
 
 def _without_newlines(line: bytes) -> bytes:

@@ -7,6 +7,7 @@ buffer until a worker takes them.
 import os
 import stat
 import time
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -29,16 +30,26 @@ class LogbookState(msgspec.Struct):
 class Logbook:
     """Writes lines of the relay's own and passes on those of its workers."""
 
-    def __init__(self, level: str, log_format: str, left: LogbookState | None = None) -> None:
+    def __init__(
+        self,
+        level: str,
+        log_format: str,
+        left: LogbookState | None = None,
+        on_dropped: Callable[[int], None] = lambda dropped: None,
+    ) -> None:
+        """*on_dropped* is told how many lines stderr did not take so far."""
         left = left or LogbookState(_private_stderr(), [], 0, 0)
         self._least = LEVELS.index(level)
         self._json = log_format == "json"
         self._fd = left.fd
+        self._on_dropped = on_dropped
         self._kept = left.kept
         self._kept_bytes = sum(map(len, left.kept))
         self.dropped = left.dropped
         """Lines that stderr did not take."""
         self.file_dropped = left.file_dropped
+        self.waiting = bool(left.kept)
+        """There are lines for the file."""
 
     def export(self) -> LogbookState:
         """Return what another one can go on from."""
@@ -54,6 +65,7 @@ class Logbook:
             self.file_dropped += 1
         else:
             self._kept.append(line)
+            self.waiting = True
             self._kept_bytes += len(line)
 
     def pass_on(self, data: bytes) -> None:
@@ -64,17 +76,14 @@ class Logbook:
             written = 0
         if written < len(data):
             self.dropped += 1
-
-    @property
-    def waiting(self) -> bool:
-        """Tell whether there are lines for the file."""
-        return bool(self._kept)
+            self._on_dropped(self.dropped)
 
     def take_for_file(self) -> tuple[bytes, int]:
         """Return the lines for the log file since the last call, and how many were dropped."""
         lines, dropped = b"".join(self._kept), self.file_dropped
         self._kept.clear()
         self._kept_bytes = self.file_dropped = 0
+        self.waiting = False
         return lines, dropped
 
     def _line(self, level: str, text: str) -> bytes:

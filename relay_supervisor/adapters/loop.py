@@ -27,6 +27,11 @@ class Loop:
         self._owners: dict[int, OnReady] = {}
         self._masks: dict[int, int] = {}
         self._files: dict[int, int] = {}  # descriptors that are always ready, with their mask
+        self._last: list[Callable[[], None]] = []
+        self.alone = False
+        """What is being served is the only message that was read: nothing else can come of it that
+        would go out in the same system call, so it is written at once.
+        """
         self._poller, self._poll = _poller()
 
     def watch(self, fd: int, mask: int, on_ready: OnReady) -> None:
@@ -55,6 +60,17 @@ class Loop:
         del self._masks[fd]
         if self._files.pop(fd, None) is None:
             self._poller.unregister(fd)
+
+    def at_turn_end(self, do: Callable[[], None]) -> None:
+        """Have this done at the end of the turn: what is written then goes out in one piece."""
+        self._last.append(do)
+
+    def end_turn(self) -> None:
+        """Do what was kept for the end of the turn."""
+        if self._last:
+            for do in self._last:
+                do()
+            self._last = []
 
     def turn(self, seconds: float | None) -> None:
         """Wait at most *seconds* (None: for ever), and serve whoever is ready."""

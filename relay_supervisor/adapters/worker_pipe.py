@@ -18,7 +18,7 @@ from relay_supervisor import memory_file
 from relay_supervisor.adapters.loop import READ, WRITE, Loop
 from relay_supervisor.core.events import AnyEvent, WorkerFrame, WorkerPipeClosed, WorkerPipeFailed
 from relay_supervisor.errors import FrameTooLarge
-from relay_supervisor.wire.framing import Buffer, FrameReader, WriteQueue, prefix
+from relay_supervisor.wire.framing import PREFIX, Buffer, FrameReader, WriteQueue, prefix
 from relay_supervisor.wire.ledger import LEDGER_BYTES, Ledger
 
 READ_BYTES: Final = 64 << 10
@@ -30,6 +30,9 @@ SMALL_BYTES: Final = 4 << 10
 """Payloads up to here are copied behind their header."""
 PIPE_BYTES: Final = 1 << 20
 """Asked of the kernel for large frames; less is fine."""
+
+
+_pack = PREFIX.pack
 
 
 class PipeState(msgspec.Struct):
@@ -164,12 +167,26 @@ class WorkerPipe:
     def send(self, header: bytes, payload: Buffer) -> None:
         """Queue one frame."""
         if not self._talking:
-            return
-        size = len(payload)
-        if size <= SMALL_BYTES:  # one small buffer costs less than two
-            self._queue.append(prefix(header, size) + header + payload)
-        else:
-            self._queue.append(prefix(header, size) + header, payload)
+            return None
+        queue, size = self._queue, len(payload)
+        if len(header) + size <= SMALL_BYTES:  # one small buffer costs less than two
+            frame = _pack(len(header), size) + header + payload
+            if not queue.size:
+                if self._loop.alone:
+                    return self._write(frame)
+                self._loop.at_turn_end(self.flush)
+            return queue.put(frame)
+        if not queue.size:
+            self._loop.at_turn_end(self.flush)
+        return queue.append(prefix(header, size) + header, payload)
+
+    def _write(self, frame: bytes) -> None:
+        try:
+            self._queue.write(self._out, frame)
+        except OSError:
+            return  # a dead worker is found by its silence
+        if self._queue.size:
+            self._wait()
 
     def send_fds(self, token: int, fds: list[int]) -> None:
         """Send descriptors over the socketpair.
@@ -189,6 +206,11 @@ class WorkerPipe:
             self._queue.flush(self._out)
         except OSError:
             self._queue.clear()
+        if bool(self._queue.size) is not self._writing:
+            self._wait()
+
+    def _wait(self) -> None:
+        """There is something left for the worker to take, or there is nothing any more."""
         if bool(self._queue.size) is not self._writing:
             self._writing = not self._writing
             if self._writing:
@@ -258,9 +280,11 @@ class WorkerPipe:
             self._stop_reading()
             self._on_event(WorkerPipeFailed(self.generation, str(error)))
             return
-        generation, on_event = self.generation, self._on_event
+        generation, on_event, loop = self.generation, self._on_event, self._loop
+        loop.alone = len(frames) == 1
         for header, payload in frames:
             on_event(WorkerFrame(generation, header, payload))
+        loop.alone = False
 
     def _stderr_ready(self, _events: int) -> None:
         try:

@@ -18,7 +18,7 @@ from relay_supervisor.wire import v1
 
 LATENCIES_KEPT: Final = 1024
 
-_SUBSCRIBING: Final = ("resources/subscribe", "resources/unsubscribe")
+SUBSCRIBING: Final = ("resources/subscribe", "resources/unsubscribe")
 
 _KINDS: Final = {
     "tools/call": Kind.TOOLS,
@@ -149,11 +149,11 @@ class Calls:
             return False
         request = self._state.requests[call.request]
         if message.outcome == v1.OUTCOME_RESULT:
-            if request.method in _SUBSCRIBING:
+            if request.method in SUBSCRIBING:
                 self._remember_subscription(request, generation)
         elif (owner := self._state.backends.get(call.backend)) is not None:
             owner.errors += 1
-        self._measure(now - call.sent)
+        self.measure(now - call.sent)
         self._open.answer(request, payload)
         return True
 
@@ -225,7 +225,8 @@ class Calls:
             if call.deadline is not None:
                 call.deadline += seconds
 
-    def _measure(self, seconds: float) -> None:
+    def measure(self, seconds: float) -> None:
+        """Keep how long a call took."""
         counts = self._state.counts
         if len(counts.latencies) < LATENCIES_KEPT:
             counts.latencies.append(seconds)

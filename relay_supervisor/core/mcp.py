@@ -122,6 +122,9 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 
 Message: TypeAlias = Request | Notification | Response | Invalid | Batch
 
+SMALL_BYTES: Final = 4 << 10
+"""Up to here the members of an answer are copied: one buffer costs less than several."""
+
 NO_PARAMS: Final = Raw()
 ABSENT: Final = (NO_PARAMS, Raw(b"null"))
 _INT_MAX: Final = 2**63 - 1
@@ -272,6 +275,8 @@ def _mend(match: re.Match[bytes]) -> bytes:
 
 def response(raw_id: bytes, members: bytes) -> tuple[bytes, ...]:
     """Return the buffers of a response line: *members* after the id, as the wire defines it."""
+    if len(members) <= SMALL_BYTES:
+        return (b"".join((b'{"jsonrpc":"2.0","id":', raw_id, b",", members, b"\n")),)
     return (b'{"jsonrpc":"2.0","id":' + raw_id + b",", members, b"\n")
 
 

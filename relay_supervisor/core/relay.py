@@ -28,6 +28,7 @@ from relay_supervisor.core.generation import (
     Life,
 )
 from relay_supervisor.core.heartbeat import Heartbeat
+from relay_supervisor.core.last_words import LAST_WORDS
 from relay_supervisor.core.memory import Memory
 from relay_supervisor.core.orders import Orders
 from relay_supervisor.core.parking import Parking
@@ -39,28 +40,12 @@ from relay_supervisor.core.requests import Requests
 from relay_supervisor.core.serving import Serving
 from relay_supervisor.core.session import Session
 from relay_supervisor.core.shared import Shared
+from relay_supervisor.core.straight import Straight
 from relay_supervisor.core.swaps import Swaps
 from relay_supervisor.core.workers import how_it_ended
 from relay_supervisor.errors import ProtocolError
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.errors import UNDECODABLE
-
-LAST_WORDS: Final = (
-    v1.Reply,
-    v1.Routed,
-    v1.Progress,
-    v1.Notification,
-    v1.BackendRequest,
-    v1.BackendCancel,
-    v1.Joined,
-    v1.Begun,
-    v1.Done,
-    v1.Returned,
-    v1.Frozen,
-)
-"""What still counts of a worker that was given up, if its backends outlive it: they and its calls
-are still its own, until it has given them back. What it has passed on nobody tells again.
-"""
 
 EXIT_SECONDS_MAX: Final = 0.5
 """So long the news of a worker's exit may follow the end of its pipe; it says why."""
@@ -115,6 +100,9 @@ class Relay:
         self.ending = Ending(shared, self.calls.abandon)
         self.reexec = Reexec(shared)
         self.orders = Orders(shared, self.swaps, self.recovery, self.reexec, self.ending)
+        self._straight = Straight(shared, self.calls, self.recovery)
+        self.next_deadline = shared.timers.earliest
+        """Returns when `DeadlinePassed` is due, None for never."""
         self._events = self._event_table()
         self._messages = self._message_table()
         self._deadlines = self._deadline_table()
@@ -137,10 +125,15 @@ class Relay:
 
     def handle(self, event: events.AnyEvent, now: float) -> list[AnyEffect]:
         """Take in what happened and return what is to be done, in this order."""
-        self._events[type(event)](event, now)
+        kind = type(event)
+        way = self._straight.ways.get(kind)
+        if way is not None and (effect := way(event, now)) is not None:
+            return [effect]
+        self._events[kind](event, now)
         shared = self.shared
         if "heartbeat" not in shared.timers.at or not shared.memory.calm:
             self._follow_up(now)
+        self._straight.look()
         return shared.out.take()
 
     def _follow_up(self, now: float) -> None:
@@ -161,10 +154,6 @@ class Relay:
             self.reexec.interrupt(now)
         if "heartbeat" not in self.shared.timers.at and self._busy():
             self.heartbeat.begin(now)
-
-    def next_deadline(self) -> float | None:
-        """Return when `DeadlinePassed` is due, None for never."""
-        return self.shared.timers.earliest()
 
     # ---- tables -----------------------------------------------------------------------------
 
@@ -238,7 +227,7 @@ class Relay:
             "changed": lambda _, now: self.client.news.announce(),
             "held": lambda _, now: self.calls.expire_held(now),
             "calls": lambda _, now: self.calls.expire_calls(now),
-            "parked": lambda ticket, now: self.parking.expire(int(ticket)),
+            "parked": lambda ticket, now: self.parking.due(int(ticket), now),
             "last answers": lambda _, now: self.ending.begin(Pace.HURRIED, now),
             "stop": lambda _, now: self.ending.exit(),
         }

@@ -129,7 +129,7 @@ class Requests:
     def _send(self, raw_id: bytes, members: bytes, batch: int) -> None:
         buffers = mcp.response(raw_id, members)
         if batch:
-            self._state.batches[batch].parts.append(b"".join(buffers[:-1]))
+            self._state.batches[batch].parts.append(b"".join(buffers)[:-1])
             self._settle(batch)
         else:
             self._out.client(buffers)

@@ -73,9 +73,17 @@ class FrameReader:
                 return []
             data = b"".join(self._parts)
             self._parts.clear()
+        end = len(data)
+        if PREFIX_BYTES <= end <= HEADER_BYTES_MAX:
+            header_bytes, payload_bytes = _unpack(data)
+            middle = PREFIX_BYTES + header_bytes
+            if middle + payload_bytes == end:  # one whole frame, as mostly: within all limits
+                return [(data[PREFIX_BYTES:middle], data[middle:])]
+        return self._several(data, end)
+
+    def _several(self, data: bytes, end: int) -> list[tuple[bytes, bytes]]:
         frames: list[tuple[bytes, bytes]] = []
-        start, end, need = 0, len(data), PREFIX_BYTES
-        begin = PREFIX_BYTES
+        start, need, begin = 0, PREFIX_BYTES, PREFIX_BYTES
         while begin <= end:
             header_bytes, payload_bytes = _unpack(data, start)
             middle = begin + header_bytes
@@ -171,6 +179,24 @@ class WriteQueue:
     def __init__(self) -> None:
         self._buffers: list[Buffer] = []
         self.size = 0
+
+    def put(self, buffer: Buffer) -> None:
+        """Queue one buffer."""
+        self._buffers.append(buffer)
+        self.size += len(buffer)
+
+    def write(self, fd: int, data: bytes) -> None:
+        """With nothing queued: write *data* now, and queue what *fd* does not take.
+
+        Raises:
+            OSError: as in `flush`.
+        """
+        try:
+            written = os.write(fd, data)
+        except BlockingIOError:
+            written = 0
+        if written != len(data):
+            self.put(memoryview(data)[written:])
 
     def append(self, *buffers: Buffer) -> None:
         """Queue *buffers*, one after another."""

@@ -20,12 +20,14 @@ pid, at   Which process said it, and where in the stream of its stdout: the offs
           to message, so what is told again by another worker is dropped. 0, 0: not known.
 """
 
+import struct
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import msgspec
 
 from relay_supervisor.wire.errors import UNDECODABLE, RemoteProtocolError
+from relay_supervisor.wire.framing import PREFIX_BYTES
 from relay_supervisor.wire.v1_message import Message
 from relay_supervisor.wire.v1_to_supervisor import (
     Adopted,
@@ -155,6 +157,7 @@ __all__ = [
     "decode_to_supervisor",
     "decode_to_worker",
     "encode",
+    "reply_frame",
 ]
 
 CALL_MAX: Final = 2**53 - 1
@@ -238,9 +241,28 @@ ToSupervisor: TypeAlias = (
 encode: Final[Callable[[Message], bytes]] = msgspec.msgpack.Encoder().encode
 """Returns the header bytes of a message."""
 
+_SMALL_REPLY: Final = struct.Struct("!IIBBBQB")
+"""Prefix of a frame (`framing`) and the msgpack of a `Reply`: array of 3, its tag, call as uint64,
+outcome.
+"""
+
+_SMALL_REPLY_BYTES: Final = _SMALL_REPLY.size - PREFIX_BYTES
+_REPLY_TAG: Final = Reply.__struct_config__.tag
+_pack_small_reply: Final = _SMALL_REPLY.pack
+
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
 _to_supervisor: msgspec.msgpack.Decoder[ToSupervisor] = msgspec.msgpack.Decoder(ToSupervisor)
 _any_message = msgspec.msgpack.Decoder(list[object])
+
+
+def reply_frame(call: int, outcome: int, members: bytes) -> bytes:
+    """Return the frame of a `Reply` with small members, in half the time that it takes otherwise.
+    A call of the relay's own (a negative number) is answered by nobody with this.
+    """
+    return (
+        _pack_small_reply(_SMALL_REPLY_BYTES, len(members), 0x93, _REPLY_TAG, 0xCF, call, outcome)
+        + members
+    )
 
 
 def decode_to_worker(header: bytes) -> ToWorker | Unknown:

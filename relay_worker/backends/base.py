@@ -6,6 +6,8 @@ Nothing here does anything: two interfaces and the words they share.
 import enum
 from typing import Final, Protocol
 
+import msgspec
+
 from relay_supervisor.wire import v1
 from relay_worker.backends.client import Client
 from relay_worker.lists import RawLists
@@ -120,6 +122,11 @@ class Host(Protocol):
 
     def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
         """A response arrived with a call number for id; *text* is all of it."""
+
+    def resulted(self, backend: Backend, call: int, result: msgspec.Raw, members: bytes) -> None:
+        """The same, for a legacy backend's response with a result that every client can read, and
+        small *members* with nothing else.
+        """
 
     def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
         """Progress of a call. *at* is what `wire.v1` says of it, here and below."""

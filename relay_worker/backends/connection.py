@@ -5,7 +5,6 @@ not decided here: it is reported once, and whoever supervises the backend closes
 """
 
 import mmap
-import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
@@ -33,6 +32,8 @@ from relay_worker.backends.effects import (
     Tried,
     Withdrew,
 )
+from relay_worker.backends.envelopes import plain_members
+from relay_worker.backends.refuse import Refuse
 from relay_worker.backends.session import Phase
 from relay_worker.backends.speech import PROBE_SECONDS, SUBSCRIBING
 from relay_worker.backends.stderr import Stderr
@@ -47,11 +48,6 @@ SMALL_BYTES: Final = 4 << 10
 
 WRITTEN_BEFORE: Final = -(1 << 62)
 """Stands for where a call begins that was written by the worker before."""
-
-OVERSIZED: Final = "is over the limit of one message (frame_bytes_max)"
-UNREADABLE: Final = "cannot be read (it is broken, or nested too deeply)"
-
-_ID: Final = re.compile(rb'"id"[ \t]*:[ \t]*"?(\d{1,16})\b')
 
 
 class Connection:
@@ -80,14 +76,12 @@ class Connection:
         on_closed: Callable[[str], None],
     ) -> None:
         self.pid = pid
-        self.skipped_lines = 0
         self.in_flight: dict[int, int] = {}
         self.last_used = surroundings.loop.now
         self._loop = surroundings.loop
         self._log = surroundings.log
         self._backend = backend
         self._host = host
-        self._watcher = watcher
         self._on_listed = on_listed
         self._on_broken = on_broken
         self._stderr = Stderr(backend.name, surroundings)
@@ -98,7 +92,10 @@ class Connection:
             backend.name, client, surroundings, numbers=numbers, known=known
         )
         self._granted: list[int] = []
-        tell = Callbacks(self._line, self._oversized, self._stderr.take, on_closed, self._errand)
+        self._refuse = refuse = Refuse(
+            surroundings.log, backend, host, watcher, in_flight=self.in_flight, over=self._forget
+        )
+        tell = Callbacks(self._line, refuse.oversized, self._stderr.take, on_closed, self._errand)
         self._transport = Transport(
             surroundings.loop,
             fds,
@@ -119,6 +116,11 @@ class Connection:
             in_flight=self.in_flight,
             on_lasting=on_lasting,
         )
+
+    @property
+    def skipped_lines(self) -> int:
+        """Return how many pieces of its output were no MCP."""
+        return self._refuse.skipped_lines
 
     def start(self) -> None:
         """Begin the conversation."""
@@ -183,7 +185,14 @@ class Connection:
         """Send a request; False where the backend does not read what was sent before."""
         self.last_used = self._loop.now
         if not self.session.modern:
-            return self._send(call, method, params)
+            if call < 0 or len(params) > SMALL_BYTES:
+                return self._send(call, method, params)
+            transport = self._transport
+            start = transport.queued_bytes
+            if not transport.post(call, frames.CALL % (call, method.encode(), params)):
+                return False
+            self.in_flight[call] = start
+            return True
         if method in SUBSCRIBING:
             self.in_flight[call] = WRITTEN_BEFORE
             self._granted.append(call)
@@ -297,15 +306,25 @@ class Connection:
                     self._on_broken(reason)
 
     def _line(self, at: int, line: bytes) -> None:
-        plain = None if self.session.modern else plain_result(line)
-        if plain is not None:
-            self._replied(plain.id, line, {"result": plain.result})
+        if self.session.modern or (plain := plain_result(line)) is None:
+            self._any_line(at, line)
             return
+        call, result = plain.id, plain.result
+        if self.in_flight.pop(call, None) is None:
+            return  # cancelled, or a second answer
+        self.last_used = self._loop.now
+        members = plain_members(line, result)
+        if members is None:
+            self._host.replied(self._backend, call, line, {"result": result})
+        else:
+            self._host.resulted(self._backend, call, result, members)
+
+    def _any_line(self, at: int, line: bytes) -> None:
         cleaned = clean_line(line)
         if cleaned.skipped:
-            self._skipped(cleaned.skipped)
+            self._refuse.skipped(cleaned.skipped)
             if not cleaned.frames:
-                self._unreadable(line[:HINT_BYTES], line[-HINT_BYTES:])
+                self._refuse.unreadable(line[:HINT_BYTES], line[-HINT_BYTES:])
         for index, (text, envelope) in enumerate(cleaned.frames):
             raw_id = envelope.get("id")
             if raw_id is not None and "method" not in envelope:
@@ -354,45 +373,10 @@ class Connection:
         if self._transport.input_open:
             self.apply(self.session.silent())
 
-    def _skipped(self, pieces: int) -> None:
-        if not self.skipped_lines:
-            self._log.warning(
-                "backend writes something else than MCP to its stdout; it is skipped",
-                backend=self._backend.name,
-            )
-        self._count_skipped(pieces)
-
-    def _count_skipped(self, pieces: int) -> None:
-        self.skipped_lines += pieces
-        self._watcher.changed(self._backend)
-
-    def _oversized(self, head: bytes, tail: bytes) -> None:
-        self._count_skipped(1)
-        named = self._named(head, tail)
-        if not named and len(self.in_flight) == 1:
-            named = set(self.in_flight)
-        self._log.warning(f"a line of this backend {OVERSIZED}", backend=self._backend.name)
-        self._give_up(named, OVERSIZED)
-
-    def _unreadable(self, head: bytes, tail: bytes) -> None:
-        """A line was skipped: if it is what is left of a reply, its call waits for nothing."""
-        if b'"jsonrpc"' in head + tail and b'"method"' not in head:
-            self._give_up(self._named(head, tail), UNREADABLE)
-
-    def _named(self, head: bytes, tail: bytes) -> set[int]:
-        """Return the calls under way that both ends of a line name; some servers write ids last."""
-        numbers = _ID.findall(head) + _ID.findall(tail)
-        return {int(number) for number in numbers} & self.in_flight.keys()
-
-    def _give_up(self, calls: set[int], fault: str) -> bool:
-        """Answer the call whose reply cannot be passed on, if there is no doubt which one it is."""
-        if len(calls) != 1:
-            return False
-        (call,) = calls
+    def _forget(self, call: int) -> None:
+        """A call is over, without what was said of it."""
         del self.in_flight[call]
         self._bridge.inputs.forget(call)
-        self._host.unusable(self._backend, call, fault)
-        return True
 
     def _errand(self, errand: int) -> None:
         self._host.done(errand)

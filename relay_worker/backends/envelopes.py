@@ -27,6 +27,13 @@ RAW_CHARS_SHOWN: Final = 300
 CODE_MAX: Final = 2**53 - 1
 """What JavaScript takes for an integer."""
 
+PLAIN_BYTES_MAX: Final = 4 << 10
+"""To copy and search a longer line costs more than to look closer at its ends."""
+
+_RESULT: Final = b'"result"'
+_META: Final = b'"_meta"'
+_RESULT_OBJECT: Final = b'"result":{'
+_AROUND_RESULT: Final = len(b'"result":}')
 _ODD_META: Final = re.compile(rb'"_meta"[ \t]*+:[ \t]*+(?!\{)')
 _OBJECT: Final = ord("{")
 
@@ -77,6 +84,26 @@ def readable_object(raw: msgspec.Raw) -> msgspec.Raw | None:
         return raw
     del members["_meta"]
     return msgspec.Raw(frames.encode(members))
+
+
+def plain_members(line: bytes, result: msgspec.Raw) -> bytes | None:
+    """Return the members of a healthy response on a *line*, whose envelope has *result* and neither
+    error nor more, as they stand there; None where every client's reading them takes another look:
+    where they are large, not written as nearly all servers do, or with a `_meta`.
+    """
+    size = len(line)
+    if size > PLAIN_BYTES_MAX:
+        return None
+    # What stands before it is a version and a number, so the first such text is the member's name;
+    # and where the line ends with the value, it is the last member, too.
+    begin = line.find(_RESULT)
+    if (
+        size - begin - _AROUND_RESULT != len(result)
+        or not line.startswith(_RESULT_OBJECT, begin)
+        or line.find(_META) >= 0
+    ):
+        return None
+    return line[begin:]
 
 
 def readable_params(method: str, raw: msgspec.Raw | None) -> msgspec.Raw | None:

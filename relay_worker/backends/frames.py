@@ -21,6 +21,9 @@ RESOURCE_NOT_FOUND: Final = -32002
 
 CALL_DIGITS_MAX: Final = len(str(v1.CALL_MAX))
 
+CALL: Final = b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}\n'
+"""What `call_frame` makes of a client's call, as nearly all are: number, method, params."""
+
 OWN_ID: Final = b"relay-call-"
 """The id of a call of the relay's own is this and a number: see `call_id`."""
 
@@ -119,12 +122,6 @@ def request(number: str, method: str, params: bytes) -> bytes:
 
 def call_frame(call: int, method: str, params: bytes, number: int = 1) -> bytes:
     """Return the frame of a call that is made for the *number*th time."""
-    if call > 0 and number == 1:  # as nearly all are
-        return b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}\n' % (
-            call,
-            method.encode(),
-            params,
-        )
     return b'{"jsonrpc":"2.0","id":%b,"method":"%b","params":%b}\n' % (
         round_id(call, number),
         method.encode(),

@@ -26,6 +26,9 @@ KEEP_BYTES: Final = 256 << 10
 PIECE_BYTES: Final = 1 << 20
 """So much is looked at, or overwritten with NUL, at a time."""
 
+ONE_BYTES_MAX: Final = 8 << 10
+"""What is read is tried as one line up to here; a large one is looked through once."""
+
 # Plain numbers, as a store under an enum takes twice the time.
 _BASE: Final = Word.BASE.value
 _HEAD: Final = Word.HEAD.value
@@ -65,8 +68,9 @@ def private(frame_bytes_max: int) -> mmap.mmap:
 class Mailbox:
     """What was read of one process and is not wholly passed on.
 
-    `words` are the header's; `tail` counts all that was read, and `parsed` is where the first line
-    begins that has no end yet. `oversized` has both ends of lines that were dropped, for the caller
+    `words` are the header's; `tail` counts all that was read, `head` what is passed on, and
+    `parsed` is where the first line begins that has no end yet. `first` is where a read goes while
+    head and tail are the same. `oversized` has both ends of lines that were dropped, for the caller
     to take out.
     """
 
@@ -85,8 +89,10 @@ class Mailbox:
         self.oversized: list[tuple[bytes, bytes]] = []
         self._memory = memory
         self._view = memoryview(memory)
+        self.first = self._view[:0]
         self._half = half
         self._line_bytes_max = min(frame_bytes_max, half - READ_BYTES_MAX)
+        self._one_bytes_max = min(ONE_BYTES_MAX, self._line_bytes_max)
         self._hint = self._last = b""
         self._open = True
         try:
@@ -104,8 +110,7 @@ class Mailbox:
         if not first <= start <= stop <= first + half:
             raise ValueError("the mailbox is damaged")
         self._zero = HEADER_BYTES - base  # where offset 0 lies, or would
-        self._start = HEADER_BYTES + first  # of the half in use
-        self._end = self._start + half
+        self._use(HEADER_BYTES + first)
         self._clear(HEADER_BYTES + (half - first), HEADER_BYTES + (half - first) + half)
         # What was read and not counted: the system call had ended, the store had not.
         behind = self._zero + self.tail
@@ -124,6 +129,13 @@ class Mailbox:
             self._rewind()
         else:
             self.advance(self.parsed)
+
+    def _use(self, start: int) -> None:
+        """Read into the half that begins there."""
+        self._start = start
+        self._end = start + self._half
+        self.first.release()
+        self.first = self._view[start : start + READ_BYTES_MAX]
 
     @property
     def unseen(self) -> bool:
@@ -151,6 +163,21 @@ class Mailbox:
     def count(self, size: int) -> None:
         """So many bytes were read."""
         self.words[_TAIL] = self.tail = self.tail + size
+
+    def take(self, size: int) -> bytes | None:
+        """The same; returns the line that they are, where they are a small one and no more: then
+        `cut` has nothing to look for.
+        """
+        begin = self.tail
+        self.words[_TAIL] = self.tail = tail = begin + size
+        if self.parsed != begin or self._skipping or not 1 < size <= self._one_bytes_max:
+            return None
+        place = self._zero + begin
+        last = place + size - 1
+        if self._memory.find(b"\n", place, last + 1) != last:
+            return None
+        self.parsed = self._scanned = tail
+        return self._memory[place:last]
 
     def cut(self) -> list[Line]:
         """Return the lines that end in what was read since, or in a part of it: see `unseen`."""
@@ -198,24 +225,26 @@ class Mailbox:
         if self._open:
             self._open = False
             self.words.release()
+            self.first.release()
             self._view.release()
             self._memory.close()
 
     def _rewind(self) -> None:
         """Nothing is left: begin at the beginning of the half again."""
-        start, stop = self._start, self._zero + self.tail
+        start, tail = self._start, self.tail
+        stop = self._zero + tail
         if stop - start > KEEP_BYTES:
             self._clear(start + KEEP_BYTES, stop)
             stop = start + KEEP_BYTES
         self._memory[start:stop] = bytes(stop - start)
-        self._zero = start - self.tail
-        self.words[_BASE] = HEADER_BYTES - self._zero
+        self._zero = zero = start - tail
+        self.words[_BASE] = HEADER_BYTES - zero
 
     def _move(self) -> None:
         """Go on in the other half, taking along what is not passed on yet."""
         old, place, size = self._start, self._zero + self.head, self.tail - self.head
-        start = self._start = HEADER_BYTES + (self._half if old == HEADER_BYTES else 0)
-        self._end = start + self._half
+        start = HEADER_BYTES + (self._half if old == HEADER_BYTES else 0)
+        self._use(start)
         for done in range(0, size, PIECE_BYTES):
             piece = self._memory[place + done : min(place + done + PIECE_BYTES, place + size)]
             self._memory[start + done : start + done + len(piece)] = piece

@@ -2,7 +2,8 @@
 
 `wire.mailbox` has the order of stores: whatever moment the worker is killed at, the record says of
 the frame that was being written how much of it the backend can have got, and the ledger says of all
-others whether they were written. So each frame goes out in a write of its own.
+others whether they were written. So each frame goes out in a write of its own, and a call's may go
+at once: nothing is gained by gathering them.
 """
 
 import os
@@ -76,6 +77,29 @@ class Outbox:
             self.size += 1
         else:
             self._forget()
+
+    def post(self, fd: int, number: int, frame: bytes) -> bool:
+        """Write the frame of a call, where nothing waits and the mailbox is clear; False where that
+        cannot be done at once, and nothing of it is written: `flush` finds out why.
+        """
+        length = len(frame)
+        if length > PIPE_BUF:
+            return False
+        words = self._words
+        words[_OFFSET] = 0
+        words[_NUMBER] = number
+        words[_LENGTH] = length
+        words[_BUSY] = 1
+        try:
+            os.write(fd, frame)
+        except OSError:
+            words[_BUSY] = 0
+            return False
+        words[_OFFSET] = length
+        words[_BUSY] = 0
+        self._ledger.mark(number, _WRITTEN)
+        words[_LENGTH] = 0
+        return True
 
     def append(self, number: int, *frame: Buffer) -> None:
         """Queue a frame, given as the buffers it consists of, for a call or an errand."""

@@ -37,7 +37,9 @@ class Conversing(Protocol):
 class Connected(Protocol):
     """A connection, of whatever kind."""
 
-    skipped_lines: int
+    @property
+    def skipped_lines(self) -> int:
+        """Return how many pieces of its output were no MCP."""
 
     @property
     def session(self) -> Conversing:

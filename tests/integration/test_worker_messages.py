@@ -22,14 +22,13 @@ def test_a_backend_asks_the_client_and_gets_the_answer(supervisor: FakeSuperviso
     no_complaints(supervisor)
 
 
-def test_what_the_client_cannot_do_is_refused_here(supervisor: FakeSupervisor) -> None:
+def test_what_no_client_is_ever_asked_is_refused_here(supervisor: FakeSupervisor) -> None:
+    """What this client has not declared, the supervisor refuses: it may be another one per call."""
     supervisor.ready(two_backends(), roots={})
-    for number, tool in enumerate(("sample", "elicit", "ping_client")):
-        supervisor.tool(50 + number, f"fix__{tool}")
-    supervisor.tool(60, "fix__ask_client", method="tasks/list")
-    codes = [supervisor.structured(number).get("error", {}).get("code") for number in (50, 51, 60)]
-    assert codes == [-32601] * 3
-    assert supervisor.structured(52) == {}, "a ping is answered here"
+    supervisor.tool(50, "fix__ask_client", method="no/such")
+    supervisor.tool(51, "fix__ping_client")
+    assert supervisor.structured(50)["error"]["code"] == -32601
+    assert supervisor.structured(51) == {}, "a ping is answered here"
     assert not [m for m, _ in supervisor.inbox if isinstance(m, v1.BackendRequest)]
 
 

@@ -261,8 +261,21 @@ CALLS = (
     Mutant(
         "what the worker before had written is forgotten",
         "estate.py",
-        "    if call.written:\n        return Fate.WHOLE\n",
+        "    if call.written and (stages or {}).get(call.number) != Stage.WRITING:\n"
+        "        return Fate.WHOLE\n",
         "",
+    ),
+    Mutant(
+        "what the worker before had written counts where this one writes it again",
+        "estate.py",
+        "    if call.written and (stages or {}).get(call.number) != Stage.WRITING:\n",
+        "    if call.written:\n",
+    ),
+    Mutant(
+        "what was written before it asked for more counts as written",
+        "estate.py",
+        "            call.begun, call.written = True, False\n",
+        "            call.begun = True\n",
     ),
     Mutant(
         "the record in the mailbox is not looked at",

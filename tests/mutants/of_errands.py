@@ -139,13 +139,13 @@ WORDS = (
     ),
     Mutant(
         "a worker that was given up gives nothing back",
-        "relay.py",
+        "last_words.py",
         "    v1.Returned,\n    v1.Frozen,\n",
         "",
     ),
     Mutant(
         "what a worker that was given up passes on is lost",
-        "relay.py",
+        "last_words.py",
         "    v1.Progress,\n    v1.Notification,\n",
         "",
     ),

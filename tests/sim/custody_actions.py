@@ -3,6 +3,7 @@
 from relay_supervisor.core.generation import GONE
 from relay_supervisor.core.state import Hold
 from relay_supervisor.wire import v1
+from tests.sim import rounds
 from tests.sim.inbox import listen
 from tests.sim.keeper import Grip, Keeper
 from tests.sim.model import must
@@ -110,6 +111,12 @@ def killed_while_writing(world: World) -> None:
         world.die(world.children[keeper.worker.pid], -9)
 
 
+def killed_before_once_more(world: World) -> None:
+    """A worker is killed that has said of a call that it makes it once more."""
+    if making := [keeper for keeper in keepers(world) if any(g.making for g in keeper.held())]:
+        world.die(world.children[world.dice.pick(making).worker.pid], -9)
+
+
 def ask_too_much(world: World) -> None:
     """A worker wants a backend started that is not its own, or runs."""
     if (keeper := some_keeper(world)) is None or keeper.worker.phase != "configured":
@@ -175,6 +182,27 @@ def ask(world: World) -> None:
         server.ask(world.dice.pick(server.busy()) if world.streams else 0)
 
 
+def want_more(world: World) -> None:
+    """A backend answers a call of a legacy client by asking for more."""
+    found = [(s, n) for s in world.servers.values() if s.alive for n in s.busy()]
+    found = [(s, n) for s, n in found if may_be_asked(world, n)]
+    if found:
+        server, number = world.dice.pick(found)
+        server.want_more(number)
+
+
+def may_be_asked(world: World, number: int) -> bool:
+    """Whether whoever made a call would make it once more."""
+    asked = world.client.by_marker(world.sent[number].marker)
+    return asked is not None and not asked.modern and asked.method in rounds.METHODS
+
+
+def make_once_more(world: World) -> None:
+    """A worker gets further with a call that its backend wants once more."""
+    if found := [(k, g) for k in keepers(world) for g in k.held() if g.rounds]:
+        rounds.go_on(*world.dice.pick(found))
+
+
 def server_dies(world: World) -> None:
     """A backend ends by itself."""
     if (server := some_server(world)) is not None:
@@ -194,6 +222,8 @@ def do_everything(world: World) -> None:
         while keeper in keepers(world) and listen(keeper):
             pass
         for grip in list(keeper.grips.values()):
+            while keeper in keepers(world) and rounds.go_on(keeper, grip):
+                pass
             while keeper in keepers(world) and grip.stdin is not None and grip.stdin.step():
                 pass
             while keeper in keepers(world) and keeper.pass_on(grip):

@@ -149,6 +149,7 @@ class World:
                 self.reexec()
             self.watch.before()
             wanted = self.relay.handle(current, self.now)
+            self.watch.nothing_is_left_to_do()
             first = wanted if first is None else first
             for effect in wanted:
                 self._carry_out[type(effect)](effect)

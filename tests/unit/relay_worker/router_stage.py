@@ -12,6 +12,7 @@ from relay_worker.backends.base import State
 from relay_worker.backends.client import Client
 from relay_worker.backends.frames import decode_object
 from relay_worker.config.model import BackendSpec, Config
+from relay_worker.ledger import UNREAD
 from relay_worker.lists import RawLists
 from relay_worker.loop import Loop
 from relay_worker.router import Router
@@ -99,7 +100,7 @@ class Stage:
         self.errors: list[Exception] = []
         self.loop = Loop(lambda _where, error: self.errors.append(error))
         self.sent: list[tuple[v1.Message, bytes]] = []
-        self.router = Router(self.loop, self.send)
+        self.router = Router(self.loop, self.send, self.send_small, UNREAD)
         self.one, self.two = FakeBackend("one"), FakeBackend("two")
         self.router.backends = {"one": self.one, "two": self.two}
         self.known = {"one": LISTS}
@@ -107,6 +108,9 @@ class Stage:
 
     def send(self, message: v1.Message, *payload: Any) -> None:
         self.sent.append((message, b"".join(bytes(part) for part in payload)))
+
+    def send_small(self, call: int, outcome: int, members: bytes) -> None:
+        self.send(v1.Reply(call, outcome), members)
 
     def adopt(self) -> None:
         config = Config(backends={name: BackendSpec(command="x") for name in self.router.backends})

@@ -19,6 +19,7 @@ from relay_supervisor.wire import mailbox, v1
 from relay_supervisor.wire.framing import FrameReader
 from relay_supervisor.wire.ledger import WORDS, Ledger, Stage
 from relay_supervisor.wire.mailbox import Fate, Word, record
+from relay_worker import pipe as pipes
 from relay_worker.backends import outbox as outboxes
 from relay_worker.backends.outbox import Outbox
 from relay_worker.pipe import Pipe
@@ -32,12 +33,16 @@ CAPACITY = 100
 
 Step = tuple[str, int]
 
-SINGLE = ("call", "flush", "read", "reply", "turn", "take", "stop")
+SINGLE = ("call", "post", "flush", "read", "reply", "answer", "turn", "take", "stop")
 WHOLE_LIFE = ("call", "flush", "reply", "turn")
+SMALL_LIFE = ("post", "answer", "turn")
 
 PROGRAMS = st.lists(
     st.tuples(
-        st.one_of(st.sampled_from(SINGLE).map(lambda what: (what,)), st.just(WHOLE_LIFE)),
+        st.one_of(
+            st.sampled_from(SINGLE).map(lambda what: (what,)),
+            st.sampled_from((WHOLE_LIFE, SMALL_LIFE)),
+        ),
         st.integers(1, 90),
     ),
     min_size=3,
@@ -108,7 +113,8 @@ class OneTurn:
     """A loop whose turns end when the test says so."""
 
     def __init__(self) -> None:
-        self._ends: list[Callable[[], None]] = []
+        self.ends: list[Callable[[], None]] = []
+        self.alone = False
         self._writable: Callable[[int], None] | None = None
 
     def watch(self, _fd: int, _mask: int, ready: Callable[[int], None], *_: object) -> None:
@@ -117,15 +123,12 @@ class OneTurn:
     def unwatch(self, _fd: int) -> None:
         self._writable = None
 
-    def at_turn_end(self, callback: Callable[[], None]) -> None:
-        self._ends.append(callback)
-
     def turn(self) -> None:
         if self._writable:
             self._writable(0)
-        ends, self._ends = self._ends, []
-        for end in ends:
+        for end in self.ends:
             end()
+        self.ends.clear()
 
 
 def frame_of(call: int, size: int) -> bytes:
@@ -163,22 +166,29 @@ class World:
 
     def do(self, step: Step) -> None:
         what, size = step
-        if what == "call":
+        if what in {"call", "post"}:
             call = len(self.frames) + 1
             start = max((end for _, end in self.frames.values()), default=0)
             self.ledger.take(call)
             frame = frame_of(call, size)
             self.frames[call] = (start, start + len(frame))
-            parts = (frame,) if size % 2 else (frame[:size], frame[size:])
-            self.outbox.append(call, *parts)
+            if what == "call":
+                parts = (frame,) if size % 2 else (frame[:size], frame[size:])
+                self.outbox.append(call, *parts)
+            elif self.outbox.size or not self.outbox.post(self.to_backend, call, frame):
+                self.outbox.append(call, frame)
         elif what == "flush":
             self.outbox.flush(self.to_backend)
         elif what == "read":
             self.backend.read(size)
-        elif what == "reply" and (ready := self.whole() - self.answered - self.cancelled):
+        elif what in {"reply", "answer"} and (ready := self.unanswered()):
             call = min(ready)
             self.answered.add(call)
-            self.pipe.send(v1.Reply(call, 0), b"r" * size)
+            if what == "reply":
+                self.pipe.send(v1.Reply(call, 0), b"r" * size)
+            else:
+                self.loop.alone = size % 2 == 0
+                self.pipe.reply(call, 0, b"r" * size)
         elif what == "turn":
             self.loop.turn()
         elif what == "take":
@@ -191,6 +201,9 @@ class World:
     def touched(self) -> set[int]:
         seen = len(self.backend.content)
         return {call for call, (start, _) in self.frames.items() if start < seen}
+
+    def unanswered(self) -> set[int]:
+        return self.whole() - self.answered - self.cancelled
 
     def whole(self) -> set[int]:
         seen = len(self.backend.content)
@@ -261,6 +274,7 @@ def kernel(world: World) -> Iterator[None]:
         patch.setattr(os, "writev", lambda fd, parts: write(fd, b"".join(parts)))
         patch.setattr(outboxes, "PIPE_BUF", SMALL_BYTES)
         patch.setattr(mailbox, "PIPE_BUF", SMALL_BYTES)
+        patch.setattr(pipes, "PIPE_BUF", SMALL_BYTES)
         yield
 
 

@@ -178,6 +178,18 @@ def test_the_end_of_a_turn_comes_after_its_events_and_once(
     assert called == ["event", "twice", "end", "twice"]
 
 
+def test_it_says_whether_an_event_is_alone_in_its_turn(loop: Loop, pipe: tuple[int, int]) -> None:
+    found: list[bool] = []
+    second = os.dup(pipe[1])
+    loop.watch(pipe[1], WRITE, lambda _: found.append(loop.alone))
+    loop.turn(0)
+    loop.watch(second, WRITE, lambda _: found.append(loop.alone))
+    loop.turn(0)
+    loop.unwatch(second)
+    os.close(second)
+    assert found == [True, False, False]
+
+
 def test_a_thread_can_wake_it(loop: Loop) -> None:
     ran_in: list[threading.Thread] = []
 

@@ -1,5 +1,6 @@
 """The pipe to the supervisor: frames of any chunking in, one write per turn out, bounded."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -9,8 +10,9 @@ import pytest
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.framing import PREFIX, FrameReader, prefix
 from relay_supervisor.wire.ledger import LEDGER_BYTES, Ledger
+from relay_supervisor.wire.mailbox import PIPE_BUF
 from relay_worker import pipe as pipes
-from relay_worker.loop import Loop
+from relay_worker.loop import READ, Loop
 from relay_worker.pipe import Pipe
 
 
@@ -192,6 +194,72 @@ def test_what_depends_on_a_frame_is_done_when_it_is_wholly_in_the_pipe(ends: End
     ends.pipe.when_written(done.append, 4)
     ends.loop.turn(0)
     assert done == [1, 2, 3] and set(ledger.read()) == {4, 5}, "nobody has got anything"
+
+
+class Answering:
+    """A call that is answered in a turn of its own, alone or not."""
+
+    def __init__(self, ends: Ends) -> None:
+        self.ends = ends
+        self.ledger = Ledger(memoryview(bytearray(LEDGER_BYTES)))
+        ends.pipe._release = self.ledger.release
+        self.members = b'"result":{}}'
+        self.at_once = b""
+        self.event, self.wake = os.pipe()
+        ends.fds |= {self.event, self.wake}
+        os.write(self.wake, b"x")
+
+    @property
+    def frame(self) -> bytes:
+        return v1.reply_frame(7, v1.OUTCOME_RESULT, self.members)
+
+    def answer(self) -> None:
+        self.ledger.take(7)
+        self.ends.loop.watch(self.event, READ, self._ready)
+        self.ends.loop.turn(0)
+        self.ends.loop.unwatch(self.event)
+
+    def _ready(self, _events: int) -> None:
+        self.ends.pipe.reply(7, v1.OUTCOME_RESULT, self.members)
+        self.at_once = self.ends.read()
+        assert set(self.ledger.read()) == (set() if self.at_once else {7})
+
+
+def test_an_answer_that_is_alone_is_written_at_once(ends: Ends) -> None:
+    one = Answering(ends)
+    one.answer()
+    assert one.at_once == one.frame and ends.read() == b"" and ends.errors == []
+
+
+@pytest.mark.parametrize("why", ["another event", "sent before", "large"])
+def test_an_answer_that_is_not_alone_comes_with_the_others(ends: Ends, why: str) -> None:
+    one = Answering(ends)
+    before = b""
+    if why == "another event":
+        os.write(ends.to_worker, PREFIX.pack(1, 0) + b"h")
+    elif why == "sent before":
+        ends.pipe.send(v1.Pong(1))
+        header = v1.encode(v1.Pong(1))
+        before = prefix(header, 0) + header
+    else:
+        one.members = b"x" * PIPE_BUF
+    one.answer()
+    assert one.at_once == b"" and ends.read() == before + one.frame
+    assert one.ledger.read() == {} and ends.errors == []
+
+
+def test_an_answer_that_the_pipe_has_no_room_for_waits(ends: Ends) -> None:
+    one = Answering(ends)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(ends.pipe._out, b"x" * 4096)
+    one.ledger.take(7)
+    ends.loop.alone = True
+    ends.pipe.reply(7, v1.OUTCOME_RESULT, one.members)
+    ends.loop.turn(0)
+    assert set(one.ledger.read()) == {7} and ends.read().strip(b"x") == b""
+    ends.loop.turn(0)
+    assert ends.read() == one.frame and one.ledger.read() == {}
 
 
 def test_the_last_flush_waits_for_nobody(ends: Ends) -> None:

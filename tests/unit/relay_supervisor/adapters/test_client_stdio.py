@@ -119,8 +119,64 @@ def test_a_line_break_inside_a_line_becomes_a_space(ends: Ends) -> None:
     """Between JSON tokens only: inside a string a line break is escaped."""
     ends.stdio.send((b'{"id":1,', b'"result":{\n\n"a":1}}', b"\n"))
     ends.stdio.send((b"[", b"1,\n2", b"]\n"))
+    ends.stdio.send((b"[3,\n4]\n",))
     ends.stdio.flush()
-    assert read_now(ends.read) == b'{"id":1,"result":{  "a":1}}\n[1, 2]\n'
+    assert read_now(ends.read) == b'{"id":1,"result":{  "a":1}}\n[1, 2]\n[3, 4]\n'
+
+
+def echo(ends: Ends) -> None:
+    """From now on each line is answered while it is served."""
+    ends.stdio._on_event = lambda event: ends.stdio.send((event.line + b"!\n",))  # type: ignore[union-attr]
+
+
+def test_a_line_that_comes_alone_is_answered_at_once_and_several_at_the_end(ends: Ends) -> None:
+    echo(ends)
+    os.write(ends.write, b"one\n")
+    ends.loop.turn(0)
+    assert read_now(ends.read) == b"one!\n"
+    os.write(ends.write, b"two\nthree\n")
+    ends.loop.turn(0)
+    assert read_now(ends.read) == b"" and ends.stdio.waiting
+    ends.loop.end_turn()
+    assert read_now(ends.read) == b"two!\nthree!\n"
+    ends.stdio.send((b"by itself\n",))
+    assert read_now(ends.read) == b""
+    ends.loop.end_turn()
+    assert read_now(ends.read) == b"by itself\n"
+
+
+def test_an_answer_at_once_does_not_overtake_what_waits(ends: Ends) -> None:
+    echo(ends)
+    ends.stdio.send((b"before\n",))
+    os.write(ends.write, b"one\n")
+    ends.loop.turn(0)
+    ends.loop.end_turn()
+    assert read_now(ends.read) == b"before\none!\n"
+
+
+def test_an_answer_at_once_that_is_not_taken_waits_for_its_reader(ends: Ends) -> None:
+    echo(ends)
+    left = os.write(ends._private[1], b"x" * (1 << 20))  # what the pipe holds
+    os.write(ends.write, b"one\n")
+    ends.loop.turn(0)
+    assert ends.stdio.waiting == len(b"one!\n")
+    assert len(read_now(ends.read)) == left
+    ends.loop.turn(0)
+    assert read_now(ends.read) == b"one!\n" and not ends.stdio.waiting
+
+
+def test_a_client_that_dies_before_an_answer_at_once_is_gone(ends: Ends) -> None:
+    seen: list[AnyEvent] = []
+
+    def answer(event: AnyEvent) -> None:
+        seen.append(event)
+        ends.stdio.send((b"to nobody\n",))
+
+    ends.stdio._on_event = answer
+    os.close(ends.read)
+    os.write(ends.write, b"one\n")
+    ends.loop.turn(0)
+    assert seen == [ClientLine(b"one"), ClientGone()] and ends.stdio.waiting == 0
 
 
 def fill(ends: Ends, size: int) -> bytes:

@@ -73,12 +73,14 @@ def test_text_that_is_no_text_is_logged_all_the_same(stderr: int, style: str) ->
 def test_what_stderr_does_not_take_is_dropped_and_counted_and_kept_for_the_file(
     stderr: int,
 ) -> None:
-    log = Logbook("info", "text")
+    told: list[int] = []
+    log = Logbook("info", "text", None, told.append)
     while not log.dropped:
         log.write("info", "x" * 1000)
         log.take_for_file()
+    assert not log.waiting
     log.write("info", "y" * 1000)
-    assert log.dropped == 2
+    assert log.dropped == 2 and told == [1, 2] and log.waiting
     assert b"y" * 1000 in log.take_for_file()[0]
     read_now(stderr)
     before = log.dropped

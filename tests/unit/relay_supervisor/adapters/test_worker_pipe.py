@@ -87,6 +87,35 @@ def test_frames_reach_the_worker_whole_and_in_order(worker: Worker) -> None:
     assert worker.hears() == [(b"one", b"payload"), (b"two", b""), (b"three", b"view")]
 
 
+def test_a_frame_that_comes_alone_is_answered_at_once_and_several_at_the_end(
+    worker: Worker,
+) -> None:
+    def answer(event: AnyEvent) -> None:
+        assert isinstance(event, WorkerFrame)
+        worker.pipe.send(event.header, event.payload)
+
+    worker.pipe._on_event = answer
+    os.write(worker.write, prefix(b"one", 1) + b"one1")
+    worker.loop.turn(0)
+    assert worker.hears() == [(b"one", b"1")]
+    os.write(worker.write, (prefix(b"two", 1) + b"two2") * 2)
+    worker.loop.turn(0)
+    assert worker.hears() == []
+    worker.loop.end_turn()
+    assert worker.hears() == [(b"two", b"2")] * 2
+
+
+def test_an_answer_at_once_to_one_who_does_not_read_waits(worker: Worker) -> None:
+    worker.pipe._on_event = lambda event: worker.pipe.send(b"answer", b"")
+    left = os.write(worker.pipe._out, bytes(8 << 20))  # what the pipe holds
+    os.write(worker.write, prefix(b"one", 1) + b"one1")
+    worker.loop.turn(0)
+    assert worker.pipe.export().unsent, "it waits"
+    assert len(read_now(worker.read)) == left
+    worker.loop.turn(0)
+    assert worker.hears() == [(b"answer", b"")]
+
+
 def test_a_frame_larger_than_the_pipe_goes_out_as_the_worker_reads(worker: Worker) -> None:
     payload = random.Random(1).randbytes(5_000_000)
     worker.pipe.send(b"large", payload)

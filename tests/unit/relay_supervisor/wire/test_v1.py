@@ -8,6 +8,7 @@ import pytest
 
 from relay_supervisor.errors import RemoteProtocolError
 from relay_supervisor.wire import v1
+from relay_supervisor.wire.framing import FrameReader
 from tests.unit.relay_supervisor.wire.samples import TO_SUPERVISOR, TO_WORKER
 
 Decode = Callable[[bytes], Any]
@@ -96,6 +97,20 @@ def test_numbers_as_large_as_javascript_counts_survive() -> None:
     reply = v1.Reply(v1.CALL_MAX, 0)
     assert v1.decode_to_supervisor(v1.encode(reply)) == reply
     assert v1.CALL_MAX == 9007199254740991
+
+
+@pytest.mark.parametrize("call", [1, 255, 1 << 32, v1.CALL_MAX])
+@pytest.mark.parametrize("outcome", [v1.OUTCOME_RESULT, v1.OUTCOME_REFUSED])
+def test_the_frame_of_a_small_reply_is_one_like_any(call: int, outcome: int) -> None:
+    frame = v1.reply_frame(call, outcome, b'"result":{}}')
+    ((header, payload),) = FrameReader().feed(frame)
+    assert v1.decode_to_supervisor(header) == v1.Reply(call, outcome)
+    assert payload == b'"result":{}}'
+
+
+def test_the_frame_of_a_small_reply_has_these_bytes() -> None:
+    frame = bytes.fromhex("0000000c 0000000c 93 44 cf 0000000000001267 00") + b'"result":{}}'
+    assert v1.reply_frame(4711, v1.OUTCOME_RESULT, b'"result":{}}') == frame
 
 
 def test_ids_of_backends_are_bytes_and_come_back_as_they_were() -> None:

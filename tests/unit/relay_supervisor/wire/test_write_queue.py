@@ -75,6 +75,28 @@ def test_more_buffers_than_a_system_call_takes_are_written_all_the_same(
     assert got == b"".join(buffers) + b"x" * JOIN_BYTES_MAX
 
 
+@pytest.mark.parametrize("size", [0, 1, 100_000, 5_000_000])
+def test_what_is_written_past_the_queue_is_queued_as_far_as_it_is_not_taken(
+    pipe: tuple[int, int], size: int
+) -> None:
+    queue, data, got = WriteQueue(), random.Random(size).randbytes(size), bytearray()
+    queue.write(pipe[1], data)
+    queue.append(b"behind it")
+    while queue.size:
+        got += read_all(pipe[0])
+        queue.flush(pipe[1])
+    assert got + read_all(pipe[0]) == data + b"behind it"
+
+
+def test_nothing_of_it_is_lost_where_nothing_is_taken(pipe: tuple[int, int]) -> None:
+    taken = os.write(pipe[1], bytes(5_000_000))
+    queue = WriteQueue()
+    queue.write(pipe[1], b"waits")
+    assert queue.size == 5 and len(read_all(pipe[0])) == taken
+    queue.flush(pipe[1])
+    assert read_all(pipe[0]) == b"waits"
+
+
 def test_small_buffers_go_out_in_one_system_call(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

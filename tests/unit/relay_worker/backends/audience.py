@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 
 from relay_supervisor.wire import v1
@@ -58,6 +59,9 @@ class Audience:
 
     def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
         self.told.append(("replied", call, text))
+
+    def resulted(self, backend: Backend, call: int, result: msgspec.Raw, members: bytes) -> None:
+        self.told.append(("replied", call, b'{"jsonrpc":"2.0","id":%d,%b' % (call, members)))
 
     def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
         self.places.append(at)

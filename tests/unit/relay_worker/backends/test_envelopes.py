@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from relay_worker.backends.envelopes import (
     CODE_MAX,
     META_BYTES,
+    PLAIN_BYTES_MAX,
     RAW_CHARS_SHOWN,
+    plain_members,
     readable_error,
     readable_object,
     readable_params,
 )
+from relay_worker.repair import plain_result
 
 FILL = b'"fill":"%b"' % (b"x" * META_BYTES)
 
@@ -123,3 +126,58 @@ def test_params_of_notifications(
 ) -> None:
     found = readable_params(method, None if params is None else msgspec.Raw(params))
     assert (None if found is None else bytes(found)) == (params if passed is ... else passed)
+
+
+@pytest.mark.parametrize("result", [b"{}", b'{"a":{"result":{}}}', b"{%b}" % (b'"a":0,"b":1,' * 9)])
+def test_the_members_of_a_plain_response_are_as_they_stand_there(result: bytes) -> None:
+    result = result.replace(b",}", b"}")
+    line = b'{"id":7,"jsonrpc":"2.0","result":%b}' % result
+    found = plain_result(line)
+    assert found is not None
+    assert plain_members(line, found.result) == b'"result":%b}' % result
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"jsonrpc":"2.0","result":{"a":1},"id":7}',
+        b'{"jsonrpc":"2.0","id":7,"result": {"a":1}}',
+        b'{"jsonrpc":"2.0","result": {"result":{}},"id":1234}',
+        b'{"jsonrpc":"2.0","id":7,"result":{"a":1}} ',
+        b'{"jsonrpc":"2.0","id":7,"result":{"a":1} }',
+        b'{"jsonrpc":"2.0","id":7,"result":[1]}',
+        b'{"jsonrpc":"2.0","id":7,"result":{"_meta":null}}',
+        b'{"jsonrpc":"2.0","id":7,"result":{"a":1},"id":8}',
+        b'{"jsonrpc":"2.0","result":{"a":1},"id":7,"result":{"b":1}}',
+        b'{"jsonrpc":"2.0","id":7,"result":{"a":"%b"}}' % (b"x" * PLAIN_BYTES_MAX),
+    ],
+)
+def test_what_is_written_in_another_way_takes_another_look(line: bytes) -> None:
+    found = plain_result(line)
+    assert found is not None and plain_members(line, found.result) is None
+
+
+PIECES = [
+    b'"jsonrpc":"2.0"',
+    b'"id":7',
+    b'"id":1234',
+    b'"result":[{}]',
+    b'"result":{}',
+    b'"result":{"result":{}}',
+    b'"result" :{"result":{"a":1}}',
+    b'"result": {"result":{}}',
+    b'"result":{"result":{"a":[{}]},"b":{"result":{}}}',
+    rb'"result":{"a\"result":{}}',
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=4), st.data())
+def test_plain_members_are_never_others_than_a_closer_look_gives(
+    more: list[bytes], data: st.DataObject
+) -> None:
+    line = b"{%b}" % b",".join(data.draw(st.permutations([*PIECES[:2], *more])))
+    found = plain_result(line)
+    if found is None or (members := plain_members(line, found.result)) is None:
+        return
+    result = readable_object(found.result)
+    assert result is not None and members == b'"result":%b}' % bytes(result)

@@ -134,8 +134,13 @@ class Worker:
             room[:count] = world.stream[world.read : world.read + count]
             world.read += count
             self.fate.step()
-            self.box.count(count)
-            self.look()
+            at = self.box.tail
+            line = self.box.take(count)
+            if line is None:
+                self.look()
+            else:
+                assert not self.box.unseen
+                self.queue.append(([(at, line)], [], self.box.parsed))
         elif what == "pass on":
             for _ in range(min(size, len(self.queue))):
                 self.fate.step()
@@ -171,6 +176,7 @@ def _small() -> Iterator[None]:
     """Everything small, so that every limit is reached."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mailboxes, "READ_BYTES_MAX", READ_MAX)
+        patch.setattr(mailboxes, "ONE_BYTES_MAX", 9)
         patch.setattr(mailboxes, "KEEP_BYTES", 7)
         patch.setattr(mailboxes, "PIECE_BYTES", 5)
         patch.setattr(mailboxes, "_PAGE", 4)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from relay_supervisor.wire.mailbox import READ_BYTES_MAX
+from relay_supervisor.wire.mailbox import PIPE_BUF, READ_BYTES_MAX
 from relay_worker.backends import stdio
 from relay_worker.backends.stdio import Callbacks, Transport
 from relay_worker.loop import Loop
@@ -96,6 +96,55 @@ def test_all_frames_of_a_turn_go_out_at_its_end(process: Process) -> None:
     assert process.heard() == b""
     process.turn()
     assert process.heard() == b"one\ntwo\n"
+
+
+def test_a_call_is_written_at_once(process: Process) -> None:
+    assert process.transport.post(1, b"one\n")
+    assert process.heard() == b"one\n" and process.transport.queued_bytes == 4
+    process.turn()
+    assert process.heard() == b""
+
+
+def test_a_call_waits_for_the_rest_of_another(process: Process) -> None:
+    process.transport.write(b"z" * (1 << 17))
+    process.turn()
+    heard = process.heard()
+    assert process.transport.post(1, b"one\n")
+    while len(heard) < (1 << 17) + 4:
+        process.turn()
+        heard += process.heard()
+    assert heard == b"z" * (1 << 17) + b"one\n"
+
+
+@pytest.mark.parametrize("why", ["a frame waits", "something is due before", "large", "full"])
+def test_a_call_waits_for_what_comes_before_it(process: Process, why: str) -> None:
+    frame, before = b"one\n", b""
+    if why == "a frame waits":
+        process.transport.write(before := b"zero\n")
+    elif why == "something is due before":
+        process.loop.at_turn_end(lambda: process.lines.append(process.heard()))
+    elif why == "large":
+        frame = b"x" * (PIPE_BUF + 1)
+    else:
+        process.transport.write(before := b"z" * (1 << 16))
+        process.turn()
+    assert process.transport.post(1, frame)
+    assert process.heard() == (before if why == "full" else b"")
+    process.turn(2)
+    assert process.heard() == (frame if why == "full" else before + frame)
+    assert process.transport.queued_bytes == len(before + frame)
+    assert process.lines == [b""] * (why == "something is due before")
+
+
+def test_a_call_for_a_process_that_is_gone_is_told_of_at_the_end_of_the_turn(
+    process: Process,
+) -> None:
+    process.close(process.stdin)
+    assert process.transport.post(1, b"one\n")
+    assert process.ends == []
+    process.turn()
+    assert process.ends == ["it closed its input (Broken pipe)"]
+    assert process.transport.post(2, b"in vain\n")
 
 
 def test_one_frame_of_any_size_is_always_taken_more_only_within_the_bound(

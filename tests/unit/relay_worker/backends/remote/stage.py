@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from relay_supervisor.wire import v1
@@ -187,6 +188,9 @@ class RemoteStage(Audience):
 
     def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
         self.told.append(("replied", call, bytes(envelope["result"])))
+
+    def resulted(self, backend: Backend, call: int, result: msgspec.Raw, members: bytes) -> None:
+        raise AssertionError("for legacy backends behind pipes only")
 
     def asked(
         self,
