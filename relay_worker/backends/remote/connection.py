@@ -195,9 +195,9 @@ class Connection:
             match effect:
                 case Send(frame):
                     self.write(frame)
-                case Progressed(call, params):
-                    if call in self.calls:
-                        self._host.progressed(self._backend, call, params, 0)
+                case Progressed(number, params):
+                    if number in self.calls:
+                        self._host.progressed(self._backend, number, params, 0)
                 case Listed(lists):
                     self._listed(lists)
                 case Problem(text):
