@@ -7,6 +7,7 @@ in the table is late and dropped.
 
 from typing import Final
 
+from relay_supervisor.core import task_tokens
 from relay_supervisor.core.errands import Errands
 from relay_supervisor.core.mcp import Kind
 from relay_supervisor.core.racing import Racing
@@ -19,6 +20,9 @@ from relay_supervisor.wire import v1
 LATENCIES_KEPT: Final = 1024
 
 SUBSCRIBING: Final = ("resources/subscribe", "resources/unsubscribe")
+
+NOTED: Final = (*SUBSCRIBING, *task_tokens.ENDING)
+"""Requests whose results change what is known here."""
 
 _KINDS: Final = {
     "tools/call": Kind.TOOLS,
@@ -151,6 +155,10 @@ class Calls:
         if message.outcome == v1.OUTCOME_RESULT:
             if request.method in SUBSCRIBING:
                 self._remember_subscription(request, generation)
+            elif message.task:
+                task_tokens.keep(self._state, call, request, message.task)
+            elif request.method in task_tokens.ENDING:
+                task_tokens.answered(self._state, request)
         elif (owner := self._state.backends.get(call.backend)) is not None:
             owner.errors += 1
         self.measure(now - call.sent)
@@ -160,9 +168,11 @@ class Calls:
     def progress(self, generation: int, message: v1.Progress, payload: bytes, now: float) -> None:
         """A worker reported progress: pass it on under the client's own token."""
         call = self._state.calls.get(message.call)
-        if call is None or call.generation != generation:
+        if message.backend:
+            self._racing.tell(task_tokens.find(self._state, message), payload)
+        elif call is None or call.generation != generation:
             return
-        if (due := self._racing.report(call, payload, now)) is not None:
+        elif (due := self._racing.report(call, payload, now)) is not None:
             self._look_at(due)
 
     def cancel(self, request: ClientRequest, params: bytes) -> None:

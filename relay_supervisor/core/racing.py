@@ -31,7 +31,7 @@ class Racing:
         """A call has got on; returns when `release` is due for it, None where all is said."""
         token = self._state.requests[call.request].token
         if self._state.peer.name not in CLIENTS or not token:
-            self._tell(call, payload)
+            self.tell(token, payload)
             return None
         self._let_out(call)
         call.progress, call.progress_at = payload, now
@@ -45,13 +45,13 @@ class Racing:
                 self._let_out(call)
         return min((c.progress_at + HOLD_SECONDS for c in held if c.progress), default=None)
 
-    def _let_out(self, call: BackendCall) -> None:
-        payload, call.progress = call.progress, b""
-        if payload:
-            self._tell(call, payload)
-
-    def _tell(self, call: BackendCall, payload: bytes) -> None:
-        token = self._state.requests[call.request].token
+    def tell(self, token: bytes, payload: bytes) -> None:
+        """Tell it at once; with no token there is nobody to be told."""
         if token:
             params = mcp.with_member(b"progressToken", token, payload)
             self._out.client(mcp.notification("notifications/progress", params))
+
+    def _let_out(self, call: BackendCall) -> None:
+        payload, call.progress = call.progress, b""
+        if payload:
+            self.tell(self._state.requests[call.request].token, payload)

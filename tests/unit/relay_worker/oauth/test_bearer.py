@@ -15,7 +15,7 @@ from relay_worker.oauth import bearer, files, refresh
 from relay_worker.oauth.bearer import Bearer
 from relay_worker.oauth.files import Stored, Unavailable
 
-URL = "http://far/mcp"
+URL = "http://far.invalid/mcp"
 MANY = 64
 
 
