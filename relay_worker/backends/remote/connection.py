@@ -188,9 +188,9 @@ class Connection:
             match effect:
                 case Send(frame):
                     self.write(frame)
-                case Progressed(call, params):
-                    if call in self.calls or makes_tasks(self._backend.lists):
-                        self._host.progressed(self._backend, call, params, 0)
+                case Progressed(number, params):
+                    if number in self.calls or makes_tasks(self._backend.lists):
+                        self._host.progressed(self._backend, number, params, 0)
                 case Listed(lists):
                     self._listed(lists)
                 case Problem(text):
