@@ -315,7 +315,7 @@ class Connection:
         self.last_used = self._loop.now
         members = plain_members(line, result)
         if members is None:
-            self._host.replied(self._backend, call, line, {"result": result})
+            self._host.replied(self._backend, call, {"result": result})
         else:
             self._host.resulted(self._backend, call, result, members)
 
@@ -325,7 +325,7 @@ class Connection:
             self._refuse.skipped(cleaned.skipped)
             if not cleaned.frames:
                 self._refuse.unreadable(line[:HINT_BYTES], line[-HINT_BYTES:])
-        for index, (text, envelope) in enumerate(cleaned.frames):
+        for index, (_, envelope) in enumerate(cleaned.frames):
             raw_id = envelope.get("id")
             if raw_id is not None and "method" not in envelope:
                 call = frames.call_number(raw_id)
@@ -334,7 +334,7 @@ class Connection:
                         call, envelope, at + index
                     ):
                         continue
-                    self._replied(call, text, envelope)
+                    self._replied(call, envelope)
                     continue
             self.apply(self.session.receive(envelope), at + index)
             self._limit_listing()
@@ -353,17 +353,16 @@ class Connection:
         self._list_timer = None
         self.apply(self.session.give_up_listing())
 
-    def _replied(self, call: int, text: bytes, envelope: dict[str, msgspec.Raw]) -> None:
+    def _replied(self, call: int, envelope: dict[str, msgspec.Raw]) -> None:
         if self.in_flight.pop(call, None) is not None:  # else cancelled, or a second answer
             self.last_used = self._loop.now
-            self._host.replied(self._backend, call, text, envelope)
+            self._host.replied(self._backend, call, envelope)
 
     def _grant(self) -> None:
         """Answer the calls that no backend has to see, once whoever makes them knows of it."""
         granted, self._granted = self._granted, []
         for call in granted:
-            text = frames.response(frames.call_id(call), b'"result":{}}')
-            self._replied(call, text, frames.decode_object(text) or {})
+            self._replied(call, {"result": msgspec.Raw(b"{}")})
 
     def _limit_probe(self) -> None:
         self._loop.after(PROBE_SECONDS, self._silent)

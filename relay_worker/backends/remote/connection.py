@@ -211,7 +211,7 @@ class Connection:
 
     # ---- messages.Listener -----------------------------------------------------------------------
 
-    def received(self, text: bytes, envelope: Envelope, answers: Tag) -> None:
+    def received(self, envelope: Envelope, answers: Tag) -> None:
         """A message."""
         if not self._open:
             return
@@ -219,7 +219,7 @@ class Connection:
             raw_id = envelope.setdefault("id", msgspec.Raw(b"null"))
             call = answers if answers is not None else frames.call_number(raw_id)
             if isinstance(call, int):
-                self.calls.answered(call, text, envelope)
+                self.calls.answered(call, envelope)
                 return
             if answers is not None:
                 envelope["id"] = msgspec.Raw(frames.encode(answers))

@@ -13,7 +13,6 @@ from relay_worker.backends.remote.messages import Address, Failure, Fault, Post
 from relay_worker.backends.remote.streamable import StreamableChannel
 from relay_worker.backends.remote.thread import HttpThread
 from relay_worker.loop import Loop
-from relay_worker.repair import Envelope
 
 WAIT_SECONDS = 10.0
 ANSWER = b'{"jsonrpc":"2.0","id":1,"result":{}}'
@@ -46,10 +45,6 @@ class Ends:
 
     def __init__(self) -> None:
         self.done_with: dict[int, Failure | None] = {}
-        self.texts: list[bytes] = []
-
-    def received(self, text: bytes, envelope: Envelope, answers: object) -> None:
-        self.texts.append(text)
 
     def done(self, number: int, failure: Failure | None) -> None:
         self.done_with[number] = failure
