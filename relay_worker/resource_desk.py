@@ -12,8 +12,7 @@ from relay_supervisor.wire import v1
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend
 from relay_worker.catalogue import Catalogue
-from relay_worker.extensions import TASK
-from relay_worker.links import CARRIERS, Links, uris_of
+from relay_worker.links import CARRIERS, HOSTED, TASK, Links, uris_of
 from relay_worker.subscriptions import CHANGES, Subscriptions
 
 UPDATED: Final = "notifications/resources/updated"
@@ -50,7 +49,7 @@ class ResourceDesk:
     def known(self, message: v1.KnownLinks) -> None:
         """Take over what another worker has seen."""
         self._links.learn(
-            message.backend, (uri for uri in message.uris if not uri.startswith(TASK))
+            message.backend, (uri for uri in message.uris if not uri.startswith((TASK, HOSTED)))
         )
 
     def answered(self, backend: Backend, message: v1.Call, result: msgspec.Raw) -> None:

@@ -26,8 +26,9 @@ from relay_worker.repair import Envelope
 from relay_worker.resource_desk import ResourceDesk
 from relay_worker.results import for_client
 from relay_worker.retries import instead, objection
-from relay_worker.routes import Found, Refused, Target, Undecided, find, handles
+from relay_worker.routes import Everybody, Found, Refused, Target, Undecided, find, handles
 from relay_worker.talk import Talk
+from relay_worker.task_lists import TaskLists
 
 TOOLS_CALL: Final = "tools/call"
 
@@ -66,6 +67,7 @@ class Router(Talk):
         self._own: dict[int, Callable[[int, bytes], None]] = {}
         self.resources = ResourceDesk(send)
         self.extensions = Extensions(send)
+        self._task_lists = TaskLists(self.call_for, self.reply, send)
 
     # ---- from the supervisor ----------------------------------------------------------------
 
@@ -157,15 +159,18 @@ class Router(Talk):
         message = flight.message
         if message.method == TOOLS_CALL and message.era == _LEGACY and call > 0:
             self.resources.answered(backend, message, result)
-            self.extensions.answered(backend, message, result)
-            self._reply_small(call, v1.OUTCOME_RESULT, members)
+            if task := self.extensions.answered(backend, message, result):
+                self._send(v1.Reply(call, v1.OUTCOME_RESULT, task), members)
+            else:
+                self._reply_small(call, v1.OUTCOME_RESULT, members)
         else:
             self._show(flight, result)
 
     def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
-        """Pass on the progress of a call."""
-        if call in self._flights:
-            self._send(v1.Progress(call, backend.pid or 0, at), params)
+        """Pass on the progress of a call, or of a task that it may have made."""
+        flight = self._flights.get(call)
+        whose = "" if flight and flight.backend is backend else backend.name
+        self._send(v1.Progress(call, backend.pid or 0, at, whose), params)
 
     def notified(
         self, backend: Backend, method: str, params: bytes, at: int, call: int = 0
@@ -238,9 +243,9 @@ class Router(Talk):
         members = frames.error_members(frames.INTERNAL_ERROR, text)
         self.reply(message, v1.OUTCOME_RELAY_ERROR, members)
 
-    def _answer(self, call: int, outcome: int, *members: Buffer) -> None:
+    def _answer(self, call: int, outcome: int, *members: Buffer, task: str = "") -> None:
         if call >= 0:
-            self._send(v1.Reply(call, outcome), *members)
+            self._send(v1.Reply(call, outcome, task), *members)
         elif done := self._own.pop(call, None):
             done(outcome, b"".join(members))
 
@@ -249,9 +254,9 @@ class Router(Talk):
         message, backend = flight.message, flight.backend
         shown = for_client(result, message, modern=backend.modern)
         self.resources.answered(backend, message, shown)
-        self.extensions.answered(backend, message, shown)
+        task = self.extensions.answered(backend, message, shown)
         if message.era == v1.LEGACY:  # in pieces, without a copy
-            self._answer(message.call, v1.OUTCOME_RESULT, b'"result":', shown, b"}")
+            self._answer(message.call, v1.OUTCOME_RESULT, b'"result":', shown, b"}", task=task)
         else:
             self.reply(message, v1.OUTCOME_RESULT, b"".join((b'"result":', shown, b"}")))
 
@@ -315,7 +320,10 @@ class Router(Talk):
             return self._start_for(waiting, backend)
         if isinstance(target, Undecided):
             return self._await_name(waiting, target)
-        self._refuse(message, target)
+        if isinstance(target, Everybody):
+            self._task_lists.gather(message, waiting.params, target.backends)
+        else:
+            self._refuse(message, target)
         return True
 
     def _find(self, catalogue: Catalogue, message: v1.Call, params: bytes) -> Found:

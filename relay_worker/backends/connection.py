@@ -33,6 +33,7 @@ from relay_worker.backends.effects import (
     Withdrew,
 )
 from relay_worker.backends.envelopes import plain_members
+from relay_worker.backends.promises import makes_tasks
 from relay_worker.backends.refuse import Refuse
 from relay_worker.backends.session import Phase
 from relay_worker.backends.speech import PROBE_SECONDS, SUBSCRIBING
@@ -185,7 +186,7 @@ class Connection:
         """Send a request; False where the backend does not read what was sent before."""
         self.last_used = self._loop.now
         if not self.session.modern:
-            if call < 0 or len(params) > SMALL_BYTES:
+            if call < 0 or not 0 < len(params) <= SMALL_BYTES:
                 return self._send(call, method, params)
             transport = self._transport
             start = transport.queued_bytes
@@ -288,7 +289,7 @@ class Connection:
                 case Send(frame):
                     self.write(frame)
                 case Progressed(call, params):
-                    if call in self.in_flight:
+                    if call in self.in_flight or makes_tasks(self._backend.lists):
                         self._host.progressed(self._backend, call, params, at)
                 case Notified(method, params):
                     self._host.notified(self._backend, method, params, at)

@@ -16,12 +16,24 @@ PINS = (
     Mutant(
         "progress counts from whoever has it",
         "calls.py",
-        """        if call is None or call.generation != generation:
-            return
-        token""",
-        """        if call is None:
-            return
-        token""",
+        """        elif call is None or call.generation != generation:
+""",
+        """        elif call is None:
+""",
+    ),
+    Mutant(
+        "a task's progress counts from whoever reports it",
+        "task_tokens.py",
+        """known is not None and known.backend == message.backend""",
+        """known is not None""",
+    ),
+    Mutant(
+        "a token outlives its task",
+        "task_tokens.py",
+        """        del state.task_tokens[number]
+""",
+        """        del number
+""",
     ),
     Mutant(
         "a cancellation goes to whoever serves",

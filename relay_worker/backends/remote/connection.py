@@ -14,15 +14,8 @@ import msgspec
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, Host, State, Watcher
 from relay_worker.backends.client import Client, is_modern
-from relay_worker.backends.effects import (
-    Asked,
-    Broken,
-    Effect,
-    Listed,
-    Problem,
-    Progressed,
-    Send,
-)
+from relay_worker.backends.effects import Asked, Broken, Effect, Listed, Problem, Progressed, Send
+from relay_worker.backends.promises import makes_tasks
 from relay_worker.backends.remote import handover as handovers
 from relay_worker.backends.remote.calls import Calls
 from relay_worker.backends.remote.dialogue import Dialogue
@@ -196,7 +189,7 @@ class Connection:
                 case Send(frame):
                     self.write(frame)
                 case Progressed(call, params):
-                    if call in self.calls:
+                    if call in self.calls or makes_tasks(self._backend.lists):
                         self._host.progressed(self._backend, call, params, 0)
                 case Listed(lists):
                     self._listed(lists)
