@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from relay_worker.backends.remote import streamable
+from relay_worker.backends.remote.channel import Wiring
 from relay_worker.backends.remote.inlet import Inlet
 from relay_worker.backends.remote.messages import Address, Failure, Fault, Post
 from relay_worker.backends.remote.streamable import StreamableChannel
@@ -65,7 +66,7 @@ class Scene:
         address = Address("http://h/mcp", {}, 1000, 1.0)
         inlet = Inlet(self.loop, thread)
         listener: Any = self.ends
-        self.channel = StreamableChannel(address, thread, inlet, listener, None)
+        self.channel = StreamableChannel(Wiring(address, None, listener, inlet, thread))
 
     async def turn(self) -> None:
         """Long enough for whatever needs no answer."""
