@@ -33,6 +33,7 @@ from relay_worker.backends.effects import (
     Withdrew,
 )
 from relay_worker.backends.envelopes import plain_members
+from relay_worker.backends.patience import Patience
 from relay_worker.backends.promises import makes_tasks
 from relay_worker.backends.refuse import Refuse
 from relay_worker.backends.session import Phase
@@ -41,7 +42,6 @@ from relay_worker.backends.stderr import Stderr
 from relay_worker.backends.stdio import Callbacks, Transport
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.lists import RawLists
-from relay_worker.loop import Timer
 from relay_worker.repair import clean_line, plain_result
 
 SMALL_BYTES: Final = 4 << 10
@@ -87,8 +87,11 @@ class Connection:
         self._on_broken = on_broken
         self._stderr = Stderr(backend.name, surroundings)
         policy = surroundings.policy
-        self._list_seconds = policy.list_timeout_seconds
-        self._list_timer: Timer | None = None
+        self._patience = Patience(
+            surroundings.loop,
+            policy.list_timeout_seconds,
+            lambda: self.apply(self.session.give_up_listing()),
+        )
         self.session = Conversation(
             backend.name, client, surroundings, numbers=numbers, known=known
         )
@@ -165,8 +168,7 @@ class Connection:
             Unsent(frame.number if frame.number in known else 0, frame.frame)
             for frame in left.outbox
         ]
-        if self._list_timer:
-            self._list_timer.cancel()
+        self._patience.see(waiting=False)
         calls = list(self.in_flight)
         self.in_flight.clear()
         custody = msgspec.structs.replace(
@@ -258,8 +260,7 @@ class Connection:
         """Its process is gone: take in what it has left behind, and let go of it."""
         self._transport.drain()
         self._transport.close()
-        if self._list_timer:
-            self._list_timer.cancel()
+        self._patience.see(waiting=False)
 
     def take_lost(self) -> tuple[list[int], list[int]]:
         """Return the calls that are lost with the process, and take them off the list: those it
@@ -343,16 +344,7 @@ class Connection:
     def _limit_listing(self) -> None:
         """See to it that a list which is never answered does not hold up later changes."""
         session = self.session
-        if session.phase is Phase.READY and session.listing:
-            if self._list_timer is None:
-                self._list_timer = self._loop.after(self._list_seconds, self._listing_overdue)
-        elif self._list_timer is not None:
-            self._list_timer.cancel()
-            self._list_timer = None
-
-    def _listing_overdue(self) -> None:
-        self._list_timer = None
-        self.apply(self.session.give_up_listing())
+        self._patience.see(waiting=session.phase is Phase.READY and session.listing)
 
     def _replied(self, call: int, envelope: dict[str, msgspec.Raw]) -> None:
         if self.in_flight.pop(call, None) is not None:  # else cancelled, or a second answer

@@ -15,6 +15,7 @@ from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, Host, State, Watcher
 from relay_worker.backends.client import Client, is_modern
 from relay_worker.backends.effects import Asked, Broken, Effect, Listed, Problem, Progressed, Send
+from relay_worker.backends.patience import Patience
 from relay_worker.backends.promises import makes_tasks
 from relay_worker.backends.remote import handover as handovers
 from relay_worker.backends.remote.calls import Calls
@@ -28,7 +29,6 @@ from relay_worker.backends.remote.messages import (
     Tag,
 )
 from relay_worker.backends.remote.owner import Owner, pass_on
-from relay_worker.backends.remote.patience import Patience
 from relay_worker.backends.remote.posts import Out, Posts, Sent
 from relay_worker.backends.remote.questions import Questions
 from relay_worker.backends.session import Session

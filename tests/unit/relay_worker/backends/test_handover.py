@@ -227,9 +227,9 @@ def test_a_list_that_has_changed_meanwhile_is_fetched_once_more(stage: Make) -> 
         one.turn()
     (first,) = process.heard()
     connection = one.backend._connection
-    assert connection is not None and connection._list_timer is not None
+    assert connection is not None and connection._patience._timer is not None
     hand(one, two, process)
-    assert connection._list_timer.callback is None, "nobody waits for it here any more"
+    assert connection._patience._timer is None, "nobody waits for it here any more"
     process.say(id=first["id"], result={"tools": [1]})
     two.turn()
     (second,) = process.heard()
