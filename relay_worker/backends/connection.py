@@ -51,10 +51,21 @@ WRITTEN_BEFORE: Final = -(1 << 62)
 """Stands for where a call begins that was written by the worker before."""
 
 
+class Tell(msgspec.Struct, frozen=True):
+    """Whom a connection tells what has become of it: its lists are there, first when it is ready
+    for calls; another worker would have to know more than was left; it cannot be used, for this
+    reason; it has closed a pipe.
+    """
+
+    listed: Callable[[RawLists], None]
+    lasting: Callable[[], None]
+    broken: Callable[[str], None]
+    closed: Callable[[str], None]
+
+
 class Connection:
     """A running process. `in_flight` has the calls it works on, each with the number of bytes that
-    were written to it before. `on_listed` is called with lists, first when it is ready for calls,
-    `on_broken` with a reason when it cannot be used, `on_closed` when it has closed a pipe.
+    were written to it before.
     """
 
     def __init__(
@@ -71,10 +82,7 @@ class Connection:
         parsed: int | None = None,
         numbers: Iterator[int],
         known: str = "",
-        on_lasting: Callable[[], None],
-        on_listed: Callable[[RawLists], None],
-        on_broken: Callable[[str], None],
-        on_closed: Callable[[str], None],
+        tell: Tell,
     ) -> None:
         self.pid = pid
         self.in_flight: dict[int, int] = {}
@@ -83,8 +91,7 @@ class Connection:
         self._log = surroundings.log
         self._backend = backend
         self._host = host
-        self._on_listed = on_listed
-        self._on_broken = on_broken
+        self._tell = tell
         self._stderr = Stderr(backend.name, surroundings)
         policy = surroundings.policy
         self._patience = Patience(
@@ -99,11 +106,10 @@ class Connection:
         self._refuse = refuse = Refuse(
             surroundings.log, backend, host, watcher, in_flight=self.in_flight, over=self._forget
         )
-        tell = Callbacks(self._line, refuse.oversized, self._stderr.take, on_closed, self._errand)
         self._transport = Transport(
             surroundings.loop,
             fds,
-            tell,
+            Callbacks(self._line, refuse.oversized, self._stderr.take, tell.closed, self._errand),
             frame_bytes_max=policy.frame_bytes_max,
             memory=memory,
             parsed=parsed,
@@ -118,7 +124,7 @@ class Connection:
             pid,
             transport=self._transport,
             in_flight=self.in_flight,
-            on_lasting=on_lasting,
+            on_lasting=tell.lasting,
         )
 
     @property
@@ -299,13 +305,13 @@ class Connection:
                 case Withdrew(raw_id, params):
                     self._host.withdrew(self._backend, self.pid, raw_id, params)
                 case Listed(lists):
-                    self._on_listed(lists)
+                    self._tell.listed(lists)
                 case Problem(text):
                     self._log.warning(text, backend=self._backend.name)
                 case Tried():
                     self._limit_probe()
                 case Broken(reason):
-                    self._on_broken(reason)
+                    self._tell.broken(reason)
 
     def _line(self, at: int, line: bytes) -> None:
         if self.session.modern or (plain := plain_result(line)) is None:
