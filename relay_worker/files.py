@@ -1,8 +1,8 @@
 """Files of the state directory: rotating logs and whole files, shared by several relays.
 
-Everything here blocks, so it is for the writer thread only (`persist`). Directories are made
-0700 and files 0600. There are no lock files: who has to be alone holds a lock on the directory
-itself, which ends with its holder.
+Everything here blocks: in the worker it is for the writer thread only (`persist`), and `relayctl`
+uses it, too. Directories are made 0700 and files 0600. There are no lock files: who has to be alone
+holds a lock on the directory itself, which ends with its holder.
 """
 
 import contextlib
@@ -20,6 +20,8 @@ meanwhile. A log waits so when it is twice as large as it may be.
 
 ORPHAN_SECONDS: Final = 3600.0
 """A temporary file this old belongs to a process that died while writing it."""
+
+PRIVATE: Final = 0o600
 
 _TEMPORARY: Final = ".tmp"
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT
@@ -72,7 +74,7 @@ def append_rotating(
         os.close(fd)
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, mode: int = PRIVATE) -> None:
     """Put *content* at *path*, atomically and durably: after a crash it is the old or the new.
 
     Raises:
@@ -81,12 +83,13 @@ def replace_file(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     try:
-        fd = os.open(temporary, flags, 0o600)
+        fd = os.open(temporary, flags, PRIVATE)
     except FileNotFoundError:
         make_private_dirs(path.parent)
-        fd = os.open(temporary, flags, 0o600)
+        fd = os.open(temporary, flags, PRIVATE)
     try:
         try:
+            os.fchmod(fd, mode)
             _write_all(fd, content)
             os.fsync(fd)
         finally:
@@ -95,7 +98,16 @@ def replace_file(path: Path, content: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make what was created, renamed or removed in *directory* last over a power cut."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def prune(directory: Path, files_max: int) -> None:
@@ -124,10 +136,10 @@ def prune(directory: Path, files_max: int) -> None:
 
 def _open_log(path: Path) -> int:
     try:
-        return os.open(path, _APPEND, 0o600)
+        return os.open(path, _APPEND, PRIVATE)
     except FileNotFoundError:
         make_private_dirs(path.parent)
-        return os.open(path, _APPEND, 0o600)
+        return os.open(path, _APPEND, PRIVATE)
 
 
 def _rotate(path: Path, fd: int, files_max: int, patience_seconds: float) -> bool:
@@ -194,11 +206,3 @@ def _write_all(fd: int, content: bytes) -> None:
     while written < len(content):  # a nearly full disk; the rest raises
         content = content[written:]
         written = os.write(fd, content)
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -17,6 +17,7 @@ import msgspec
 from relay_supervisor.wire import handshake, v1
 from relay_supervisor.wire.errors import RemoteProtocolError
 from relay_supervisor.wire.ledger import Ledger
+from relay_worker.arguments import Arguments
 from relay_worker.backends.descriptors import Descriptors
 from relay_worker.configuration import read
 from relay_worker.ledger import UNREAD, attach
@@ -30,9 +31,6 @@ from relay_worker.service import Base, Service
 LIFE_WAIT_SECONDS: Final = 0.5
 """So long the end of the life pipe may follow the end of the pipe when the supervisor dies."""
 
-FDS: Final = 4
-"""Descriptors every worker gets."""
-
 EXIT_BROKEN: Final = 1
 """Exit status of a worker that cannot go on, because of a bug in the relay."""
 
@@ -40,22 +38,19 @@ _decode: Final = v1.decode_to_worker
 
 
 class Worker:
-    """One worker process. *fds*: the pipe from and to the supervisor, the socketpair, the life
-    pipe. *build*: what it is made of.
-    """
+    """One worker process. *build*: what it is made of."""
 
-    def __init__(self, fds: tuple[int, ...], ledger: Ledger, build: str) -> None:
-        pipe_in, pipe_out, socket_fd, life_fd = fds
+    def __init__(self, arguments: Arguments, life: Life, ledger: Ledger, build: str) -> None:
         self._build = build
         self._ledger = ledger
         self.log = Log()
         self.loop = Loop(self._report)
-        self.life = Life(life_fd)
-        self.descriptors = Descriptors(socket_fd)
+        self.life = life
+        self.descriptors = Descriptors(arguments.socket)
         self.pipe = Pipe(
             self.loop,
-            pipe_in,
-            pipe_out,
+            arguments.pipe_in,
+            arguments.pipe_out,
             on_frame=self._hello,
             on_end=self._ended,
             on_full=self._full,
@@ -85,10 +80,10 @@ class Worker:
     def _known_links(self, message: v1.KnownLinks, _payload: bytes) -> None:
         self.router.resources.known(message)
         self.router.extensions.known(message)
+        self.router.client_tasks.known(message)
 
     def run(self) -> NoReturn:
         """Serve until the end; does not return."""
-        self.life.start()
         self.loop.run()
         self.exit(EXIT_BROKEN)
 
@@ -193,27 +188,13 @@ class Worker:
         self.log.error(f"{type(error).__name__} {where}: {error}", trace=trace)
 
 
-def main(argv: list[str], build: str) -> NoReturn:
-    """Run a worker on the descriptors that *argv* names. Options it does not know are a newer
-    supervisor's, and are passed over with their values.
-    """
-    options = dict(zip(argv[::2], argv[1::2], strict=False))
-    try:
-        fds = tuple(int(part) for part in options["--fds"].split(","))
-        ledger = attach(int(options["--ledger"])) if "--ledger" in options else UNREAD
-        if len(fds) != FDS:
-            raise ValueError("it takes four descriptors")
-    except (KeyError, ValueError, OSError) as error:
-        usage = "python -m relay_worker --fds IN,OUT,SOCK,LIFE [--ledger FD]"
-        sys.exit(f"usage: {usage} (started by mcp-relay): {error!r}")
+def run(arguments: Arguments, life: Life, build: str) -> NoReturn:
+    """Run a worker, whose supervisor's *life* is watched already. Does not return."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # at once, whatever the loop is doing
-    for fd in fds:
-        os.set_inheritable(fd, False)
-    Worker(fds, ledger, build).run()
-
-
-def run(build: str) -> NoReturn:
-    """Entry point of `python -m relay_worker`."""
-    main(sys.argv[1:], build)
+    try:
+        ledger = UNREAD if arguments.ledger is None else attach(arguments.ledger)
+    except (OSError, ValueError) as error:
+        sys.exit(f"its ledger (descriptor {arguments.ledger}) cannot be used: {error!r}")
+    Worker(arguments, life, ledger, build).run()

@@ -60,14 +60,13 @@ def remote_plan_of(
     if expanded is None:
         return plan
     assert expanded.url is not None
-    # Who says in a header who we are has no use for a login.
-    named = any(header.lower() == "authorization" for header in expanded.headers)
+    tokens = tokens_path(state_dir, name, expanded.url)
     address = Address(
         url=expanded.url,
         headers=expanded.headers,
         frame_bytes_max=settings.frame_bytes_max,
         delay_seconds_max=settings.restart_delay_max_seconds,
-        tokens="" if named else str(tokens_path(state_dir, name, expanded.url)),
+        tokens="" if expanded.introduces_itself else str(tokens),
     )
     return msgspec.structs.replace(plan, address=address, spec_hash=spec_hash(expanded))
 

@@ -1,4 +1,4 @@
-"""A configured worker: its backends, registry and files, and the messages that concern them.
+"""A configured worker: its backends, registry and files, and the messages that concern them all.
 
 News of the backends are gathered during a loop turn and dealt with once, at its end.
 """
@@ -16,21 +16,18 @@ from relay_worker import builtin_tools
 from relay_worker.backends.base import Backend, State
 from relay_worker.backends.client import client_of
 from relay_worker.backends.descriptors import Descriptors
-from relay_worker.backends.handover import MovableBackend
-from relay_worker.backends.remote.workshop import Workshop
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.builtin_tools import BuiltinBackend
 from relay_worker.charges import Charges
 from relay_worker.checks import Checks
-from relay_worker.config.expand import spec_hash
-from relay_worker.config.model import REMOTE_KINDS
 from relay_worker.configuration import Settings
+from relay_worker.fleet import Fleet
 from relay_worker.instructions import instructions
 from relay_worker.life import Life
 from relay_worker.log import Log
 from relay_worker.loop import Loop
 from relay_worker.persist import Writer
-from relay_worker.plans import limits_of, plan_of, policy_of, remote_plan_of
+from relay_worker.plans import limits_of, policy_of
 from relay_worker.readiness import Readiness
 from relay_worker.registry import Registry
 from relay_worker.router import Router
@@ -85,40 +82,17 @@ class Service:
         base.log.write_to(self._writer.log_relay)
         for problem in settings.problems:
             base.log.warning(problem)
-        self._hashes = {name: spec_hash(spec) for name, spec in settings.expanded.items()}
-        around = self._surroundings()
-        self._remote = Workshop(around, base.router, self)
-        self._stdio: dict[str, MovableBackend] = {}
         self._builtin = BuiltinBackend(base.send, base.router.finish)
-        self._backends = self._make_backends(message, around)
-        if relay.builtin_tools:
-            self._backends[self._builtin.name] = self._builtin
-        self._router.backends = self._backends
+        self._fleet = Fleet(
+            *(settings, message, self._surroundings(), base.router, self),
+            builtin=self._builtin if relay.builtin_tools else None,
+        )
+        self._router.backends = self._fleet.all
         self._router.refresh = self._rebuild
         self._instructions = instructions(settings.config, embedded_default=settings.is_default)
-        self._registry = Registry(
-            settings.config,
-            hashes=self._hashes,
-            builtin=builtin_tools.LISTS if relay.builtin_tools else None,
-            instructions=self._instructions,
-            send=base.send,
-            save=self._writer.replace,
-            log=base.log,
-        )
-        self._registry.lasting = base.hello.generation == FIRST
+        self._registry = self._make_registry()
         self._readiness = self._make_readiness()
-        self.handlers: Mapping[type[Any], Callable[[Any, bytes], None]] = {
-            v1.KnownLists: self._known_lists,
-            v1.Session: self._session,
-            **Charges(self._stdio, base.router, base.send).handlers,
-            v1.StatusReply: lambda reply, payload: self._builtin.status(reply.token, payload),
-            v1.Log: self._log_lines,
-            v1.Journal: self._journal,
-            v1.Refuse: self._refuse,
-            v1.RunChecks: self._readiness.run_checks,
-            v1.KnownSession: self._known_session,
-            v1.Attend: lambda message, _payload: self._remote.attend(attending=message.attend),
-        }
+        self.handlers = self._table()
         if not self._registry.lasting:
             base.loop.after(relay.ready_seconds_max + relay.probation_seconds, self._outlived)
         self._announce()
@@ -126,7 +100,7 @@ class Service:
     def close(self, *, for_good: bool) -> None:
         """Write out what is queued for the disk; *for_good*: no other worker follows."""
         if for_good:
-            self._remote.farewell()
+            self._fleet.remote.farewell()
         self._writer.close(CLOSE_SECONDS)
 
     def learned(self, backend: Backend) -> None:
@@ -158,26 +132,33 @@ class Service:
             ledger=base.ledger,
         )
 
-    def _make_backends(self, message: v1.Configure, around: Surroundings) -> dict[str, Backend]:
-        settings = self._settings
-        backends: dict[str, Backend] = {}
-        for name, spec in settings.config.backends.items():
-            expanded = settings.expanded.get(name)
-            if spec.kind in REMOTE_KINDS:
-                remote = remote_plan_of(
-                    name,
-                    spec,
-                    expanded,
-                    settings=settings.config.relay,
-                    state_dir=Path(message.state_dir),
-                )
-                backends[name] = self._remote.add(remote)
-            elif spec.kind == "stdio":
-                project, instance = message.project, message.instance
-                plan = plan_of(name, spec, expanded, project=project, instance=instance)
-                self._stdio[name] = MovableBackend(plan, around, self._base.router, self)
-                backends[name] = self._stdio[name]
-        return backends
+    def _make_registry(self) -> Registry:
+        base, config = self._base, self._settings.config
+        registry = Registry(
+            config,
+            hashes=self._fleet.hashes,
+            builtin=builtin_tools.LISTS if config.relay.builtin_tools else None,
+            instructions=self._instructions,
+            send=base.send,
+            save=self._writer.replace,
+            log=base.log,
+        )
+        registry.lasting = base.hello.generation == FIRST
+        return registry
+
+    def _table(self) -> Mapping[type[Any], Callable[[Any, bytes], None]]:
+        return {
+            v1.KnownLists: self._known_lists,
+            v1.Session: self._session,
+            **Charges(self._fleet.stdio, self._router, self._base.send).handlers,
+            v1.StatusReply: lambda reply, payload: self._builtin.status(reply.token, payload),
+            v1.Log: self._log_lines,
+            v1.Journal: self._journal,
+            v1.Refuse: self._refuse,
+            v1.RunChecks: self._readiness.run_checks,
+            v1.KnownSession: self._fleet.known_session,
+            v1.Attend: self._fleet.attend,
+        }
 
     def _make_readiness(self) -> Readiness:
         base, config = self._base, self._settings.config
@@ -203,20 +184,8 @@ class Service:
         settings = self._settings
         if settings.snapshot is not None:
             self._base.send(v1.ConfigRead(), settings.snapshot)
-        kinds = {backend.name: backend.kind for backend in self._backends.values()}
-        kinds = dict.fromkeys(settings.unusable, "stdio") | kinds
-        infos = [
-            v1.BackendInfo(
-                name,
-                kind,
-                self._call_timeout(name),
-                settings.fingerprints[name],
-                self._hashes.get(name, "") if name in self._stdio else "",
-            )
-            for name, kind in kinds.items()
-        ]
         configured = v1.Configured(
-            infos,
+            self._fleet.infos(),
             limits_of(settings.config.relay),
             settings.problems,
             broken=settings.broken is not None,
@@ -226,24 +195,15 @@ class Service:
         self._base.send(configured, self._instructions.encode())
         for name, reason in settings.unusable.items():
             self._base.send(v1.BackendState(name, State.FAILED.word, last_error=reason))
-        self._changed = dict(self._backends)
+        self._changed = dict(self._fleet.all)
         self._review_later()
-
-    def _call_timeout(self, backend: str) -> float | None:
-        spec = self._settings.config.backends.get(backend)
-        return spec.call_timeout_seconds if spec else None
 
     # ---- messages ---------------------------------------------------------------------------
 
     def _known_lists(self, message: v1.KnownLists, payload: bytes) -> None:
         lists = self._registry.known(message, payload)
-        backend = self._stdio.get(message.backend) or self._remote.backends.get(message.backend)
-        if lists is not None and backend is not None and backend.lists is None:
-            backend.lists = lists
-
-    def _known_session(self, message: v1.KnownSession, payload: bytes) -> None:
-        if backend := self._remote.backends.get(message.backend):
-            backend.known(message, payload)
+        if lists is not None:
+            self._fleet.remember(message.backend, lists)
 
     def _session(self, message: v1.Session, payload: bytes) -> None:
         client = client_of(message, payload)
@@ -252,7 +212,7 @@ class Service:
         self._registry.keep_at(message.cache_path)
         if message.log_level is not None:
             self._router.set_level(message.log_level)
-        for backend in self._backends.values():
+        for backend in self._fleet.all.values():
             backend.introduce(client)
         self._review_later()
 
@@ -281,9 +241,9 @@ class Service:
     def _review(self) -> None:
         self._review_due = False
         if self._connected:
-            if self._registry.due(self._backends):
+            if self._registry.due(self._fleet.all):
                 self._rebuild()
-            self._registry.report(self._backends)
+            self._registry.report(self._fleet.all)
             self._router.look_again()
             self._rebuild_later()
         changed, self._changed = self._changed, {}
@@ -298,7 +258,7 @@ class Service:
         if not self._connected or not self._registry.outdated:
             return False
         self._router.adopt(self._registry.rebuild())
-        self._changed = dict(self._backends)  # their numbers of tools may differ
+        self._changed = dict(self._fleet.all)  # their numbers of tools may differ
         self._review_later()
         return True
 

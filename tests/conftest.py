@@ -1,5 +1,5 @@
 """What holds for every test: hypothesis' settings, signals, how many run at once, and that no test
-leaves a process behind.
+leaves a process behind; and what tests of all kinds use.
 """
 
 import os
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import hypothesis
 import psutil
 import pytest
+
+from tests.harness import RelayHome
 
 # Two shared cores: how long one example takes says nothing. A failure prints what reproduces it.
 hypothesis.settings.register_profile(
@@ -45,3 +47,11 @@ def no_child_left(request: pytest.FixtureRequest) -> Iterator[None]:
         process.kill()
         process.wait(5)
     assert not left, f"the test left children behind: {left}"
+
+
+@pytest.fixture
+def home() -> Iterator[RelayHome]:
+    """Directories that several relays use, one after another or at once."""
+    home = RelayHome.make()
+    yield home
+    home.remove()

@@ -7,7 +7,7 @@ in the table is late and dropped.
 
 from typing import Final
 
-from relay_supervisor.core import mcp
+from relay_supervisor.core import mcp, task_tokens
 from relay_supervisor.core.errands import Errands
 from relay_supervisor.core.mcp import Kind
 from relay_supervisor.core.recovery import Recovery
@@ -19,6 +19,9 @@ from relay_supervisor.wire import v1
 LATENCIES_KEPT: Final = 1024
 
 SUBSCRIBING: Final = ("resources/subscribe", "resources/unsubscribe")
+
+NOTED: Final = (*SUBSCRIBING, *task_tokens.ENDING)
+"""Requests whose results change what is known here."""
 
 _KINDS: Final = {
     "tools/call": Kind.TOOLS,
@@ -150,6 +153,10 @@ class Calls:
         if message.outcome == v1.OUTCOME_RESULT:
             if request.method in SUBSCRIBING:
                 self._remember_subscription(request, generation)
+            elif message.task:
+                task_tokens.keep(self._state, call, request, message.task)
+            elif request.method in task_tokens.ENDING:
+                task_tokens.answered(self._state, request)
         elif (owner := self._state.backends.get(call.backend)) is not None:
             owner.errors += 1
         self.measure(now - call.sent)
@@ -159,9 +166,12 @@ class Calls:
     def progress(self, generation: int, message: v1.Progress, payload: bytes) -> None:
         """A worker reported progress: pass it on under the client's own token."""
         call = self._state.calls.get(message.call)
-        if call is None or call.generation != generation:
+        if message.backend:
+            token = task_tokens.find(self._state, message)
+        elif call is None or call.generation != generation:
             return
-        token = self._state.requests[call.request].token
+        else:
+            token = self._state.requests[call.request].token
         if token:
             params = mcp.with_member(b"progressToken", token, payload)
             self._out.client(mcp.notification("notifications/progress", params))

@@ -17,7 +17,8 @@ from relay_supervisor.core.asks import Asks
 from relay_supervisor.core.charges import Charges, Move, advance, wanted, wants
 from relay_supervisor.core.errands import Errands
 from relay_supervisor.core.estate import Estate
-from relay_supervisor.core.generation import GONE, Generation, Life
+from relay_supervisor.core.generation import GONE, Generation
+from relay_supervisor.core.heirs import Heirs
 from relay_supervisor.core.processes import Pace, Process, Rung
 from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import Charge, Hold
@@ -35,11 +36,6 @@ ADOPT_DEATHS_MAX: Final = 3
 die of, and is started anew. Fewer than make a crash loop.
 """
 
-LEAVING: Final = (Life.STANDBY, Life.DRAINING)
-"""Who does not serve any more and may still have calls under way, the likelier to stay first."""
-
-OTHER_HEIRS: Final = (Life.ACTIVE, Life.STANDBY)
-
 
 class Custody:
     """Moves the charges from worker to worker."""
@@ -56,6 +52,7 @@ class Custody:
         """*lose* ends a worker that cannot go on."""
         self._shared = shared
         self.charges = charges
+        self._heirs = Heirs(shared.workers)
         self._estate = estate
         self._asks = asks
         self._errands = errands
@@ -149,12 +146,12 @@ class Custody:
         to_freeze = self._no_longer_serving(active)
         for charge in sorted(self.charges, key=lambda charge: charge.deaths):
             if charge.hold is Hold.FREE and not charge.ending:
-                if (heir := self._heir(charge, active)) is not None:
+                if (heir := self._heirs.of(charge, active)) is not None:
                     if not (charge.deaths and self._adopting):
                         self._give(charge, heir, now)
-                elif not self._wanted_later(charge):
+                elif not self._heirs.has_later(charge):
                     self._drop(charge, now)
-            elif charge.hold is Hold.HELD and self._is_due(charge, active):
+            elif charge.hold is Hold.HELD and self._heirs.is_due(charge, active):
                 advance(charge, Move.FREEZE)
                 charge.moved_at = self._shared.state.last_call
                 to_freeze.setdefault(charge.holder, []).append(charge.backend)
@@ -172,15 +169,6 @@ class Custody:
         if before is None or before is active or before.state in GONE or not before.offer.adopts:
             return {}
         return {before.number: []}
-
-    def _heir(self, charge: Charge, active: Generation) -> Generation | None:
-        """Return who is to have what nobody has: whoever serves; or for a process that is no longer
-        wanted, and may have calls under way, one that knows it and has not ended yet.
-        """
-        generations = self._shared.workers.state.generations.values()
-        leaving = [g for life in LEAVING for g in generations if g.state is life]
-        heirs = [active, *leaving] if charge.pid else [active]
-        return next((g for g in heirs if wants(g, charge)), None)
 
     def frozen(self, generation: Generation, message: v1.Frozen, payload: bytes) -> None:
         """A worker has given a backend back."""
@@ -232,7 +220,7 @@ class Custody:
             raise RemoteProtocolError(f"it takes over {message.backend!r}, which it was not given")
         if message.refusal:
             text = f"it cannot take over backend {message.backend!r}: {message.refusal}"
-            if self._has_another_heir(charge):
+            if self._heirs.has_another(charge):
                 return self._lose(generation.number, text, now)
             return self._refused(charge, message.refusal, now)
         advance(charge, Move.TAKEN)
@@ -240,14 +228,6 @@ class Custody:
         charge.left, charge.deaths = b"", 0
         self._state.stale = True
         return None
-
-    def _has_another_heir(self, charge: Charge) -> bool:
-        """Tell whether somebody else can have it, if its holder cannot."""
-        generations = self._shared.workers.state.generations.values()
-        return any(
-            g.number != charge.holder and g.state in OTHER_HEIRS and wants(g, charge)
-            for g in generations
-        )
 
     def _refused(self, charge: Charge, why: str, now: float) -> None:
         """Nobody can go on with its process: its holder gets another one, when this one is gone."""
@@ -360,16 +340,3 @@ class Custody:
         charge.pid, charge.exit_status, charge.ending = 0, None, False
         charge.left = charge.joined = b""
         charge.deaths = 0
-
-    # ---- looking ------------------------------------------------------------------------------
-
-    def _is_due(self, charge: Charge, active: Generation) -> bool:
-        """Tell whether it is wanted, and another worker has it, one that can give it back."""
-        holder = self._shared.workers.state.generations.get(charge.holder)
-        elsewhere = holder is not None and holder is not active and holder.state not in GONE
-        return elsewhere and wants(active, charge)
-
-    def _wanted_later(self, charge: Charge) -> bool:
-        """Tell whether somebody who may come to serve wants it."""
-        generations = self._shared.workers.state.generations.values()
-        return any(g.state not in GONE and wants(g, charge) for g in generations)

@@ -44,10 +44,12 @@ class Estate:
         self._calls = calls
 
     def begun(self, generation: int, message: v1.Begun) -> None:
-        """A backend has begun with a call, and is to be given it again."""
+        """A backend has begun with a call, and is to be given it again: what was written so far is
+        answered.
+        """
         call = self._state.calls.get(message.call)
         if call is not None and call.generation == generation:
-            call.begun = True
+            call.begun, call.written = True, False
 
     # ---- given back -------------------------------------------------------------------------
 
@@ -170,7 +172,7 @@ def _fate(call: BackendCall, stages: Mapping[int, int] | None) -> Fate:
     """Return what a dead worker has done with a call it was not writing at its end: none of it can
     be with its backend, all of it is, or nobody knows.
     """
-    if call.written:
+    if call.written and (stages or {}).get(call.number) != Stage.WRITING:
         return Fate.WHOLE
     if stages is None:
         return Fate.UNSURE

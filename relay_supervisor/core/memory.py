@@ -50,14 +50,13 @@ class Memory(msgspec.Struct):
     @property
     def calm(self) -> bool:
         """Tell whether nothing but calls is under way, as nearly always: then no room has to be
-        asked after an event what it wants to do.
+        asked after an event what it wants to do. A swap that warms up wants nothing but what its
+        own events bring about, or the end of a drain.
         """
-        swaps, ending = self.swaps, self.ending
+        ending = self.ending
         return not (
             self.state.custody.stale
-            or swaps.warming is not None
-            or swaps.probation is not None
-            or swaps.unsaved
+            or self.swaps.probation is not None
             or self.drains
             or ending.client_closed
             or ending.pace is not None

@@ -3,6 +3,9 @@
 The request is parked: it is answered with `input_required`, its call goes on, and the client comes
 back with the answers under a new id. `seats` has the table of what can happen to one.
 
+A backend may ask several things at once, and can only send them one by one: so what is asked first
+waits a moment for the rest, and all of it is told together.
+
 On stdio nothing says in which call a backend asks. It is taken for the oldest one that it was given
 and that is not parked yet: servers work in order more often than not, and clients wait in order. A
 wrong guess shows the question with another call of the same backend; whoever answers it, the
@@ -23,6 +26,9 @@ from relay_supervisor.core.shared import Shared
 from relay_supervisor.core.state import Ask, BackendCall, ClientRequest, Parked, Seat
 from relay_supervisor.wire import v1
 from relay_supervisor.wire.errors import UNDECODABLE
+
+GATHER_SECONDS: Final = 0.05
+"""So long the first question waits for others; nobody who is asked is as quick as to notice."""
 
 RETRY_SECONDS_MAX: Final = 3600.0
 """So long a retry may take: people are asked. Then the call is cancelled, its answer dropped."""
@@ -85,11 +91,16 @@ class Parking:
         now in a call of the worker before: the two share its session.
         """
         found = [
-            (call.generation == generation, bool(request.raw_id), -call.number, request)
+            (call.generation == generation, self._openness(request), -call.number, request)
             for call in self._state.calls.values()
             if call.backend == backend and (request := self._request_of(call)) is not None
         ]
         return max(found, key=lambda one: one[:3])[3] if found else None
+
+    def _openness(self, request: ClientRequest) -> int:
+        """Return 2 if nothing is asked in it, 1 if it is about to be parked, 0 if it is."""
+        gathers = _timer(request.ticket) in self._timers.at
+        return 0 if not request.raw_id else 1 if gathers else 2
 
     def _request_of(self, call: BackendCall) -> ClientRequest | None:
         request = self._state.requests[call.request]
@@ -111,7 +122,7 @@ class Parking:
         return bytes(envelope.read(Raw(request.params))[1].capabilities)
 
     def _pose(self, ask: Ask, request: ClientRequest, now: float) -> None:
-        """Ask it in this request: now, or when the client comes back to it."""
+        """Ask it in this request: in a moment, or when the client comes back to it."""
         if not request.ticket:
             capabilities = self._capabilities(request)
             self._known.last += 1
@@ -121,7 +132,20 @@ class Parking:
             )
         ask.ticket = request.ticket
         parked = self._known.open[request.ticket]
-        if parked.seat is Seat.OPEN:
+        if parked.seat is Seat.OPEN and _timer(parked.ticket) not in self._timers.at:
+            self._timers.set(_timer(parked.ticket), now + GATHER_SECONDS)
+
+    def due(self, ticket: int, now: float) -> None:
+        """A moment has passed since something was asked in it; or the time for a retry."""
+        parked = self._known.open.get(ticket)
+        if parked is not None and parked.seat is not Seat.OPEN:
+            self._expire(parked)
+            return
+        asks = self._asked_in(ticket)
+        if parked is None:
+            self._pass_on(asks, now)
+        elif asks:
+            (request,) = (one for one in self._state.requests.values() if one.ticket == ticket)
             self._park(parked, request, now)
 
     def _park(self, parked: Parked, request: ClientRequest, now: float) -> None:
@@ -130,11 +154,13 @@ class Parking:
         parked.turn += 1
         body = {
             "resultType": "input_required",
-            "inputRequests": {_key(ask): _input_request(ask) for ask in self._asked_in(parked)},
+            "inputRequests": {
+                _key(ask): _input_request(ask) for ask in self._asked_in(parked.ticket)
+            },
             "requestState": request_state.write(self._known.secret, parked.ticket, parked.turn),
         }
         self._open.set_aside(request, _place(parked), mcp.result(body))
-        self._timers.set(f"parked#{parked.ticket}", now + RETRY_SECONDS_MAX)
+        self._timers.set(_timer(parked.ticket), now + RETRY_SECONDS_MAX)
 
     # ---- the client comes back --------------------------------------------------------------
 
@@ -151,12 +177,12 @@ class Parking:
             self._open.answer(retry, mcp.error(mcp.INVALID_PARAMS, str(refused)))
             return True
         seats.advance(parked, Step.RETRIED)
-        self._timers.clear(f"parked#{parked.ticket}")
+        self._timers.clear(_timer(parked.ticket))
         parked.capabilities = bytes(envelope.read(Raw(retry.params))[1].capabilities)
-        for ask in self._asked_in(parked):
+        for ask in self._asked_in(parked.ticket):
             if (response := responses.get(_key(ask))) is not None:
                 self._asks.settle(ask, b'"result":' + bytes(response) + b"}")
-        left = self._asked_in(parked)
+        left = self._asked_in(parked.ticket)
         if parked.answer:
             self._open.answer(retry, self._open.fetch(parked))
             self._pass_on(left, now)
@@ -189,7 +215,7 @@ class Parking:
         return parked
 
     def _pass_on(self, asks: list[Ask], now: float) -> None:
-        """These were asked in another request, as this one is answered without them."""
+        """These were asked in another request, as the one they were put in is over."""
         for ask in asks:
             request = self._likeliest(ask.generation, ask.backend)
             if request is None:
@@ -201,10 +227,9 @@ class Parking:
 
     # ---- nobody comes back ------------------------------------------------------------------
 
-    def expire(self, ticket: int) -> None:
+    def _expire(self, parked: Parked) -> None:
         """Nobody has retried it in time: cancel it."""
-        parked = self._known.open[ticket]
-        asks = self._asked_in(parked)
+        asks = self._asked_in(parked.ticket)
         request = self._state.requests.get(_place(parked))
         self._open.fetch(parked)
         if request is not None:
@@ -215,8 +240,12 @@ class Parking:
         text = f"{parked.method} {parked.name}: not retried within {RETRY_SECONDS_MAX:g} s"
         self._out.log("info", f"{text}; it was cancelled")
 
-    def _asked_in(self, parked: Parked) -> list[Ask]:
-        return [ask for ask in self._state.asks.values() if ask.ticket == parked.ticket]
+    def _asked_in(self, ticket: int) -> list[Ask]:
+        return [ask for ask in self._state.asks.values() if ask.ticket == ticket]
+
+
+def _timer(ticket: int) -> str:
+    return f"parked#{ticket}"
 
 
 def _key(ask: Ask) -> str:

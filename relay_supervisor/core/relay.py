@@ -227,7 +227,7 @@ class Relay:
             "changed": lambda _, now: self.client.news.announce(),
             "held": lambda _, now: self.calls.expire_held(now),
             "calls": lambda _, now: self.calls.expire_calls(now),
-            "parked": lambda ticket, now: self.parking.expire(int(ticket)),
+            "parked": lambda ticket, now: self.parking.due(int(ticket), now),
             "last answers": lambda _, now: self.ending.begin(Pace.HURRIED, now),
             "stop": lambda _, now: self.ending.exit(),
         }

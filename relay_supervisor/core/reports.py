@@ -130,11 +130,13 @@ class Reports:
     def _notification(
         self, generation: Generation, message: v1.Notification, payload: bytes, now: float
     ) -> None:
-        # Of a generation that only finishes its calls, what it says of them still counts; news of
-        # resources come from the one that serves, or they would come twice.
+        # Of a generation that only finishes its calls, what it says of them still counts; what two
+        # workers hear of the same server counts from the one that serves, or it would come twice.
         active = generation.number == self._shared.workers.state.active
+        call = self._shared.state.calls.get(message.call)
+        own = call is not None and call.generation == generation.number
         said = message.method == "notifications/message" or self._custody.serves(message.pid)
-        if (active or said) and self._custody.charges.is_news(message.pid, message.at):
+        if (active or own or said) and self._custody.charges.is_news(message.pid, message.at):
             self._serving.client.news.notify(message, payload)
 
     def _catalogue(

@@ -184,6 +184,14 @@ class Errand(msgspec.Struct):
     """The call that it cancels may have reached the backend through a worker before this one."""
 
 
+class TaskToken(msgspec.Struct):
+    """The progress token of a call that was answered with a task, by the call's number."""
+
+    task: str
+    backend: str
+    token: bytes
+
+
 class BatchReply(msgspec.Struct):
     """The answer to a batch, as far as it is known."""
 
@@ -289,3 +297,4 @@ class State(msgspec.Struct):
     retained_bytes: int = 0
     started: float = 0.0
     stderr_dropped: int = 0
+    task_tokens: dict[int, TaskToken] = {}

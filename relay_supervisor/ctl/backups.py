@@ -14,8 +14,9 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from relay_supervisor.ctl.durable import PRIVATE, locked, make_private, replace
+from relay_supervisor.ctl.locking import locked
 from relay_worker.config.parse import CONFIG_BYTES_MAX
+from relay_worker.files import PRIVATE, make_private_dirs, replace_file
 
 BACKUPS_MAX: Final = 100
 """Backups kept, of all configurations together; the oldest go first."""
@@ -41,7 +42,7 @@ class Backups:
         content = _read(config)
         if content is None and not in_force:
             return None
-        make_private(self.directory)
+        make_private_dirs(self.directory)
         with locked(self.directory):
             before = None
             if in_force and in_force != content:
@@ -58,7 +59,7 @@ class Backups:
         digest = hashlib.sha256(content).hexdigest()[:16]
         time = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         path = self.directory / f"{time}-{digest}-{_key(config)}.yaml"
-        replace(path, content)
+        replace_file(path, content)
         return path
 
     def of(self, config: Path) -> list[Path]:
@@ -77,7 +78,7 @@ class Backups:
         target = Path(os.path.realpath(config))  # a link stays one
         if not self.of(config):
             raise FileNotFoundError(f"there is no backup of it in {self.directory}")
-        make_private(target.parent)
+        make_private_dirs(target.parent)
         with locked(target.parent):
             present = _read(target)
             if (backup := self._differing(config, present)) is None:
@@ -85,7 +86,7 @@ class Backups:
             content = backup.read_bytes()
             mode = PRIVATE if present is None else stat.S_IMODE(target.stat().st_mode)
             self.make(config)
-            replace(target, content, mode)
+            replace_file(target, content, mode)
         return backup
 
     def _differing(self, config: Path, content: bytes | None) -> Path | None:

@@ -19,11 +19,12 @@ import click
 import msgspec
 
 from relay_supervisor.ctl.command import CommandFailed
-from relay_supervisor.ctl.durable import locked, make_private, replace, sync_directory, try_lock
 from relay_supervisor.ctl.environment import Environment
+from relay_supervisor.ctl.locking import locked, try_lock
 from relay_supervisor.ctl.progress import Progress
 from relay_supervisor.ctl.releases import RECORD, Release, Releases, is_name
 from relay_supervisor.ctl.source import Source
+from relay_worker.files import make_private_dirs, replace_file, sync_directory
 
 _SOURCE: Final = ".source"
 _WRITABLE: Final = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
@@ -43,7 +44,7 @@ def add(
         try:
             release = _fill(path, source, name, environment, progress, fd)
             _make_read_only(path)
-            replace(path / RECORD, msgspec.json.format(msgspec.json.encode(release)), 0o444)
+            replace_file(path / RECORD, msgspec.json.format(msgspec.json.encode(release)), 0o444)
             path.chmod(0o555)
         except CommandFailed as error:
             _remove(path)
@@ -112,7 +113,7 @@ def _fill(
 @contextlib.contextmanager
 def _reserved(releases: Releases, path: Path) -> Iterator[int]:
     """Make the directory of a new release and hold its lock: gives the descriptor that has it."""
-    make_private(releases.directory)
+    make_private_dirs(releases.directory)
     clear_abandoned(releases)
     with locked(releases.directory):
         try:

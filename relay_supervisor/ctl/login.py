@@ -4,6 +4,7 @@ Running relays see the new tokens by themselves. No token is ever printed.
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -55,7 +56,8 @@ def login(
     """
     import asyncio  # noqa: PLC0415 - slow to import
 
-    from relay_worker.oauth.login import LoginFailed, Wishes, log_in  # noqa: PLC0415 - the same
+    from relay_worker.oauth.callback import LoginFailed  # noqa: PLC0415 - the same
+    from relay_worker.oauth.login import Wishes, log_in  # noqa: PLC0415 - the same
 
     expanded = _remote(name, config)
     assert expanded.url is not None
@@ -71,12 +73,20 @@ def login(
             click.launch(address)
 
     try:
-        asyncio.run(log_in(expanded.url, expanded.headers, path, wishes, show))
+        asyncio.run(log_in(expanded.kind, expanded.url, expanded.headers, path, wishes, show))
     except LoginFailed as error:
-        raise click.ClickException(f"no login at {name}: {clean(str(error))}") from error
+        reason = _without(str(error), [*expanded.secrets, *filter(None, [secret])])
+        raise click.ClickException(f"no login at {name}: {clean(reason)}") from error
     except OSError as error:
         raise click.ClickException(f"the tokens cannot be kept: {error}") from error
     click.echo(f"Logged in at {clean(name)}; running relays take it up by themselves.")
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
+    """Return *text*, which may quote a server, without these."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
 
 
 def _remote(name: str, config: str | None) -> ExpandedSpec:
@@ -98,7 +108,7 @@ def _remote(name: str, config: str | None) -> ExpandedSpec:
         expanded = expand(spec, os.environ, loaded.directory)
     except ExpansionError as error:
         raise click.ClickException(f"{clean(name)}: {clean(str(error))}") from error
-    if any(header.lower() == "authorization" for header in expanded.headers):
-        text = "its headers have Authorization already; remove that to log in instead"
+    if expanded.introduces_itself:
+        text = "its headers have Authorization already, or its url a user; remove that to log in"
         raise click.ClickException(f"{clean(name)}: {text}")
     return expanded

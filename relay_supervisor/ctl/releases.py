@@ -17,7 +17,8 @@ from typing import Final
 import click
 import msgspec
 
-from relay_supervisor.ctl.durable import locked, make_private, replace, sync_directory
+from relay_supervisor.ctl.locking import locked
+from relay_worker.files import make_private_dirs, replace_file, sync_directory
 
 NAME_CHARS_MAX: Final = 80
 RECORD_BYTES_MAX: Final = 64 << 10
@@ -98,12 +99,12 @@ class Releases:
         before = self.current()
         if name == before:
             return False
-        make_private(self.directory)
+        make_private_dirs(self.directory)
         with locked(self.directory):
             if before:
-                replace(self.directory / PREVIOUS, before.encode() + b"\n")
+                replace_file(self.directory / PREVIOUS, before.encode() + b"\n")
             if name:
-                replace(self.directory / CURRENT, name.encode() + b"\n")
+                replace_file(self.directory / CURRENT, name.encode() + b"\n")
             else:
                 (self.directory / CURRENT).unlink(missing_ok=True)
                 sync_directory(self.directory)

@@ -146,8 +146,10 @@ class Host(Protocol):
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         """It no longer wants the client's answer."""
 
-    def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
-        """A notification for the client."""
+    def notified(
+        self, backend: Backend, method: str, params: bytes, at: int, call: int = 0
+    ) -> None:
+        """A notification for the client; in the stream of this *call*, where it has one."""
 
     def done(self, errand: int) -> None:
         """The backend has been told what *errand* stands for, or will never be."""

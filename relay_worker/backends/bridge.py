@@ -86,6 +86,7 @@ class Bridge:
     def _repeat_soon(self, call: int) -> None:
         """Make a call once more, when the supervisor knows that it is no longer asked about."""
         self._around.ledger.mark(call, _WRITING)
+        self.rounds.making(call)
         self._on_lasting()
         self._around.send(v1.Begun(call))
         self._around.when_written(self._repeat, call)

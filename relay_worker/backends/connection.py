@@ -33,6 +33,7 @@ from relay_worker.backends.effects import (
     Withdrew,
 )
 from relay_worker.backends.envelopes import plain_members
+from relay_worker.backends.promises import makes_tasks
 from relay_worker.backends.refuse import Refuse
 from relay_worker.backends.session import Phase
 from relay_worker.backends.speech import PROBE_SECONDS, SUBSCRIBING
@@ -92,11 +93,10 @@ class Connection:
             backend.name, client, surroundings, numbers=numbers, known=known
         )
         self._granted: list[int] = []
-        self._refuse = Refuse(
+        self._refuse = refuse = Refuse(
             surroundings.log, backend, host, watcher, in_flight=self.in_flight, over=self._forget
         )
-        oversized = self._refuse.oversized
-        tell = Callbacks(self._line, oversized, self._stderr.take, on_closed, self._errand)
+        tell = Callbacks(self._line, refuse.oversized, self._stderr.take, on_closed, self._errand)
         self._transport = Transport(
             surroundings.loop,
             fds,
@@ -186,7 +186,7 @@ class Connection:
         """Send a request; False where the backend does not read what was sent before."""
         self.last_used = self._loop.now
         if not self.session.modern:
-            if call < 0 or len(params) > SMALL_BYTES:
+            if call < 0 or not 0 < len(params) <= SMALL_BYTES:
                 return self._send(call, method, params)
             transport = self._transport
             start = transport.queued_bytes
@@ -289,7 +289,7 @@ class Connection:
                 case Send(frame):
                     self.write(frame)
                 case Progressed(call, params):
-                    if call in self.in_flight:
+                    if call in self.in_flight or makes_tasks(self._backend.lists):
                         self._host.progressed(self._backend, call, params, at)
                 case Notified(method, params):
                     self._host.notified(self._backend, method, params, at)

@@ -87,6 +87,7 @@ class Inputs:
                     )
             case Repeat(seconds):
                 if seconds:
+                    self._changed()
                     self._loop.after(seconds, lambda: self._repeat(call))
                 else:
                     self._repeat(call)

@@ -99,6 +99,7 @@ class Rounds:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._rounds: dict[int, Round] = {}
+        self._making: set[int] = set()
         self._kept_bytes = 0
 
     def __contains__(self, call: object) -> bool:
@@ -126,11 +127,17 @@ class Rounds:
 
     def lasting(self) -> list[Round]:
         """Return what another worker would have to know if this one were killed: of those that
-        have asked. One that is due counts as made, as the ledger says whether it was.
+        have asked. One that is being made counts as made, as the ledger says whether it was.
         """
         return [
-            _made(one) if one.phase == DUE else one for one in self._rounds.values() if _begun(one)
+            _made(one) if one.call in self._making else one
+            for one in self._rounds.values()
+            if _begun(one)
         ]
+
+    def making(self, call: int) -> None:
+        """A call that is due is about to be made: from now on the ledger says how far that is."""
+        self._making.add(call)
 
     def begun(self, call: int) -> bool:
         """Return whether the backend has begun with a call, so that it must not be made anew."""
@@ -149,6 +156,7 @@ class Rounds:
     def forget(self, call: int) -> list[bytes]:
         """A call is over; return the questions that nobody waits for any more."""
         one = self._rounds.pop(call, None)
+        self._making.discard(call)
         if one is None:
             return []
         self._kept_bytes -= len(one.params)
@@ -206,6 +214,7 @@ class Rounds:
     def make(self, call: int) -> tuple[int, str, bytes]:
         """Make a call that is due once more; returns for which time, its method and params."""
         one = self._rounds[call]
+        self._making.discard(call)
         params: dict[str, object] = {**(frames.decode_object(one.params) or {})}
         if one.answers:
             params["inputResponses"] = {key: msgspec.Raw(raw) for key, raw in one.answers.items()}

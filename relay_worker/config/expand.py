@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import msgspec
 
@@ -79,6 +80,12 @@ class ExpandedSpec(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     llm: LlmSpec | None
     secrets: frozenset[str]
+
+    @property
+    def introduces_itself(self) -> bool:
+        """Return whether headers or address say who we are, so that a login has no use."""
+        named = any(header.lower() == "authorization" for header in self.headers)
+        return named or "@" in _split(self.url).netloc
 
     def __repr__(self) -> str:
         return f"ExpandedSpec(kind={self.kind!r})"
@@ -238,9 +245,21 @@ def _llm(llm: LlmSpec | None, filler: _Filler) -> LlmSpec | None:
 def _secrets(expanded: ExpandedSpec, used: Mapping[str, str]) -> frozenset[str]:
     """Return the values to hide: of variables, and of what is written out under a telling name."""
     values = [value for name, value in used.items() if not HARMLESS.fullmatch(name)]
-    for name, value in (*expanded.env_overrides.items(), *expanded.headers.items()):
+    address = _split(expanded.url)
+    if password := address.password:
+        values += [password, unquote(password)]
+    asked = parse_qsl(address.query)
+    for name, value in (*expanded.env_overrides.items(), *expanded.headers.items(), *asked):
         if _SECRET_NAME.search(name):
             values += [value, value.rpartition(" ")[2]]  # "Bearer abc": the whole and its end
     if expanded.llm is not None and expanded.llm.api_key:
         values.append(expanded.llm.api_key)
     return frozenset(value for value in values if len(value) >= SECRET_CHARS_MIN)
+
+
+def _split(url: str | None) -> SplitResult:
+    """Return the parts of an address, of one that is none nothing."""
+    try:
+        return urlsplit(url or "")
+    except ValueError:
+        return urlsplit("")

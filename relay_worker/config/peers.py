@@ -20,7 +20,7 @@ IGNORED: Final = {
     "alwaysAllow": "Approve tools in the client.",
     "autoApprove": "Approve tools in the client.",
     "trust": "Approve tools in the client; trust_hints is about safe repetition.",
-    "oauth": "The relay does not log in by itself; use headers with a token.",
+    "oauth": "Log in with: relayctl backend login NAME.",
     "headersHelper": "Use headers with ${VAR}.",
     "envFile": "Put the variables into env, or into the client's environment.",
     "dev": "Changes are taken up by relayctl swap.",

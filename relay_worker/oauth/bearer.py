@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import httpx2
 
@@ -18,22 +18,32 @@ from relay_worker.backends.remote.messages import Failure, Fault
 from relay_worker.oauth import files
 
 EARLY_SECONDS: Final = 30.0
-"""A token that expires sooner than this is refreshed at once."""
+"""A token that expires sooner than this is refreshed at once; one that is short-lived after half of
+its time.
+"""
 
 UNAUTHORIZED: Final = 401
 
+Report: TypeAlias = Callable[[str, Exception], None]
+Renew: TypeAlias = Callable[[Path, str, str, Report], Awaitable[files.Stored | None]]
+
 
 class Bearer(httpx2.Auth):
-    """The login at *path* for *url*. *hide* gets what must not be logged."""
+    """The login at *path* for *url*. *hide* gets what must not be logged, *report* what went wrong
+    though a request goes on.
+    """
 
-    def __init__(self, url: str, path: str, hide: Callable[[Iterable[str]], None]) -> None:
+    def __init__(
+        self, url: str, path: str, hide: Callable[[Iterable[str]], None], report: Report
+    ) -> None:
         self._url = url
         self._path = Path(path)
         self._hide = hide
-        self._lock = asyncio.Lock()
+        self._report = report
+        self._renewal: asyncio.Task[Failure | None] | None = None
         self._seen: object = None
         self._token = ""
-        self._expires_at: float | None = None
+        self._refresh_at: float | None = None
 
     async def async_auth_flow(
         self, request: httpx2.Request
@@ -48,27 +58,41 @@ class Bearer(httpx2.Auth):
 
     async def _current(self) -> str:
         self._load()
-        expires_at = self._expires_at
-        if self._token and expires_at is not None and time.time() > expires_at - EARLY_SECONDS:
+        if self._token and self._refresh_at is not None and time.time() > self._refresh_at:
             return await self._renew(self._token)
         return self._token
 
     async def _renew(self, stale: str) -> str:
-        """Return another token than *stale*, or that one where no other is to be had.
+        """Return another token than *stale*, or that one where no other is to be had. All who ask
+        while one is being fetched get that, or the same failure; and who gives up waiting does not
+        end it, as the token it is fetched with is good only once.
 
         Raises:
             Failed: it may be had later.
         """
+        if stale != self._token:
+            return self._token
+        if self._renewal is None:
+            self._renewal = asyncio.create_task(self._fetch(stale))
+            self._renewal.add_done_callback(self._fetched)
+        failure = await asyncio.shield(self._renewal)
+        if failure is not None:
+            raise Failed(failure)
+        return self._token
+
+    async def _fetch(self, stale: str) -> Failure | None:
         # It loads the SDK, for which a login that is fresh has no use.
         renew = await asyncio.to_thread(_renewer)
-        async with self._lock:  # the others get what the first one got
-            try:
-                stored = await renew(self._path, self._url, stale)
-            except files.Unavailable as error:
-                raise Failed(Failure(Fault.UNREACHED, str(error))) from error
-            if stored is not None:
-                self._take(stored)
-            return self._token
+        try:
+            stored = await renew(self._path, self._url, stale, self._report)
+        except files.Unavailable as error:
+            return Failure(Fault.UNREACHED, str(error))
+        if stored is not None:
+            self._take(stored)
+        return None
+
+    def _fetched(self, _task: object) -> None:
+        self._renewal = None
 
     def _load(self) -> None:
         seen = files.fingerprint(str(self._path))
@@ -77,17 +101,20 @@ class Bearer(httpx2.Auth):
         self._seen = seen
         stored = files.load(self._path)
         if stored is None or stored.url != self._url:
-            self._token, self._expires_at = "", None
+            self._token, self._refresh_at = "", None
         else:
             self._take(stored)
 
     def _take(self, stored: files.Stored) -> None:
         self._token = files.access_token(stored)
-        self._expires_at = stored.expires_at
+        self._refresh_at = None
+        if stored.expires_at is not None:
+            left = max(stored.expires_at - time.time(), 0.0)
+            self._refresh_at = stored.expires_at - min(EARLY_SECONDS, left / 2)
         self._hide(files.secrets(stored))
 
 
-def _renewer() -> Callable[[Path, str, str], Awaitable[files.Stored | None]]:
+def _renewer() -> Renew:
     from relay_worker.oauth.refresh import renew  # noqa: PLC0415 - it loads the SDK
 
     return renew

@@ -68,7 +68,7 @@ def refresher(url: str, stored: Stored, memory: Memory) -> OAuthClientProvider:
 def to_store(url: str, memory: Memory, context: OAuthContext) -> Stored:
     """Return the login that a provider has come to."""
     tokens = memory.tokens
-    expires_in = tokens.expires_in if tokens else None
+    expires_in = tokens.expires_in if tokens else None  # servers say 0 for never, too
     return Stored(
         url=url,
         tokens=_text(tokens),
@@ -76,7 +76,7 @@ def to_store(url: str, memory: Memory, context: OAuthContext) -> Stored:
         server=_text(context.oauth_metadata),
         resource=_text(context.protected_resource_metadata),
         authority=context.auth_server_url,
-        expires_at=None if expires_in is None else time.time() + expires_in,
+        expires_at=time.time() + expires_in if expires_in else None,
     )
 
 

@@ -1,7 +1,8 @@
-"""Why a check is known to differ, and whether that fails the run.
+"""Why a check is known not to pass, and so does not fail the run.
 
-A reason that excuses is only for what a backend of another era than the client's cannot do, however
-it is translated; and for the row without a relay, which shows what the bridge does by itself.
+There are two kinds. What the same server passes directly has to pass through the relay: nothing is
+excused there but the row without a relay, which shows what the bridge does by itself. What only a
+server of both eras passes is the limit of translation: the reason is what cannot be translated.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from tests.conformance.suite import Key
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why checks differ where the row's name has *where* in it."""
+    """Why checks do not pass where the row's name has *where* in it."""
 
     where: str
     checks: tuple[Key, ...]
@@ -20,52 +21,45 @@ class Reason:
 
 
 UNKNOWN: Final = "not known yet"
-_LEGACY: Final = "legacy era only"
+BRIDGE: Final = "bridge, no relay"
+LEGACY_BACKEND: Final = "legacy era only"
 
-EXCUSES: Final = (
+REASONS: Final = (
     Reason(
-        "bridge, no relay",
+        BRIDGE,
         (("server-stateless", "sep-2575-http-server-method-not-found-404-initialize"),),
         "the SDK's server refuses `initialize` on a modern pipe with -32022",
     ),
     Reason(
-        _LEGACY,
+        LEGACY_BACKEND,
         (
             ("input-required-result-basic-elicitation", "sep-2322-elicitation-incomplete"),
             ("input-required-result-basic-elicitation", "sep-2322-elicitation-complete"),
         ),
-        "the check wants the server's own name for the question; in the legacy era it has none",
+        "the check wants the question under the name `user_name`, which is not on the wire: in the "
+        "legacy era questions have ids, and no names",
     ),
     Reason(
-        _LEGACY,
+        LEGACY_BACKEND,
         (("input-required-result-ignore-extra-params", "sep-2322-ignore-unexpected-params"),),
-        "answers come with the first request, before a legacy server has asked for anything",
+        "the first request of all brings the answers already, by the modern server's own names; a "
+        "legacy server asks all the same, and nothing tells which of them its question is",
     ),
     Reason(
-        _LEGACY,
-        (
-            (
-                "input-required-result-multiple-input-requests",
-                "sep-2322-multiple-inputs-incomplete",
-            ),
-            ("input-required-result-multiple-input-requests", "sep-2322-multiple-inputs-complete"),
-        ),
-        "the legacy fixture asks one thing after the other, so there are several rounds",
-    ),
-    Reason(
-        _LEGACY,
+        LEGACY_BACKEND,
         (
             ("server-stateless", "sep-2575-server-rejects-undeclared-capability"),
             ("server-stateless", "sep-2575-missing-capability-http-400"),
         ),
-        "a legacy server knows the capabilities of its session, and not of one request",
+        "a legacy server goes by its handshake, which declares what the client can at most; no "
+        "request tells it otherwise, and -32021 is none of its errors",
     ),
 )
 
 
-def excuse(row: str, key: Key) -> str | None:
+def reason(row: str, key: Key) -> str | None:
     """Why this check cannot pass in this row, if that is so."""
-    for reason in EXCUSES:
-        if reason.where in row and key in reason.checks:
-            return reason.why
+    for one in REASONS:
+        if one.where in row and key in one.checks:
+            return one.why
     return None

@@ -1,30 +1,32 @@
 """What the server scenarios are run against: the fixture itself, and the relay before it."""
 
-import os
-import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tests.conformance.suite import LEGACY, MODERN
+from tests.conformance.swapping import Swaps, swapping
 from tests.harness import MARK_VARIABLE, RelayHome, describe, kill_marked, new_mark, wait_gone
-from tests.harness.relay import RELAYCTL
 
 LEAVE_SECONDS_MAX: Final = 15.0
 FIRST_LIST_SECONDS_MAX: Final = 25.0
-SWAP_PAUSE_SECONDS: Final = 1.0
-SWAP_SECONDS_MAX: Final = 120.0
-
-_OVER: Final = re.compile(
-    "No relay is running|it has ended|the relay ends|it ended|without an answer", re.IGNORECASE
-)
+# The suite asks for more than it comes back to, and a worker waits so long for who may come back.
+# Two may wait at a time, so with more there could not be a swap each second.
+DRAIN_SECONDS_MAX: Final = 2.0
 
 FIXTURE: Final = (sys.executable, "-m", "tests.conformance.fixture")
 BRIDGE: Final = (sys.executable, "-m", "tests.conformance.bridge")
 RELAY: Final = (sys.executable, "-m", "relay_supervisor", "--config")
+
+ERAS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "dual": ("both eras", (LEGACY, MODERN)),
+    "legacy": ("legacy era only", (LEGACY,)),
+    "modern": ("modern era only", (MODERN,)),
+}
+"""What the fixture calls an era: how the page calls it, and which revisions are of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +39,36 @@ class Target:
     bridged: bool = True
     swapped: bool = False
 
+    @property
+    def direct(self) -> str:
+        """The row of the same server without anything between."""
+        return f"direct, HTTP, {ERAS[self.era][0]}"
 
-def _relays() -> Iterator[Target]:
-    for swapped in (False, True):
-        for backend, words in (("stdio", "stdio"), ("http", "HTTP")):
-            for era in ("dual", "legacy", "modern"):
-                eras = "both eras" if era == "dual" else f"{era} era only"
+    def speaks(self, revision: str) -> bool:
+        """Whether it can be used with this revision at all: the relay translates."""
+        return self.backend is not None or revision in ERAS[self.era][1]
+
+
+def _targets() -> Iterator[Target]:
+    for era, (eras, _) in ERAS.items():
+        yield Target(f"direct, HTTP, {eras}", era=era, bridged=False)
+        if era == "dual":
+            yield Target("bridge, no relay")
+        for swapped in (False, True):
+            for backend, words in (("stdio", "stdio"), ("http", "HTTP")):
                 name = f"relay, {words} backend, {eras}" + (", swapping" if swapped else "")
                 yield Target(name, backend, era, swapped=swapped)
 
 
-DIRECT: Final = Target("direct, HTTP", bridged=False)
-BRIDGED: Final = Target("bridge, no relay")
-TARGETS: Final = (DIRECT, BRIDGED, *_relays())
+TARGETS: Final = tuple(_targets())
 
 
 @dataclass(slots=True)
 class Serving:
-    """A target that runs: its address, how many swaps of its relays were committed, and why others
-    were not. Those of a relay that has ended, as its session has, are in neither.
-    """
+    """A target that runs: its address, and the swaps of its relays."""
 
     url: str
-    swaps: int = 0
-    failed: list[str] = field(default_factory=list)
+    swaps: Swaps = field(default_factory=Swaps)
 
 
 @contextmanager
@@ -69,22 +77,29 @@ def serving(target: Target) -> Iterator[Serving]:
     home, mark = RelayHome.make(), new_mark()
     env = home.environment({MARK_VARIABLE: mark})
     try:
-        with _line_server(_outermost(target), env, home) as url:
-            if target.backend == "http":
-                with _line_server([*FIXTURE, "http", target.era], env, home) as backend_url:
-                    home.write_config(_config({"url": backend_url}))
-                    with _swapping(target, Serving(url), env, home) as one:
-                        yield one
-            else:
-                argv = [*FIXTURE, "stdio", target.era]
-                home.write_config(_config({"command": argv[0], "args": argv[1:]}))
-                with _swapping(target, Serving(url), env, home) as one:
-                    yield one
+        with _line_server(_outermost(target), env, home) as url, _backend(target, env, home):
+            one = Serving(url)
+            swaps = swapping(one.swaps, env, home.project) if target.swapped else nullcontext()
+            with swaps:
+                yield one
         left = wait_gone(mark, LEAVE_SECONDS_MAX)
         assert not left, f"left behind by {target.name}:\n{describe(left)}"
     finally:
         kill_marked(mark)
         home.remove()
+
+
+@contextmanager
+def _backend(target: Target, env: Mapping[str, str], home: RelayHome) -> Iterator[None]:
+    """Configure the relay's backend, and start it if it is a remote one."""
+    if target.backend == "http":
+        with _line_server([*FIXTURE, "http", target.era], env, home) as url:
+            home.write_config(_config({"url": url}))
+            yield
+    else:
+        command, *arguments = [*FIXTURE, "stdio", target.era]
+        home.write_config(_config({"command": command, "args": arguments}))
+        yield
 
 
 def _outermost(target: Target) -> list[str]:
@@ -101,6 +116,8 @@ def _config(backend: Mapping[str, Any]) -> dict[str, Any]:
         "prefix": False,
         "builtin_tools": False,
         "probation_seconds": 0,
+        "drain_seconds": DRAIN_SECONDS_MAX,
+        "drain_max_seconds": DRAIN_SECONDS_MAX,
         # Else what is measured on a busy machine is how fast the fixture starts.
         "first_list_wait_seconds": FIRST_LIST_SECONDS_MAX,
     }
@@ -128,38 +145,3 @@ def _line_server(argv: Sequence[str], env: Mapping[str, str], home: RelayHome) -
         finally:
             process.stdin.close()
             process.wait(LEAVE_SECONDS_MAX)
-
-
-@contextmanager
-def _swapping(
-    target: Target, one: Serving, env: Mapping[str, str], home: RelayHome
-) -> Iterator[Serving]:
-    """Swap the relays again and again meanwhile, if the target says so."""
-    stop = threading.Event()
-
-    def swap() -> None:
-        while not stop.wait(SWAP_PAUSE_SECONDS):
-            done = subprocess.run(
-                [sys.executable, "-c", RELAYCTL, "swap"],
-                env=env,
-                cwd=home.project,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=SWAP_SECONDS_MAX,
-                check=False,
-            )
-            if done.returncode == os.EX_OK:
-                one.swaps += 1
-            elif not _OVER.search(done.stdout + done.stderr):
-                one.failed.append((done.stderr + done.stdout).strip())
-
-    thread = threading.Thread(target=swap)
-    if target.swapped:
-        thread.start()
-    try:
-        yield one
-    finally:
-        stop.set()
-        if target.swapped:
-            thread.join()

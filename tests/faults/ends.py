@@ -47,6 +47,16 @@ def led(leader: str, *flags: str) -> dict[str, Any]:
     return {**backend, "command": command, "args": [*args, backend["command"], *backend["args"]]}
 
 
+def starting() -> dict[str, Any]:
+    """Backends that ignore the end of stdin and SIGTERM: one that does not answer yet, one that
+    never will.
+    """
+    return {
+        "late": fixture_backend("--start-delay", "600", *STUBBORN),
+        "deaf": fixture_backend("--deaf", *STUBBORN),
+    }
+
+
 def stubborn(folder: Path) -> dict[str, Any]:
     """Backends that ignore the end of stdin and SIGTERM, with grandchildren that ignore SIGTERM:
     in their group, in a session of their own, and behind leaders.

@@ -78,13 +78,6 @@ WHOLLY_BROKEN = {
 }
 
 
-@pytest.fixture
-def home() -> Iterator[RelayHome]:
-    home = RelayHome.make()
-    yield home
-    home.remove()
-
-
 def assert_told(relay: Relay, *words: str, exit_code: int = 1) -> None:
     """The same message, with all of these words, on stderr, in the status and from relayctl."""
 

@@ -18,13 +18,6 @@ CONFIG = {"backends": {"fix": fixture_backend("--tools", "20")}}
 
 
 @pytest.fixture
-def home() -> Iterator[RelayHome]:
-    home = RelayHome.make()
-    yield home
-    home.remove()
-
-
-@pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KiB, mounted on a directory."""
     folder = tmp_path / "disk"

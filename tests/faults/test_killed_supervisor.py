@@ -7,6 +7,7 @@ clean up until it is continued.
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -25,6 +26,7 @@ from tests.faults.ends import (
 )
 from tests.harness import (
     Relay,
+    RelayHome,
     alive,
     descendants,
     fixture_backend,
@@ -34,6 +36,7 @@ from tests.harness import (
     side_effects,
     wait_until,
 )
+from tests.integration.quick_release import quick_release
 
 
 def kill(relay: Relay) -> None:
@@ -106,6 +109,24 @@ def test_the_supervisor_is_killed_before_its_worker_has_said_hello() -> None:
     """As early as can be: the worker exists, and no more."""
     with Relay({"backends": {"fix": fixture_backend(*STUBBORN)}}) as relay:
         wait_until(lambda: descendants(relay.pid), 10.0, "a worker")
+        assert_orphans_gone(relay, 2)
+
+
+@pytest.fixture
+def home() -> Iterator[RelayHome]:
+    made = RelayHome.make()
+    yield made
+    made.remove()
+
+
+def test_a_worker_that_hangs_while_it_loads_its_code_is_gone(home: RelayHome) -> None:
+    """It has nothing yet but the watch over its supervisor."""
+    loading = home.root / "loading"
+    main = f"import pathlib, signal\npathlib.Path({str(loading)!r}).touch()\nsignal.pause()\n"
+    quick_release(home, "hanging", main=main)
+    (home.state / "releases" / "current").write_text("hanging\n")
+    with Relay(home=home) as relay:
+        wait_until(loading.exists, 10.0, "a worker that hangs")
         assert_orphans_gone(relay, 2)
 
 

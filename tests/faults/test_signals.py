@@ -11,12 +11,12 @@ import pytest
 from tests.faults.ends import (
     EOF_SECONDS,
     SIGNAL_SECONDS,
-    STUBBORN,
     all_ready,
     allowed,
     assert_ends_within,
     outside_status,
     seconds_until_gone,
+    starting,
     stubborn,
 )
 from tests.harness import (
@@ -132,13 +132,7 @@ def test_a_signal_and_eof_together_are_safe(tmp_path: Path) -> None:
 
 def test_a_signal_while_everything_starts() -> None:
     """Claude Code signals 20 ms after `claude mcp list`: backends are only being started."""
-    config = {
-        "backends": {
-            "late": fixture_backend("--start-delay", "600", *STUBBORN),
-            "deaf": fixture_backend("--deaf", *STUBBORN),
-        }
-    }
-    with Relay(config) as relay:
+    with Relay({"backends": starting()}) as relay:
         relay.client.initialize()
         wait_until(lambda: len(marked(relay.mark)) >= 3, 10.0, "a backend to be started")
         assert_ends_within(relay, kill_with(relay, signal.SIGINT), SIGNAL_SECONDS, 3)

@@ -11,6 +11,7 @@ from tests.faults.ends import (
     all_ready,
     allowed,
     assert_ends_within,
+    starting,
     stubborn,
 )
 from tests.harness import (
@@ -138,13 +139,7 @@ def test_stubborn_backends_and_their_grandchildren_are_gone(tmp_path: Path) -> N
 
 def test_a_backend_that_is_only_just_starting_is_gone_too() -> None:
     """The end comes while backends start: one that does not answer yet, one that never will."""
-    config = {
-        "backends": {
-            "late": fixture_backend("--start-delay", "600", *STUBBORN),
-            "deaf": fixture_backend("--deaf", *STUBBORN),
-        }
-    }
-    with Relay(config) as relay:
+    with Relay({"backends": starting()}) as relay:
         relay.client.initialize()
         wait_until(lambda: len(marked(relay.mark)) >= 4, 10.0, "backends to be started")
         assert_ends_within(relay, relay.client.close_stdin, EOF_SECONDS, 4)

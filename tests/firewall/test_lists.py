@@ -183,6 +183,7 @@ def test_pages_are_walked_to_their_end_and_served_as_one() -> None:
         assert [prompt["name"] for prompt in page["prompts"]] == sorted(
             f"{name}__p{number}" for name, (_, read) in CURSORS.items() for number in range(read)
         )
+        assert relay.status()["registry"]["quarantined"] == [], "no page was read twice"
 
 
 def test_prompts_have_names_that_no_client_makes_one() -> None:

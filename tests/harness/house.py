@@ -27,7 +27,7 @@ FORBIDDEN_IN_SUPERVISOR = {
 }
 # The supervisor's third-party imports; ctl is a program of its own.
 SUPERVISOR_MAY = {"msgspec", "relay_supervisor"}
-CTL_ONLY_OF_WORKER = ("relay_worker.config", "relay_worker.oauth")
+CTL_ONLY_OF_WORKER = ("relay_worker.config", "relay_worker.files", "relay_worker.oauth")
 CORE_MAY_OF_SUPERVISOR = ("core", "wire", "errors")
 # No I/O and no clock in the core: these would bring one in.
 FORBIDDEN_IN_CORE = {
@@ -47,8 +47,6 @@ FORBIDDEN_IN_CORE = {
 }
 # The floor all adapters stand on; it imports none of them.
 ADAPTERS_FLOOR = "relay_supervisor.adapters.loop"
-# The HTTP front runs a core of its own per session.
-WORKER_MAY_USE_CORE = {"relay_worker/http_front.py"}
 
 # Of one person's machine; documentation may speak of "you".
 MACHINE_PATH = re.compile(r"(?<![\w.}/~-])/(?:home|Users|root|work)/(?!you\b|me\b)[\w.-]+")
@@ -91,17 +89,15 @@ def broken_arrows(path: str, source: str) -> list[str]:
 def why_not(path: str, parts: tuple[str, ...], module: str) -> str | None:
     """The rule an import breaks, or None."""
     if parts[0] == "relay_worker":
-        return why_not_in_worker(path, module)
+        return why_not_in_worker(module)
     if parts[1:2] == ("ctl",):
         return why_not_in_ctl(module)
     return why_not_in_supervisor(parts, module)
 
 
-def why_not_in_worker(path: str, module: str) -> str | None:
+def why_not_in_worker(module: str) -> str | None:
     """relay_worker sees of the supervisor only the wire."""
     if not within(module, "relay_supervisor") or within(module, "relay_supervisor.wire"):
-        return None
-    if path in WORKER_MAY_USE_CORE and within(module, "relay_supervisor.core"):
         return None
     return "relay_worker may import only relay_supervisor.wire"
 
@@ -110,7 +106,7 @@ def why_not_in_ctl(module: str) -> str | None:
     """relayctl speaks the control messages, and edits configurations."""
     of_worker = within(module, "relay_worker")
     if of_worker and not any(within(module, one) for one in CTL_ONLY_OF_WORKER):
-        return "ctl may import only relay_worker.config and relay_worker.oauth of the worker"
+        return f"ctl may import only {', '.join(CTL_ONLY_OF_WORKER)} of the worker"
     if any(within(module, f"relay_supervisor.{room}") for room in ("core", "adapters")):
         return "ctl speaks the control messages, it has no core and no adapters"
     return None

@@ -5,6 +5,7 @@ servers have it: whoever uses one again loses everything.
 """
 
 import json
+import threading
 import urllib.request
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -41,12 +42,16 @@ class Guarded:
         self.scope = ""
         self.lacking = ""
         self.described = False
+        self.garbled = b""
+        self.gate = threading.Event()
+        self.gate.set()
 
     def __enter__(self) -> Self:
         self.mcp.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.gate.set()
         self.mcp.stop()
 
     def _before(self, exchange: Exchange) -> bool:
@@ -110,8 +115,12 @@ class Guarded:
         form = _first(exchange.asked.body.decode())
         self.forms.append(form)
         self.basic.append(exchange.asked.headers.get("authorization", ""))
+        self.gate.wait()
         if self.down:
             exchange.reply(b"later", "text/plain", 503)
+            return
+        if self.garbled:
+            exchange.reply(self.garbled, "text/plain")
             return
         if form["grant_type"] == "refresh_token" and form["refresh_token"] != self.refresh:
             self.good.clear()

@@ -1,10 +1,12 @@
 """Fixtures of the tests with real processes."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.harness import RawClient, start_fixture
+from tests.integration.fake_supervisor import FakeSupervisor
 from tests.integration.versions import Versions
 
 
@@ -14,6 +16,13 @@ def client() -> Iterator[RawClient]:
     with start_fixture() as one:
         yield one
         assert one.call_tool("violations")["structuredContent"] == {"violations": []}
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[FakeSupervisor]:
+    """A supervisor that the test plays, with a real worker."""
+    with FakeSupervisor(tmp_path) as fake:
+        yield fake
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.harness import (
     RawClient,
     Relay,
@@ -31,14 +29,6 @@ LISTS = ("tools", "prompts", "resources", "resources/templates")
 TOOLS_CHANGED = "notifications/tools/list_changed"
 SERVERS_MAX = 8
 """A relay with all lists is up within the time that so many small servers take, one by one."""
-
-
-@pytest.fixture
-def home() -> Iterator[RelayHome]:
-    """Directories that several relays use, one after another."""
-    home = RelayHome.make()
-    yield home
-    home.remove()
 
 
 def write_script(path: Path, *argv: str) -> None:

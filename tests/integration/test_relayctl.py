@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from relay_worker.files import append_rotating
 from tests.harness.fixture import fixture_backend
 from tests.harness.home import RelayHome
@@ -29,13 +27,6 @@ from tests.unit.relay_supervisor.ctl.fake_relay import (
 
 RELAYCTL = [sys.executable, "-m", "relay_supervisor.ctl"]
 SECONDS_MAX = 20.0
-
-
-@pytest.fixture
-def home() -> Iterator[RelayHome]:
-    home = RelayHome.make()
-    yield home
-    home.remove()
 
 
 def relayctl(home: RelayHome, *args: str) -> subprocess.CompletedProcess[str]:

@@ -3,11 +3,8 @@
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-
-import pytest
 
 from tests.harness import Relay, RelayHome, wait_until
 from tests.integration.quick_release import quick_release
@@ -21,13 +18,6 @@ def _call(self, message, params, _before=_router.Router.call):
 _router.Router.call = _call
 """
 """Of a release whose worker dies of a call."""
-
-
-@pytest.fixture
-def home() -> Iterator[RelayHome]:
-    home = RelayHome.make()
-    yield home
-    home.remove()
 
 
 def ready(relay: Relay) -> Relay:

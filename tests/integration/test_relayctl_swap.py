@@ -26,13 +26,6 @@ def config(*backends: str, probation_seconds: float = 0.2, **more: Any) -> dict[
     }
 
 
-@pytest.fixture
-def home() -> Iterator[RelayHome]:
-    home = RelayHome.make()
-    yield home
-    home.remove()
-
-
 def beside(home: RelayHome) -> dict[str, str]:
     """The environment of a further relay that relayctl finds together with those of *home*."""
     return {"RELAY_RUNTIME_DIR": str(home.runtime), "RELAY_STATE_DIR": str(home.state)}

@@ -213,7 +213,7 @@ class TestWorker:
         guarded.lacking = "write all"
         supervisor.ready(config(guarded))
         supervisor.tool(1, "far__echo", text="x")
-        assert 'relayctl backend login NAME --scope "write all"' in supervisor.text(1)
+        assert "relayctl backend login NAME --scope 'write all'" in supervisor.text(1)
 
     def test_refreshes_a_token_that_is_refused(
         self, guarded: Guarded, supervisor: FakeSupervisor

@@ -244,13 +244,6 @@ def test_what_both_log_is_in_one_file(relay: Relay, mix: Mix) -> None:
     wait_until(both, SECONDS_MAX, "lines of supervisor and worker")
 
 
-@pytest.fixture
-def home() -> Iterator[RelayHome]:
-    home = RelayHome.make()
-    yield home
-    home.remove()
-
-
 def test_a_worker_that_is_killed(
     mix: Mix, versions: Versions, home: RelayHome, tmp_path: Path
 ) -> None:

@@ -59,13 +59,6 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def home() -> Iterator[RelayHome]:
-    home = RelayHome.make()
-    yield home
-    home.remove()
-
-
-@pytest.fixture
 def relay(pair: tuple[str, str], versions: Versions, home: RelayHome, log: Path) -> Iterator[Relay]:
     """A relay with the old worker. `probation_seconds` is long: tests end a probation by calls."""
     backends = {

@@ -1,7 +1,6 @@
 """A real worker process between a fake supervisor and real backends: calls and messages."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +10,7 @@ from relay_supervisor.wire import cache, v1
 from relay_worker import lists as raw_lists
 from tests.harness.fixture import fixture_backend
 from tests.integration.fake_supervisor import FakeSupervisor
-
-
-@pytest.fixture
-def supervisor(tmp_path: Path) -> Iterator[FakeSupervisor]:
-    with FakeSupervisor(tmp_path) as fake:
-        yield fake
-
-
-def two_backends(*flags: str, **settings: Any) -> dict[str, Any]:
-    return {
-        "backends": {
-            "fix": fixture_backend(*flags, **settings),
-            "two": fixture_backend("--tools=3"),
-        }
-    }
-
-
-def no_complaints(supervisor: FakeSupervisor, backend: str = "fix") -> None:
-    supervisor.tool(9999, f"{backend}__violations")
-    assert supervisor.structured(9999) == {"violations": []}
+from tests.integration.two_backends import no_complaints, two_backends
 
 
 def test_a_call_reaches_the_backend_and_its_answer_comes_back(supervisor: FakeSupervisor) -> None:

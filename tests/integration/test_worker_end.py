@@ -2,38 +2,18 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from relay_supervisor.wire import handshake, v1
-from tests.harness.fixture import fixture_backend
 from tests.integration.fake_supervisor import WAIT_SECONDS, FakeSupervisor
-
-QUICK = {"restart_delay_seconds": 0.1, "restart_delay_max_seconds": 0.1}
-
-
-@pytest.fixture
-def supervisor(tmp_path: Path) -> Iterator[FakeSupervisor]:
-    with FakeSupervisor(tmp_path) as fake:
-        yield fake
-
-
-def config(*flags: str, relay: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
-    backends = {"fix": fixture_backend(*flags, **settings), "two": fixture_backend()}
-    return {"backends": backends, "relay": {**QUICK, **(relay or {})}}
-
-
-def other_backend_works(supervisor: FakeSupervisor) -> None:
-    supervisor.tool(9999, "two__echo", still="here")
-    assert supervisor.structured(9999) == {"still": "here"}
+from tests.integration.two_backends import QUICK, other_backend_works, two_backends
 
 
 def test_retire_ends_the_worker_and_leaves_the_backends(supervisor: FakeSupervisor) -> None:
-    supervisor.ready(config())
+    supervisor.ready(two_backends())
     assert supervisor.retire() == 0
     assert all(child.poll() is None for child in supervisor.children.values())
 
@@ -43,7 +23,7 @@ def test_nothing_is_left_when_the_supervisor_is_gone(
     supervisor: FakeSupervisor, tmp_path: Path, own_session: bool
 ) -> None:
     flags = ["--ignore-sigterm", "--ignore-stdin-eof", f"--spawn-grandchild={tmp_path}/pid"]
-    supervisor.ready(config(*flags, *(["--grandchild-session"] if own_session else [])))
+    supervisor.ready(two_backends(*flags, *(["--grandchild-session"] if own_session else [])))
     grandchild = psutil.Process(int((tmp_path / "pid").read_text()))
     supervisor.vanish()
     assert supervisor.worker.wait(WAIT_SECONDS) == 0
@@ -54,7 +34,7 @@ def test_nothing_is_left_when_the_supervisor_is_gone(
 
 
 def test_a_busy_worker_notices_that_the_supervisor_is_gone(supervisor: FakeSupervisor) -> None:
-    supervisor.ready(config())
+    supervisor.ready(two_backends())
     for call in range(100, 160):
         supervisor.tool(call, "fix__big", bytes=3_000_000)
     os.close(supervisor.life)
@@ -64,7 +44,7 @@ def test_a_busy_worker_notices_that_the_supervisor_is_gone(supervisor: FakeSuper
 
 
 def test_the_end_of_the_pipe_ends_the_worker_alone(supervisor: FakeSupervisor) -> None:
-    supervisor.ready(config())
+    supervisor.ready(two_backends())
     os.close(supervisor.out)
     assert supervisor.worker.wait(WAIT_SECONDS) == 0
     assert all(child.poll() is None for child in supervisor.children.values())
@@ -76,7 +56,7 @@ def test_no_common_version_is_a_status_of_its_own(tmp_path: Path) -> None:
 
 
 def test_signals(supervisor: FakeSupervisor) -> None:
-    supervisor.ready(config())
+    supervisor.ready(two_backends())
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         supervisor.worker.send_signal(number)
     other_backend_works(supervisor)
@@ -85,7 +65,7 @@ def test_signals(supervisor: FakeSupervisor) -> None:
 
 
 def test_garbage_on_the_pipe_does_not_end_it(supervisor: FakeSupervisor) -> None:
-    supervisor.ready(config())
+    supervisor.ready(two_backends())
     supervisor.send_raw(b"\xc1garbage", b"")
     supervisor.send_raw(b"\x92\xcd\x03\xe7\x01", b"of a newer supervisor")
     supervisor.send(v1.Ping(42))

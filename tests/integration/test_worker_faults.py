@@ -4,9 +4,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -15,31 +13,13 @@ from relay_supervisor.wire import v1
 from tests.harness.fixture import fixture_backend, side_effects
 from tests.harness.processes import wait_until
 from tests.integration.fake_supervisor import FakeSupervisor
-
-QUICK = {"restart_delay_seconds": 0.1, "restart_delay_max_seconds": 0.1}
-
-
-@pytest.fixture
-def supervisor(tmp_path: Path) -> Iterator[FakeSupervisor]:
-    with FakeSupervisor(tmp_path) as fake:
-        yield fake
-
-
-def config(*flags: str, relay: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
-    backends = {"fix": fixture_backend(*flags, **settings), "two": fixture_backend()}
-    return {"backends": backends, "relay": {**QUICK, **(relay or {})}}
-
-
-def other_backend_works(supervisor: FakeSupervisor) -> None:
-    supervisor.tool(9999, "two__echo", still="here")
-    assert supervisor.structured(9999) == {"still": "here"}
-
+from tests.integration.two_backends import QUICK, other_backend_works, two_backends
 
 # ---- death ------------------------------------------------------------------------------------
 
 
 def test_calls_in_flight_are_answered_when_their_backend_dies(supervisor: FakeSupervisor) -> None:
-    supervisor.ready(config())
+    supervisor.ready(two_backends())
     supervisor.tool(5, "fix__hang")
     params = {"ref": {"type": "ref/prompt", "name": "fix__greet"}, "argument": {}}
     supervisor.tool(6, "fix__die", code=7)
@@ -56,7 +36,7 @@ def test_calls_in_flight_are_answered_when_their_backend_dies(supervisor: FakeSu
 
 
 def test_a_dead_backend_comes_back_and_waiting_calls_are_served(supervisor: FakeSupervisor) -> None:
-    supervisor.ready(config())
+    supervisor.ready(two_backends())
     supervisor.tool(5, "fix__die", signal=int(signal.SIGKILL))
     assert "SIGKILL" in supervisor.text(5)
     for call in range(10, 20):
@@ -74,7 +54,7 @@ def test_a_call_that_meets_a_dying_backend_is_sent_to_the_next(
     supervisor: FakeSupervisor, tmp_path: Path
 ) -> None:
     log = tmp_path / "effects"
-    supervisor.ready(config(f"--log={log}"))
+    supervisor.ready(two_backends(f"--log={log}"))
     for turn in (1, 2, 3):
         pid = [pid for name, pid in supervisor.spawned if name == "fix"][-1]
         os.kill(pid, signal.SIGSTOP)
@@ -91,7 +71,7 @@ def test_a_call_that_meets_a_dying_backend_is_sent_to_the_next(
 
 @pytest.mark.parametrize("torn", [False, True])
 def test_the_last_words_of_a_backend_are_heard(supervisor: FakeSupervisor, torn: bool) -> None:
-    supervisor.ready(config())
+    supervisor.ready(two_backends())
     if torn:
         supervisor.tool(5, "fix__die", torn=True)
         assert "died" in supervisor.text(5)
@@ -152,7 +132,7 @@ def test_a_command_that_is_not_there_fails_at_once_and_says_so(supervisor: FakeS
 
 
 def test_a_missing_folder_is_named(supervisor: FakeSupervisor, tmp_path: Path) -> None:
-    supervisor.ready(config(cwd=str(tmp_path / "missing")))
+    supervisor.ready(two_backends(cwd=str(tmp_path / "missing")))
     state, _ = supervisor.expect(
         v1.BackendState, lambda m: m.backend == "fix" and m.state == "failed"
     )
@@ -160,7 +140,7 @@ def test_a_missing_folder_is_named(supervisor: FakeSupervisor, tmp_path: Path) -
 
 
 def test_after_so_many_failed_starts_only_a_call_tries_again(supervisor: FakeSupervisor) -> None:
-    supervisor.ready(config(relay={"restart_attempts_max": 2}))
+    supervisor.ready(two_backends(relay={"restart_attempts_max": 2}))
     path = supervisor.state_dir / "gone"
     supervisor.refuse = "the machine says no"
     supervisor.tool(5, "fix__die")
@@ -212,7 +192,7 @@ def test_a_failed_start_is_told_with_the_last_lines_of_stderr(supervisor: FakeSu
 )
 def test_why_a_start_failed_is_known(supervisor: FakeSupervisor, flag: str, reason: str) -> None:
     limits = {"restart_attempts_max": 0}
-    supervisor.configure(config(flag, relay=limits, start_timeout_seconds=0.5))
+    supervisor.configure(two_backends(flag, relay=limits, start_timeout_seconds=0.5))
     supervisor.session()
     state, _ = supervisor.expect(
         v1.BackendState, lambda m: m.backend == "fix" and m.state == "failed"
@@ -222,7 +202,7 @@ def test_why_a_start_failed_is_known(supervisor: FakeSupervisor, flag: str, reas
 
 
 def test_a_call_does_not_wait_longer_than_the_start_may_take(supervisor: FakeSupervisor) -> None:
-    supervisor.configure(config("--start-delay=60", start_timeout_seconds=0.3))
+    supervisor.configure(two_backends("--start-delay=60", start_timeout_seconds=0.3))
     supervisor.session()
     supervisor.tool(5, "fix__echo")
     assert "'fix' is not ready" in supervisor.text(5)
@@ -233,7 +213,7 @@ def test_a_call_does_not_wait_longer_than_the_start_may_take(supervisor: FakeSup
 @pytest.mark.parametrize("fault", ["endless", "loop", "empty_cursor"])
 def test_odd_paging_ends(supervisor: FakeSupervisor, fault: str) -> None:
     supervisor.ready(
-        config(f"--page-fault={fault}", "--page-size=50", relay={"list_pages_max": 20})
+        two_backends(f"--page-fault={fault}", "--page-size=50", relay={"list_pages_max": 20})
     )
     supervisor.tool(5, "fix__echo", paged=True)
     assert supervisor.structured(5) == {"paged": True}
@@ -243,7 +223,7 @@ def test_odd_paging_ends(supervisor: FakeSupervisor, fault: str) -> None:
 
 
 def test_an_idle_backend_is_stopped_and_started_by_a_call(supervisor: FakeSupervisor) -> None:
-    supervisor.ready(config(start="lazy", idle_stop_seconds=0.2))
+    supervisor.ready(two_backends(start="lazy", idle_stop_seconds=0.2))
     assert sorted(name for name, _ in supervisor.spawned) == ["fix", "two"], "to learn its lists"
     supervisor.tool(5, "fix__pid")
     first = supervisor.structured(5)["pid"]
@@ -260,11 +240,11 @@ def test_an_idle_backend_is_stopped_and_started_by_a_call(supervisor: FakeSuperv
 def test_a_lazy_backend_with_known_lists_is_not_started(
     supervisor: FakeSupervisor, tmp_path: Path
 ) -> None:
-    supervisor.ready(config(start="lazy"))
+    supervisor.ready(two_backends(start="lazy"))
     learned, payload = supervisor.expect(v1.LearnedLists, lambda m: m.backend == "fix")
     (tmp_path / "next").mkdir()
     with FakeSupervisor(tmp_path / "next") as second:
-        second.configure(config(start="lazy"))
+        second.configure(two_backends(start="lazy"))
         second.send(v1.KnownLists("fix", learned.spec_hash), payload)
         second.session()
         second.expect(v1.Catalogue, lambda m: m.settled)
@@ -278,7 +258,7 @@ def test_a_lazy_backend_with_known_lists_is_not_started(
 
 @pytest.mark.parametrize("where", ["line", "before", "after", "both", "blank", "crlf"])
 def test_pollution_is_skipped_and_counted(supervisor: FakeSupervisor, where: str) -> None:
-    supervisor.ready(config())
+    supervisor.ready(two_backends())
     supervisor.tool(5, "fix__pollute", where=where)
     assert supervisor.text(5) == "polluted"
     if where in {"blank", "crlf"}:
@@ -289,7 +269,7 @@ def test_pollution_is_skipped_and_counted(supervisor: FakeSupervisor, where: str
 
 @pytest.mark.parametrize("tool", ["bad_utf8", "lone_surrogate"])
 def test_broken_text_is_repaired(supervisor: FakeSupervisor, tool: str) -> None:
-    supervisor.ready(config())
+    supervisor.ready(two_backends())
     supervisor.tool(5, f"fix__{tool}")
     assert supervisor.text(5) == "before \ufffd after"
 
@@ -298,7 +278,7 @@ def test_broken_text_is_repaired(supervisor: FakeSupervisor, tool: str) -> None:
 def test_an_oversized_answer_is_an_error_of_its_call(
     supervisor: FakeSupervisor, others: int
 ) -> None:
-    supervisor.ready(config(relay={"frame_bytes_max": 100_000}))
+    supervisor.ready(two_backends(relay={"frame_bytes_max": 100_000}))
     for number in range(others):
         supervisor.tool(100 + number, "fix__hang")
     supervisor.tool(5, "fix__big", bytes=5_000_000)
@@ -308,14 +288,14 @@ def test_an_oversized_answer_is_an_error_of_its_call(
 
 
 def test_large_frames_pass_both_ways(supervisor: FakeSupervisor) -> None:
-    supervisor.ready(config("--chunk-bytes=4000"))
+    supervisor.ready(two_backends("--chunk-bytes=4000"))
     text = "x" * 10_000_000
     supervisor.tool(5, "fix__echo", text=text)
     assert supervisor.structured(5)["text"] == text
 
 
 def test_many_calls_of_all_sizes_get_their_own_answers(supervisor: FakeSupervisor) -> None:
-    supervisor.ready(config())
+    supervisor.ready(two_backends())
     sizes = [10, 1000, 70_000, 300_000]
     for call in range(64):
         backend = ("fix", "two")[call % 2]
@@ -327,7 +307,7 @@ def test_many_calls_of_all_sizes_get_their_own_answers(supervisor: FakeSuperviso
 
 
 def test_a_backend_that_does_not_read_gets_no_more(supervisor: FakeSupervisor) -> None:
-    supervisor.ready(config())
+    supervisor.ready(two_backends())
     pid = dict(supervisor.spawned)["fix"]
     os.kill(pid, signal.SIGSTOP)
     large = "x" * 7_000_000
@@ -341,7 +321,7 @@ def test_a_backend_that_does_not_read_gets_no_more(supervisor: FakeSupervisor) -
 
 
 def test_a_flood_on_stderr_freezes_nothing_and_is_kept(supervisor: FakeSupervisor) -> None:
-    supervisor.ready(config())
+    supervisor.ready(two_backends())
     supervisor.tool(5, "fix__stderr_flood", bytes=3_000_000)
     assert supervisor.text(5) == "flooded"
     assert supervisor.retire() == 0
@@ -350,7 +330,7 @@ def test_a_flood_on_stderr_freezes_nothing_and_is_kept(supervisor: FakeSuperviso
 
 
 def test_a_supervisor_that_does_not_read_stops_the_backends(supervisor: FakeSupervisor) -> None:
-    supervisor.ready(config())
+    supervisor.ready(two_backends())
     size, calls = 2_000_000, 30
     for call in range(100, 100 + calls):
         supervisor.tool(call, "fix__big", bytes=size)

@@ -1,35 +1,11 @@
 """A real worker process: what backends and client say to each other beside calls."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
-import pytest
 
 from relay_supervisor.wire import cache, v1
 from tests.harness.fixture import fixture_backend
 from tests.integration.fake_supervisor import FakeSupervisor
-
-
-@pytest.fixture
-def supervisor(tmp_path: Path) -> Iterator[FakeSupervisor]:
-    with FakeSupervisor(tmp_path) as fake:
-        yield fake
-
-
-def two_backends(*flags: str, **settings: Any) -> dict[str, Any]:
-    return {
-        "backends": {
-            "fix": fixture_backend(*flags, **settings),
-            "two": fixture_backend("--tools=3"),
-        }
-    }
-
-
-def no_complaints(supervisor: FakeSupervisor, backend: str = "fix") -> None:
-    supervisor.tool(9999, f"{backend}__violations")
-    assert supervisor.structured(9999) == {"violations": []}
+from tests.integration.two_backends import no_complaints, two_backends
 
 
 def test_a_backend_asks_the_client_and_gets_the_answer(supervisor: FakeSupervisor) -> None:
@@ -46,14 +22,13 @@ def test_a_backend_asks_the_client_and_gets_the_answer(supervisor: FakeSuperviso
     no_complaints(supervisor)
 
 
-def test_what_the_client_cannot_do_is_refused_here(supervisor: FakeSupervisor) -> None:
+def test_what_no_client_is_ever_asked_is_refused_here(supervisor: FakeSupervisor) -> None:
+    """What this client has not declared, the supervisor refuses: it may be another one per call."""
     supervisor.ready(two_backends(), roots={})
-    for number, tool in enumerate(("sample", "elicit", "ping_client")):
-        supervisor.tool(50 + number, f"fix__{tool}")
-    supervisor.tool(60, "fix__ask_client", method="tasks/list")
-    codes = [supervisor.structured(number).get("error", {}).get("code") for number in (50, 51, 60)]
-    assert codes == [-32601] * 3
-    assert supervisor.structured(52) == {}, "a ping is answered here"
+    supervisor.tool(50, "fix__ask_client", method="no/such")
+    supervisor.tool(51, "fix__ping_client")
+    assert supervisor.structured(50)["error"]["code"] == -32601
+    assert supervisor.structured(51) == {}, "a ping is answered here"
     assert not [m for m, _ in supervisor.inbox if isinstance(m, v1.BackendRequest)]
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,6 @@ from tests.harness.fixture import fixture_backend, side_effects
 from tests.integration.fake_supervisor import FakeSupervisor
 
 CALLS = 64
-
-
-@pytest.fixture
-def supervisor(tmp_path: Path) -> Iterator[FakeSupervisor]:
-    with FakeSupervisor(tmp_path) as fake:
-        yield fake
 
 
 def fix(*checks: dict[str, Any], **settings: Any) -> dict[str, Any]:

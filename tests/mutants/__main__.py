@@ -42,6 +42,9 @@ class Verdict:
 
 def main(words: list[str]) -> int:
     wanted = [m for m in MUTANTS if not words or any(word in m.rule for word in words)]
+    if not wanted:
+        print(f"No rule has any of these words: {' '.join(words)}")
+        return 2
     width = max(len(mutant.rule) for mutant in wanted)
     began, survivors = time.monotonic(), []
     print(f"{'rule':{width}}  unit tests  simulation  seconds")

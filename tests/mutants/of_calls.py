@@ -16,12 +16,24 @@ PINS = (
     Mutant(
         "progress counts from whoever has it",
         "calls.py",
-        """        if call is None or call.generation != generation:
-            return
-        token""",
-        """        if call is None:
-            return
-        token""",
+        """        elif call is None or call.generation != generation:
+""",
+        """        elif call is None:
+""",
+    ),
+    Mutant(
+        "a task's progress counts from whoever reports it",
+        "task_tokens.py",
+        """known is not None and known.backend == message.backend""",
+        """known is not None""",
+    ),
+    Mutant(
+        "a token outlives its task",
+        "task_tokens.py",
+        """        del state.task_tokens[number]
+""",
+        """        del number
+""",
     ),
     Mutant(
         "a cancellation goes to whoever serves",
@@ -57,8 +69,14 @@ PINS = (
     Mutant(
         "news of resources come from every worker",
         "reports.py",
-        "        if (active or said) and self._custody",
+        "        if (active or own or said) and self._custody",
         "        if (active or message.method) and self._custody",
+    ),
+    Mutant(
+        "what is said in the stream of another worker's call counts",
+        "reports.py",
+        "        own = call is not None and call.generation == generation.number",
+        "        own = call is not None",
     ),
     Mutant(
         "a worker that was given up is heard as before",

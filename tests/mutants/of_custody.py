@@ -6,8 +6,8 @@ HOLDERS = (
     Mutant(
         "a backend is adopted before its holder is proven dead",
         "custody.py",
-        "            elif charge.hold is Hold.HELD and self._is_due(charge, active):\n",
-        """            elif charge.hold is Hold.HELD and not self._is_due(charge, active):
+        "            elif charge.hold is Hold.HELD and self._heirs.is_due(charge, active):\n",
+        """            elif charge.hold is Hold.HELD and not self._heirs.is_due(charge, active):
                 holder = self._shared.workers.state.generations.get(charge.holder)
                 if holder is not None and holder.state in GONE and wants(active, charge):
                     charge.hold = Hold.FREE
@@ -152,7 +152,7 @@ MOVES = (
     Mutant(
         "a worker dies of what it cannot take over, though nobody else can",
         "custody.py",
-        "            if self._has_another_heir(charge):\n",
+        "            if self._heirs.has_another(charge):\n",
         "            if charge.holder:\n",
     ),
     Mutant(
@@ -221,7 +221,7 @@ MOVES = (
     ),
     Mutant(
         "what nobody serving wants has no reader",
-        "custody.py",
+        "heirs.py",
         "        heirs = [active, *leaving] if charge.pid else [active]\n",
         "        heirs = [active]\n",
     ),
@@ -261,8 +261,21 @@ CALLS = (
     Mutant(
         "what the worker before had written is forgotten",
         "estate.py",
-        "    if call.written:\n        return Fate.WHOLE\n",
+        "    if call.written and (stages or {}).get(call.number) != Stage.WRITING:\n"
+        "        return Fate.WHOLE\n",
         "",
+    ),
+    Mutant(
+        "what the worker before had written counts where this one writes it again",
+        "estate.py",
+        "    if call.written and (stages or {}).get(call.number) != Stage.WRITING:\n",
+        "    if call.written:\n",
+    ),
+    Mutant(
+        "what was written before it asked for more counts as written",
+        "estate.py",
+        "            call.begun, call.written = True, False\n",
+        "            call.begun = True\n",
     ),
     Mutant(
         "the record in the mailbox is not looked at",

@@ -6,14 +6,50 @@ ASKED = (
     Mutant(
         "it is asked in a parked call though another one is open",
         "parking.py",
-        "bool(request.raw_id), -call.number, request)",
-        "not request.raw_id, -call.number, request)",
+        "        return 0 if not request.raw_id else 1 if gathers else 2\n",
+        "        return 3 if not request.raw_id else 1 if gathers else 2\n",
     ),
     Mutant(
         "it is asked in the latest call",
         "parking.py",
-        "bool(request.raw_id), -call.number, request)",
-        "bool(request.raw_id), call.number, request)",
+        "self._openness(request), -call.number, request)",
+        "self._openness(request), call.number, request)",
+    ),
+    Mutant(
+        "a call in which something is asked is taken for one in which nothing is",
+        "parking.py",
+        "1 if gathers else 2\n",
+        "2\n",
+    ),
+    Mutant(
+        "a call that is about to be parked is taken for one that is",
+        "parking.py",
+        "1 if gathers else 2\n",
+        "0 if gathers else 2\n",
+    ),
+    Mutant(
+        "the first question does not wait for others",
+        "parking.py",
+        "self._timers.set(_timer(parked.ticket), now + GATHER_SECONDS)\n",
+        "self._timers.set(_timer(parked.ticket), now)\n",
+    ),
+    Mutant(
+        "each question makes those before it wait anew",
+        "parking.py",
+        "        if parked.seat is Seat.OPEN and _timer(parked.ticket) not in self._timers.at:\n",
+        "        if parked.seat is Seat.OPEN:\n",
+    ),
+    Mutant(
+        "a request is parked for a question that was withdrawn",
+        "parking.py",
+        "        elif asks:\n",
+        "        else:\n",
+    ),
+    Mutant(
+        "who has asked in a request that is over at once waits for ever",
+        "parking.py",
+        "        if parked is None:\n            self._pass_on(asks, now)\n        elif",
+        "        if parked is None:\n            pass\n        elif",
     ),
     Mutant(
         "it is asked in a call of another backend",
@@ -24,8 +60,8 @@ ASKED = (
     Mutant(
         "it is asked in the call of another worker though there is one of this worker's",
         "parking.py",
-        "            (call.generation == generation, bool(",
-        "            (call.generation != generation, bool(",
+        "            (call.generation == generation, self",
+        "            (call.generation != generation, self",
     ),
     Mutant(
         "a call of another worker is believed to be asked in",
@@ -151,7 +187,7 @@ KEPT = (
     Mutant(
         "a parked request waits for ever",
         "parking.py",
-        '        self._timers.set(f"parked#{parked.ticket}", now + RETRY_SECONDS_MAX)\n',
+        "        self._timers.set(_timer(parked.ticket), now + RETRY_SECONDS_MAX)\n",
         "",
     ),
     Mutant(
@@ -163,7 +199,7 @@ KEPT = (
     Mutant(
         "the deadline of a parked request goes on after its retry",
         "parking.py",
-        '        self._timers.clear(f"parked#{parked.ticket}")\n',
+        "        self._timers.clear(_timer(parked.ticket))\n",
         "",
     ),
     Mutant(

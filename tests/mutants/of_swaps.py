@@ -327,13 +327,22 @@ PROBATION = (
     ),
 )
 
-CALM = tuple(
-    Mutant(f"it is calm {while_}", "memory.py", f"            or {what}\n", "")
-    for while_, what in {
-        "while a generation drains": "self.drains",
-        "though the client has closed its end": "ending.client_closed",
-        "while the relay ends": "ending.pace is not None",
-    }.items()
+CALM = (
+    Mutant(
+        "it is calm while a backend is on its way",
+        "memory.py",
+        "            self.state.custody.stale\n            or ",
+        "            ",
+    ),
+    *(
+        Mutant(f"it is calm {while_}", "memory.py", f"            or {what}\n", "")
+        for while_, what in {
+            "while a swap is on probation": "self.swaps.probation is not None",
+            "while a generation drains": "self.drains",
+            "though the client has closed its end": "ending.client_closed",
+            "while the relay ends": "ending.pace is not None",
+        }.items()
+    ),
 )
 
 MUTANTS = (*BEFORE, *CUT_OVER, *PROBATION, *CALM)

@@ -61,6 +61,7 @@ WEIGHTS: dict[Action, float] = {
     workers.last_words: 0.5,
     workers.late_frame: 0.7,
     workers.report: 1,
+    workers.remote_news: 0.7,
     workers.backend_changes: 0.5,
     workers.drop_a_tool: 0.1,
     workers.question: 1.2,
@@ -79,10 +80,14 @@ WEIGHTS: dict[Action, float] = {
     custody.serve: 7,
     custody.talk: 3,
     custody.ask: 2,
+    custody.want_more: 3,
+    custody.make_once_more: 6,
+    custody.call_remote: 5,
     custody.start: 2,
     custody.stop_server: 0.2,
     custody.say_something: 0.5,
     custody.killed_while_writing: 0.2,
+    custody.killed_before_once_more: 0.5,
     custody.server_dies: 0.2,
     custody.ask_too_much: 0.3,
     custody.lie: 0.03,
@@ -117,6 +122,15 @@ KINDS: tuple[dict[Action, float], ...] = (
     },
     {client.call_modern: 3, client.retry: 2, custody.ask: 4, swaps.swap: 6, come_up: 3},
     {client.call_modern: 3, client.retry: 2, custody.ask: 4, workers.active_dies: 5, come_up: 3},
+    # Calls that are made once more, with workers that move on or are killed at each step of it.
+    {
+        custody.want_more: 8,
+        custody.make_once_more: 3,
+        custody.killed_before_once_more: 10,
+        swaps.swap: 4,
+        come_up: 3,
+        client.call: 2,
+    },
     # Workers that hang, and a loop that is late.
     {workers.stop_worker: 6, workers.wake_worker: 2, while_passes: 3, oversleep: 5},
 )

@@ -3,6 +3,7 @@
 from relay_supervisor.core.generation import GONE
 from relay_supervisor.core.state import Hold
 from relay_supervisor.wire import v1
+from tests.sim import rounds
 from tests.sim.inbox import listen
 from tests.sim.keeper import Grip, Keeper
 from tests.sim.model import must
@@ -85,6 +86,12 @@ def start(world: World) -> None:
         get_on(*world.dice.pick(found))
 
 
+def call_remote(world: World) -> None:
+    """A worker gets further with a call at the remote server."""
+    if found := [keeper for keeper in keepers(world) if keeper.line.calls]:
+        world.dice.pick(found).line.step()
+
+
 def stop_server(world: World) -> None:
     """A worker ends a backend that nothing is under way at."""
     if (found := some_grip(world)) is None:
@@ -108,6 +115,12 @@ def killed_while_writing(world: World) -> None:
     if writing:
         keeper = world.dice.pick(writing)
         world.die(world.children[keeper.worker.pid], -9)
+
+
+def killed_before_once_more(world: World) -> None:
+    """A worker is killed that has said of a call that it makes it once more."""
+    if making := [keeper for keeper in keepers(world) if any(g.making for g in keeper.held())]:
+        world.die(world.children[world.dice.pick(making).worker.pid], -9)
 
 
 def ask_too_much(world: World) -> None:
@@ -175,6 +188,27 @@ def ask(world: World) -> None:
         server.ask(world.dice.pick(server.busy()) if world.streams else 0)
 
 
+def want_more(world: World) -> None:
+    """A backend answers a call of a legacy client by asking for more."""
+    found = [(s, n) for s in world.servers.values() if s.alive for n in s.busy()]
+    found = [(s, n) for s, n in found if may_be_asked(world, n)]
+    if found:
+        server, number = world.dice.pick(found)
+        server.want_more(number)
+
+
+def may_be_asked(world: World, number: int) -> bool:
+    """Whether whoever made a call would make it once more."""
+    asked = world.client.by_marker(world.sent[number].marker)
+    return asked is not None and not asked.modern and asked.method in rounds.METHODS
+
+
+def make_once_more(world: World) -> None:
+    """A worker gets further with a call that its backend wants once more."""
+    if found := [(k, g) for k in keepers(world) for g in k.held() if g.rounds]:
+        rounds.go_on(*world.dice.pick(found))
+
+
 def server_dies(world: World) -> None:
     """A backend ends by itself."""
     if (server := some_server(world)) is not None:
@@ -191,9 +225,11 @@ def do_everything(world: World) -> None:
         for number in wanted if server.alive else []:
             server.reply(number, good=True)
     for keeper in keepers(world):
-        while keeper in keepers(world) and listen(keeper):
+        while keeper in keepers(world) and (listen(keeper) or keeper.line.step()):
             pass
         for grip in list(keeper.grips.values()):
+            while keeper in keepers(world) and rounds.go_on(keeper, grip):
+                pass
             while keeper in keepers(world) and grip.stdin is not None and grip.stdin.step():
                 pass
             while keeper in keepers(world) and keeper.pass_on(grip):

@@ -10,6 +10,7 @@ from relay_supervisor.core.estate import ATTEMPTS_MAX
 from relay_supervisor.wire.mailbox import Fate
 from tests.sim.keeper import Keeper
 from tests.sim.model import Sent, must
+from tests.sim.rounds import in_between
 from tests.sim.server import Server
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Deathbed:
         self._generation = keeper.worker.generation
         self._going_on: list[tuple[Sent, Server]] = []
         self._untouched: list[Sent] = []
+        self._between: list[Sent] = []
 
     def die(self, pid: int, status: int) -> None:
         """Let it happen."""
@@ -46,6 +48,12 @@ class Deathbed:
     def _look_at(self, sent: Sent, *, written: bool) -> None:
         """What is true of a call, whatever anybody noted of it; *written*: by a worker before."""
         number = sent.number
+        if number in self._keeper.line.calls:
+            sent.doubt = self._keeper.line.in_doubt(number, known=self._known)
+            if not sent.doubt:
+                self._untouched.append(sent)
+            self._world.seen["killed with a call at a remote server"] += sent.doubt
+            return
         mine = [s for s in self._world.servers.values() if self._generation in s.given_to]
         records = [r for r in (s.record() for s in mine) if r is not None and r.number == number]
         servers = [s for s in self._world.servers.values() if number in s.ran]
@@ -54,6 +62,11 @@ class Deathbed:
             unsure = True
             self._world.seen["a write in doubt"] += 1
         usable = [s for s in servers if s in mine and s.joined and not s.closed]
+        grips = self._keeper.grips
+        if any(in_between(grips[s.name], s, number) for s in servers if s in mine):
+            unsure = True
+            self._between.append(sent)
+            self._world.seen["killed before a call is made once more"] += 1
         sent.doubt = unsure or (bool(servers) and not usable)
         if not unsure and not servers:
             self._untouched.append(sent)
@@ -68,6 +81,8 @@ class Deathbed:
             must(over or call is not None, "{} is lost, and {} has it", sent, server.pid)
             must(call is None or call.generation != self._generation, "{} is with the dead", call)
             world.seen["a call goes on after a crash"] += not over
+        for sent in self._between:
+            must(sent.number not in calls, "{} waits for what may never have been written", sent)
         for sent in self._untouched:
             asked = world.client.by_marker(sent.marker)
             given_up = len(world.attempts[sent.marker]) >= ATTEMPTS_MAX

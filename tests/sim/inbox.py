@@ -4,6 +4,7 @@ from typing import Any
 
 from relay_supervisor.wire import custody, v1
 from relay_supervisor.wire.ledger import Stage
+from tests.sim import rounds
 from tests.sim.keeper import Grip, Keeper
 from tests.sim.model import must
 from tests.sim.stdin import Frame
@@ -24,13 +25,16 @@ def _call(keeper: Keeper, message: v1.Call, payload: bytes) -> None:
 
 def _cancel(keeper: Keeper, message: v1.Cancel, payload: bytes) -> None:
     """Drop it where it waits, else tell the backend that has it."""
+    if keeper.line.calls.pop(message.call, None) is not None:
+        keeper.ledger.pop(message.call, None)
+        return keeper.errand_done(message.errand)
     grip = next((g for g in keeper.held() if message.call in g.calls), None)
     if grip is None and message.backend:
         grip = keeper.grips.get(message.backend)
     if keeper.waiting.pop(message.call, None) is not None or grip is None or not grip.stdin:
         keeper.ledger.pop(message.call, None)
         return keeper.errand_done(message.errand)
-    grip.calls.pop(message.call, None)
+    grip.forget(message.call)
     if grip.stdin.drop(message.call):
         keeper.ledger.pop(message.call, None)
         return keeper.errand_done(message.errand)
@@ -80,7 +84,8 @@ def _exited(keeper: Keeper, message: v1.Exited, payload: bytes) -> None:
         pass
     grip.server.given_to.discard(keeper.worker.generation)
     calls, stdin = grip.calls, grip.stdin
-    grip.server, grip.stdin, grip.calls, grip.phase = None, None, {}, "idle"
+    grip.let_go()
+    grip.phase = "idle"
     for sent in calls.values():
         keeper.fail(sent, v1.OUTCOME_RELAY_ERROR)
     assert stdin is not None
@@ -144,6 +149,7 @@ def _adopt(keeper: Keeper, message: v1.Adopt, payload: bytes) -> None:
         grip.calls[call.call] = world.sent[call.call]
         unsent = call.call in numbers
         keeper.ledger[call.call] = Stage.RECEIVED if unsent else Stage.WRITTEN
+    rounds.resume(grip, kept)
     grip.phase = "ready" if kept.phase == "ready" else "new"
     world.seen["taken over after a crash" if message.crashed else "taken over"] += 1
     world.seen["taken over dead"] += not server.alive

@@ -39,6 +39,7 @@ def check(world: "World") -> None:
         swap_invariants.check(world)
         if world.relay.ending.pace is None:
             custody_invariants.check(world)
+            world.remote.check()
 
 
 def requests_are_those_of_the_client(world: "World") -> None:

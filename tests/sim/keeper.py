@@ -15,8 +15,11 @@ import msgspec
 from relay_supervisor.core import effects
 from relay_supervisor.wire import custody, v1
 from relay_supervisor.wire.ledger import Stage
+from tests.sim import rounds
 from tests.sim.model import Sent, Worker, must
+from tests.sim.remote import Line
 from tests.sim.server import Said, Server
+from tests.sim.setup import WEB
 from tests.sim.stdin import Frame, Stdin
 
 if TYPE_CHECKING:
@@ -46,7 +49,22 @@ class Grip:
     passed: int = 0
     """How much of its output was passed on; the mailbox gets to know a little later."""
     calls: dict[int, Sent] = dataclasses.field(default_factory=dict)
+    rounds: dict[int, custody.Round] = dataclasses.field(default_factory=dict)
+    """Those of them that a backend has answered by asking for more, or that it may have."""
+    making: set[int] = dataclasses.field(default_factory=set)
+    """Those that are about to be made once more."""
     freezing: bool = False
+
+    def forget(self, call: int) -> Sent | None:
+        """A call is over."""
+        self.rounds.pop(call, None)
+        self.making.discard(call)
+        return self.calls.pop(call, None)
+
+    def let_go(self) -> None:
+        """Nothing of it is here any more."""
+        self.server, self.stdin = None, None
+        self.calls, self.rounds, self.making = {}, {}, set()
 
 
 class Keeper:
@@ -60,13 +78,15 @@ class Keeper:
         """Calls that no backend has seen, with the one they are for."""
         self.ledger: dict[int, int] = {}
         self.errands: set[int] = set()
+        self.line = Line(self)
 
     # ---- looking ------------------------------------------------------------------------------
 
     def has(self, number: int) -> bool:
         """Whether it may still carry out a call, if it is not dead by now."""
         inbox = any(isinstance(m, v1.Call) and m.call == number for m, _ in self.inbox)
-        return inbox or number in self.waiting or any(number in g.calls for g in self.held())
+        here = number in self.waiting or number in self.line.calls
+        return inbox or here or any(number in g.calls for g in self.held())
 
     def held(self) -> Iterator[Grip]:
         """The backends of which something runs here."""
@@ -117,10 +137,13 @@ class Keeper:
         """A call was taken from the pipe."""
         self.ledger[message.call] = Stage.RECEIVED
         name = backend_of(message.method, message.name)
-        if name is None or name not in self.grips:
+        if name is None or name not in (*self.grips, WEB):
             return self.fail(sent, v1.OUTCOME_REFUSED)
         if message.tell:
             self.say(v1.Routed(message.call, name))
+        if name == WEB:
+            self.line.calls[message.call] = sent
+            return None
         self.waiting[message.call] = name, sent
         return self.go_on(name)
 
@@ -159,6 +182,11 @@ class Keeper:
     def fail(self, sent: Sent, outcome: int) -> None:
         """Answer a call without its backend."""
         self.answer(sent, outcome, b'"error":{"code":1,"message":"of the worker"}}')
+
+    def succeed(self, sent: Sent) -> None:
+        """A backend has carried a call out."""
+        result = {"call": sent.number, "marker": sent.marker}
+        self.answer(sent, v1.OUTCOME_RESULT, msgspec.json.encode({"result": result})[1:])
 
     def answer(self, sent: Sent, outcome: int, members: bytes) -> None:
         """Pass an answer on; where the client still wants it, it gets just that."""
@@ -202,15 +230,17 @@ class Keeper:
         assert grip.server is not None
         pid, name = grip.server.pid, grip.name
         if said.what == "reply":
-            if (sent := grip.calls.pop(said.call, None)) is not None:
-                result = {"call": said.call, "marker": sent.marker}
-                good = msgspec.json.encode({"result": result})[1:]
-                bad = b'"error":{"code":1,"message":"of the backend"}}'
-                outcome = v1.OUTCOME_BACKEND_ERROR if said.text else v1.OUTCOME_RESULT
-                self.answer(sent, outcome, bad if said.text else good)
-            return
+            if (sent := grip.forget(said.call)) is not None:
+                if said.text:
+                    bad = b'"error":{"code":1,"message":"of the backend"}}'
+                    self.answer(sent, v1.OUTCOME_BACKEND_ERROR, bad)
+                else:
+                    self.succeed(sent)
+            return None
+        if said.what == "more":
+            return rounds.heard(self, grip, said)
         if said.what == "progress" and said.call not in grip.calls:
-            return
+            return None
         message, payload = {
             "progress": (v1.Progress(said.call, pid, at), b'{"progress":1}'),
             "news": (
@@ -227,6 +257,7 @@ class Keeper:
         before = self._noticed()
         self.say(message, payload)
         must(heard in {None, before != self._noticed()}, "{} at {} of {}", said, at, pid)
+        return None
 
     def _noticed(self) -> tuple[int, ...]:
         core = self.world.core
@@ -248,12 +279,17 @@ class Keeper:
         stdin.rest()
         frames = [custody.Unsent(frame.number, frame.data) for frame in stdin.outbox]
         kept = custody.Custody(
-            phase=phase, parsed=grip.passed, outbox=frames, sent=stdin.sent, restarts=1
+            phase=phase,
+            parsed=grip.passed,
+            outbox=frames,
+            sent=stdin.sent,
+            restarts=1,
+            rounds=list(grip.rounds.values()),
         )
         unsent = [frame.number for frame in frames if frame.number]
         given = [*grip.calls, *unsent]
         self._count(grip, stdin, unsent)
-        grip.server, grip.stdin, grip.calls = None, None, {}
+        grip.let_go()
         self.errands -= set(unsent)
         server.given_to.discard(self.worker.generation)
         self.say(v1.Frozen(grip.name, server.pid, unsent), custody.encode(kept))
@@ -264,6 +300,7 @@ class Keeper:
     def _count(self, grip: Grip, stdin: Stdin, unsent: list[int]) -> None:
         seen = self.world.seen
         seen["given back with calls"] += bool(grip.calls)
+        seen["given back with one to be made once more"] += bool(grip.rounds)
         seen["given back amid a frame"] += stdin.sent > 0
         seen["given back with errands unsent"] += bool(set(unsent) & self.errands)
         seen["given back before its handshake"] += grip.server is not None and (

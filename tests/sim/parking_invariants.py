@@ -34,10 +34,11 @@ def parked_requests_are_those_of_the_client(world: "World") -> None:
 
 
 def seats_are_right(world: "World") -> None:
-    """Each has what its seat says, and a deadline while it waits."""
+    """Each has what its seat says, and a deadline while it waits, or is about to."""
     timers, requests = world.relay.shared.timers.at, world.core.requests
     by_ticket = {request.ticket: request for request in requests.values() if request.ticket}
     known = world.relay.shared.memory.parking.open
+    asked = {ask.ticket for ask in world.core.asks.values()}
     must(by_ticket.keys() <= known.keys(), "{} have tickets, {} are known", by_ticket, known)
     for ticket, parked in known.items():
         request = by_ticket.get(ticket)
@@ -47,7 +48,11 @@ def seats_are_right(world: "World") -> None:
         must((parked.seat is Seat.KEPT) == bool(parked.answer), "{}", parked)
         waits = f"parked#{ticket}" in timers
         ending = world.relay.ending.pace is not None
-        must(waits == (parked.seat is not Seat.OPEN) or ending, "{}: {}", parked, timers)
+        if parked.seat is Seat.OPEN:
+            must(waits or ticket not in asked or ending, "{}: {}", parked, timers)
+            world.seen["about to be parked"] += ticket in asked
+        else:
+            must(waits or ending, "{}: {}", parked, timers)
         world.seen["an answer is kept"] += parked.seat is Seat.KEPT
         call = world.core.calls.get(request.call) if request is not None else None
         free = [c.pid for c in world.core.charges.values() if c.hold is Hold.FREE]
@@ -55,9 +60,15 @@ def seats_are_right(world: "World") -> None:
 
 
 def questions_are_asked_somewhere(world: "World") -> None:
-    """Each belongs to a request that is parked: the client has it, or gets it with the retry."""
+    """Each belongs to a request that is parked: the client has it, or gets it with the retry; or
+    in a moment.
+    """
     known = world.relay.shared.memory.parking.open
+    timers = world.relay.shared.timers.at
+    ending = world.relay.ending.pace is not None
     for ask in world.core.asks.values():
         if ask.ticket:
             parked = known.get(ask.ticket)
-            must(parked is not None and parked.seat is not Seat.OPEN, "{} in {}", ask, parked)
+            sits = parked is not None and parked.seat is not Seat.OPEN
+            soon = f"parked#{ask.ticket}" in timers
+            must(sits or soon or ending, "{} in {}", ask, parked)

@@ -14,7 +14,7 @@ from relay_supervisor.wire.mailbox import Record, Word, record
 
 @dataclasses.dataclass(frozen=True)
 class Said:
-    """A message that it wrote: `what` is reply, progress, news, question or withdrawn."""
+    """A message that it wrote: `what` is reply, more, progress, news, question or withdrawn."""
 
     what: str
     call: int = 0
@@ -47,6 +47,10 @@ class Server:
         self.ran: set[int] = set()
         self.replied: set[int] = set()
         self.cancelled: set[int] = set()
+        self.legs: dict[int, int] = {}
+        """For which time each call was made last."""
+        self.waiting: set[int] = set()
+        """The calls it has answered by asking for more, until they are made once more."""
         self.asked: dict[str, bool] = {}
         """Its questions, and whether it has the answer or wants none."""
         self.out: list[Said] = []
@@ -79,8 +83,14 @@ class Server:
 
     def _serve(self, message: dict[str, str | int]) -> None:
         if "call" in message:
-            self.ran.add(int(message["call"]))
-            self._ran(int(message["marker"]))
+            call, leg = int(message["call"]), int(message.get("leg", 1))
+            wanted = leg == self.legs.get(call, 0) + 1 and (leg == 1 or call in self.waiting)
+            assert wanted or call in self.cancelled, f"{self.pid} gets leg {leg} of {call}"
+            self.legs[call] = leg
+            self.waiting.discard(call)
+            self.ran.add(call)
+            if leg == 1:
+                self._ran(int(message["marker"]))
         elif "cancel" in message:
             self.cancelled.add(int(message["cancel"]))
         elif "answer" in message:
@@ -90,12 +100,17 @@ class Server:
 
     def busy(self) -> list[int]:
         """The calls that it works on."""
-        return sorted(self.ran - self.replied - self.cancelled)
+        return sorted(self.ran - self.replied - self.cancelled - self.waiting)
 
     def reply(self, call: int, *, good: bool) -> None:
         """Finish a call."""
         self.replied.add(call)
         self.out.append(Said("reply", call, "" if good else "failed"))
+
+    def want_more(self, call: int) -> None:
+        """Answer a call by asking for more: it is to be made once more."""
+        self.waiting.add(call)
+        self.out.append(Said("more", call, str(self.legs[call])))
 
     def ask(self, call: int) -> None:
         """Put a question to the client, in a call it works on or, with 0, who knows in which."""

@@ -72,6 +72,16 @@ class Watch:
                 self._may_lose(lost, event, active)
             self._body, self._tools = registry.body, tools
 
+    def nothing_is_left_to_do(self) -> None:
+        """Right after an event: where the core has not asked its rooms what they want to do, as it
+        is calm, none of them wants to do anything.
+        """
+        relay = self._world.relay
+        shared = relay.shared
+        if shared.memory.calm and "heartbeat" in shared.timers.at:
+            relay._follow_up(self._world.now)
+            must(not (left := shared.out.take()), "it is calm, and {} are left to be done", left)
+
     def starts(self, number: int) -> None:
         """A worker is started: by a swap, or again."""
         generations = self._world.relay.shared.workers.state.generations

@@ -20,5 +20,7 @@ def make(
     kind: str, address: Address, thread: HttpThread, inlet: Inlet, listener: Listener
 ) -> Channel:
     """Return a channel of *kind* to *address*; to be called in the thread."""
-    auth = Bearer(address.url, address.tokens, thread.hide) if address.tokens else None
+    auth = None
+    if address.tokens:
+        auth = Bearer(address.url, address.tokens, thread.hide, thread.report)
     return _KINDS[kind](address, thread, inlet, listener, auth)

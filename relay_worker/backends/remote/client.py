@@ -5,17 +5,17 @@ the HTTP library has it; the only times it keeps are those for making a connecti
 request may have been sent is watched on the connection itself.
 """
 
+import asyncio
 import contextlib
-import functools
-import os
 import re
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
 import httpx2
 
+from relay_worker.backends.remote import environment
+from relay_worker.backends.remote.causes import failure_of
 from relay_worker.backends.remote.messages import Failure, Fault
 
 CONNECT_SECONDS_MAX: Final = 15.0
@@ -33,10 +33,17 @@ REDIRECTS_MAX: Final = 5
 ERROR_BYTES_MAX: Final = 64 << 10
 """Read of an answer that is an error; `QUOTE_CHARS_MAX` of it are quoted."""
 
+ERROR_SECONDS_MAX: Final = 5.0
+"""For reading it: that it is an error is known before."""
+
 QUOTE_CHARS_MAX: Final = 300
 
-_SCOPE: Final = re.compile(r'\bscope="([\x21\x23-\x5b\x5d-\x7e ]+)"')
-"""What RFC 6750 allows: no quotes, no backslashes."""
+_SCOPE: Final = re.compile(r'\bscope="([\x21\x23-\x26\x28-\x5b\x5d-\x7e ]+)"')
+"""What RFC 6750 allows: no quotes, no backslashes; and no apostrophe, as it goes between two of
+these into a command that somebody will type.
+"""
+
+TUNNEL: Final = b"CONNECT"
 
 KEEPALIVE_IDLE_SECONDS: Final = 30
 KEEPALIVE_PROBE_SECONDS: Final = 10
@@ -56,42 +63,68 @@ class Failed(Exception):
 
 
 class Trace:
-    """Whether the first byte of a request may have gone out; *on_sent* is called after its last."""
+    """Whether the first byte of a request may have gone out; *on_sent* is called after its last.
+
+    What only a proxy is asked, for a way to the server, does not count; and it gets a limit, as the
+    library has none for that. `limit` is of whoever sends the request.
+    """
 
     def __init__(self, on_sent: Callable[[], None] | None = None) -> None:
         self.began = False
+        self.limit: asyncio.Timeout | None = None
         self._on_sent = on_sent
+        self._tunnel = False
 
     async def __call__(self, name: str, info: Mapping[str, Any]) -> None:
         """Take note of a step of the HTTP library's."""
         if name.endswith("send_request_headers.started"):
-            self.began = True
-        elif name.endswith("send_request_body.complete") and self._on_sent:
+            self._tunnel = info["request"].method == TUNNEL
+            self.began = self.began or not self._tunnel
+            self._limit(CONNECT_SECONDS_MAX if self._tunnel else None)
+        elif name.endswith("receive_response_headers.complete") and self._tunnel:
+            self._limit(None)
+        elif name.endswith("send_request_body.complete") and not self._tunnel and self._on_sent:
             self._on_sent()
         elif name.endswith("connect_tcp.complete"):
             _keep_alive(info["return_value"].get_extra_info("socket"))
 
+    def _limit(self, seconds: float | None) -> None:
+        if self.limit is not None:
+            now = asyncio.get_running_loop().time()
+            self.limit.reschedule(None if seconds is None else now + seconds)
+
 
 def make(headers: Mapping[str, str], auth: httpx2.Auth | None = None) -> httpx2.AsyncClient:
-    """Return a client for one server that sends *headers* with each request."""
-    return httpx2.AsyncClient(
-        headers=dict(headers),
-        auth=auth,
-        timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS_MAX),
-        verify=_certificates(),
-        limits=httpx2.Limits(
-            max_connections=CONNECTIONS_MAX,
-            max_keepalive_connections=IDLE_CONNECTIONS_MAX,
-            keepalive_expiry=IDLE_SECONDS_MAX,
-        ),
-        follow_redirects=False,
-    )
+    """Return a client for one server that sends *headers* with each request.
+
+    Raises:
+        Unusable: what the environment says of proxies or certificates cannot be used.
+    """
+    with environment.blamed():
+        return httpx2.AsyncClient(
+            headers=_encoded(headers),
+            auth=auth,
+            timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS_MAX),
+            verify=environment.certificates(),
+            limits=httpx2.Limits(
+                max_connections=CONNECTIONS_MAX,
+                max_keepalive_connections=IDLE_CONNECTIONS_MAX,
+                keepalive_expiry=IDLE_SECONDS_MAX,
+            ),
+            follow_redirects=False,
+        )
 
 
-@functools.cache
-def _certificates() -> ssl.SSLContext:
-    """Return what all clients trust; reading it takes longer than anything else here."""
-    return httpx2.create_ssl_context()
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return headers as bytes, as browsers have them where they can; the library takes ASCII."""
+    encoded = []
+    for name, value in headers.items():
+        try:
+            raw = value.strip().encode("latin-1")
+        except UnicodeEncodeError:
+            raw = value.strip().encode("utf-8", "replace")
+        encoded.append((name.encode(), raw))
+    return encoded
 
 
 @contextlib.asynccontextmanager
@@ -112,21 +145,32 @@ async def exchange(
     response = None
     try:
         request = client.build_request(
-            method, url, headers=dict(headers), content=body, extensions={"trace": trace}
+            method, url, headers=_encoded(headers), content=body, extensions={"trace": trace}
         )
-        response = await client.send(request, stream=True)
+        response = await _send(client, request, trace)
         for _ in range(REDIRECTS_MAX):
             onward = _onward(response)
             if onward is None:
                 break
             await response.aclose()
-            response = await client.send(onward, stream=True)
+            response = await _send(client, onward, trace)
         yield response
     except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
-        raise Failed(_failure(error, trace)) from error
+        raise Failed(failure_of(error, began=trace.began)) from error
     finally:
         if response is not None:
             await response.aclose()
+
+
+async def _send(
+    client: httpx2.AsyncClient, request: httpx2.Request, trace: Trace
+) -> httpx2.Response:
+    try:
+        async with asyncio.timeout(None) as trace.limit:
+            return await client.send(request, stream=True)
+    except TimeoutError as error:
+        text = f"no answer within {CONNECT_SECONDS_MAX:g} s"
+        raise httpx2.ProxyError(text) from error
 
 
 async def check(response: httpx2.Response, *, session: bool) -> None:
@@ -150,7 +194,8 @@ async def check(response: httpx2.Response, *, session: bool) -> None:
     if wait:
         text += f" (to be tried again after {wait:g} s)"
     if status == 403 and (scope := _missing_scope(response)):
-        text += f'; for that, log in again: relayctl backend login NAME --scope "{scope}"'
+        # What a server says is to be typed into a shell.
+        text += f"; for that, log in again: relayctl backend login NAME --scope '{scope}'"
     if status == 401:
         raise Failed(Failure(Fault.LOGIN, text, status))
     raise Failed(Failure(Fault.REFUSED if status < 500 else Fault.FAILED, text, status, wait), body)
@@ -193,11 +238,12 @@ def _redirected(response: httpx2.Response) -> str:
 
 async def _error_body(response: httpx2.Response) -> bytes:
     body = b""
-    with contextlib.suppress(httpx2.HTTPError):
-        async for part in response.aiter_bytes():
-            body += part
-            if len(body) > ERROR_BYTES_MAX:
-                break
+    with contextlib.suppress(httpx2.HTTPError, TimeoutError):
+        async with asyncio.timeout(ERROR_SECONDS_MAX):
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) > ERROR_BYTES_MAX:
+                    break
     return body[:ERROR_BYTES_MAX]
 
 
@@ -218,30 +264,6 @@ def _retry_after(response: httpx2.Response) -> float:
     """Return the seconds the server asks to wait; a date counts as none."""
     value = response.headers.get("retry-after", "").strip()
     return float(value) if value.isdigit() and len(value) < 6 else 0.0
-
-
-def _failure(error: Exception, trace: Trace) -> Failure:
-    text = str(error) or type(error).__name__
-    if isinstance(error, httpx2.DecodingError):
-        return Failure(Fault.UNREADABLE, f"it cannot be decoded ({text})")
-    if trace.began:
-        return Failure(Fault.CUT, f"the connection to it failed ({text})")
-    return Failure(Fault.UNREACHED, f"it cannot be reached ({_cause(error)})")
-
-
-def _cause(error: BaseException) -> str:
-    """Return the innermost reason: the outer ones only say that all attempts have failed."""
-    text = str(error) or type(error).__name__
-    inner = error.__cause__ or error.__context__
-    while inner is not None:
-        if isinstance(inner, BaseExceptionGroup):
-            inner = inner.exceptions[0]
-        if isinstance(inner, OSError) and str(inner):
-            # Their numbers are no errno's; and asyncio's own text only repeats the address.
-            others = isinstance(inner, ssl.SSLError | socket.gaierror)
-            text = str(inner) if others or not inner.errno else os.strerror(inner.errno)
-        inner = inner.__cause__ or inner.__context__
-    return text
 
 
 def _keep_alive(connection: object) -> None:

@@ -14,14 +14,8 @@ import msgspec
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, Host, State, Watcher
 from relay_worker.backends.client import Client, is_modern
-from relay_worker.backends.effects import (
-    Broken,
-    Effect,
-    Listed,
-    Problem,
-    Progressed,
-    Send,
-)
+from relay_worker.backends.effects import Asked, Broken, Effect, Listed, Problem, Progressed, Send
+from relay_worker.backends.promises import makes_tasks
 from relay_worker.backends.remote import handover as handovers
 from relay_worker.backends.remote.calls import Calls
 from relay_worker.backends.remote.dialogue import Dialogue
@@ -36,7 +30,8 @@ from relay_worker.backends.remote.messages import (
 from relay_worker.backends.remote.owner import Owner, pass_on
 from relay_worker.backends.remote.patience import Patience
 from relay_worker.backends.remote.posts import Out, Posts, Sent
-from relay_worker.backends.session import LIST_CHANGED, Session
+from relay_worker.backends.remote.questions import Questions
+from relay_worker.backends.session import Session
 from relay_worker.backends.speech import (
     ACKNOWLEDGED,
     PROBE_SECONDS,
@@ -87,6 +82,7 @@ class Connection:
         self._listen_due = False
         self.line = connect(self)
         self._posts = Posts(self.line)
+        self._questions = Questions(self._posts, self.calls)
         self._ear = Ear(
             self._posts,
             around.loop,
@@ -152,13 +148,13 @@ class Connection:
         if self._speech.modern:
             self.calls.input(raw_id, members)
         else:
-            self.write(frames.response(raw_id, members))
+            self.write(frames.response(raw_id, members), self._questions.answered(raw_id))
 
-    def write(self, frame: bytes) -> None:
-        """Send a frame that is no call."""
+    def write(self, frame: bytes, asked_in: int | None = None) -> None:
+        """Send a frame that is no call; it may answer what was *asked_in* one."""
         spoken = self._speech.say(frame)
         if isinstance(spoken, Spoken):
-            self._post(spoken)
+            self._post(spoken, asked_in)
             if spoken.first:
                 self._listen()
         elif spoken is not None:
@@ -193,7 +189,7 @@ class Connection:
                 case Send(frame):
                     self.write(frame)
                 case Progressed(call, params):
-                    if call in self.calls:
+                    if call in self.calls or makes_tasks(self._backend.lists):
                         self._host.progressed(self._backend, call, params, 0)
                 case Listed(lists):
                     self._listed(lists)
@@ -202,6 +198,8 @@ class Connection:
                 case Broken(reason):
                     self._broke(Failure(Fault.REFUSED, reason))
                 case _:
+                    if isinstance(effect, Asked):
+                        self._questions.asked(effect.id, call)
                     pass_on(self._host, self._backend, self.pid, effect, call)
 
     # ---- messages.Listener -----------------------------------------------------------------------
@@ -259,6 +257,10 @@ class Connection:
             self._request_failed(sent.tag, sent, failure)
         else:
             self._around.log.warning(f"not taken: {failure.text}", backend=self._backend.name)
+            if sent.asked_in is not None:
+                self._questions.undelivered(sent, failure)
+                if failure.fault is Fault.EXPIRED:
+                    self._expired(sent.session)
 
     def opened(self, session: str) -> None:
         """The server has named the session."""
@@ -332,10 +334,7 @@ class Connection:
 
     def _look_again(self) -> None:
         """Fetch the lists anew: that they changed may not have been heard."""
-        if not self._dialogue.listed:
-            return
-        for method in LIST_CHANGED:
-            self.apply(self.session.receive({"method": msgspec.Raw(frames.encode(method))}))
+        self.apply(self._dialogue.look_again())
         self._limit_listing()
 
     def _limit_listing(self) -> None:
@@ -344,9 +343,9 @@ class Connection:
 
     # ---- frames -----------------------------------------------------------------------------
 
-    def _post(self, spoken: Spoken) -> int:
+    def _post(self, spoken: Spoken, asked_in: int | None = None) -> int:
         headers = {**self._dialogue.headers, **spoken.headers}
-        return self._posts.add(spoken, headers, self._dialogue.name)
+        return self._posts.add(spoken, headers, self._dialogue.name, asked_in)
 
     def _frame_again(self, call: int, number: int, method: str, params: bytes) -> Spoken:
         return self._speech.again(call, number, method, params)
@@ -386,7 +385,5 @@ class Connection:
         elif not self._dialogue.listed or failure.fault is Fault.LOGIN:
             self._broke(failure)
         else:
-            members = frames.error_members(frames.BACKEND_UNAVAILABLE, failure.text)
-            answer = frames.decode_object(frames.response(frames.encode(tag), members))
-            self.apply(self.session.receive(answer or {}))
+            self.apply(self._dialogue.failed(tag, failure.text))
             self._limit_listing()

@@ -118,6 +118,7 @@ def _may_be(tag: Tag, envelope: Envelope) -> bool:
 def wrong_type(response: httpx2.Response, expected: str) -> Failed:
     """Return what is wrong with a response that is not *expected*."""
     if response.status_code == 202:
-        return Failed(Failure(Fault.UNREADABLE, "never comes: the server only accepted the call"))
-    found = media_type(response) or "of no type"
-    return Failed(Failure(Fault.UNREADABLE, f"is {found} instead of {expected}"))
+        text = "it only accepted the request, and its answer never comes"
+        return Failed(Failure(Fault.STRANGE, text))
+    found = media_type(response) or "something of no type"
+    return Failed(Failure(Fault.STRANGE, f"it answered with {found} instead of {expected}"))

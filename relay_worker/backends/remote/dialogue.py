@@ -4,12 +4,18 @@ Which era that is, is found out by trying; with each try, and whenever the serve
 session, another one begins. What is said in it goes out by the connection.
 """
 
+from collections.abc import Sequence
+
+import msgspec
+
+from relay_worker.backends import frames
 from relay_worker.backends.client import Client
+from relay_worker.backends.effects import Effect
 from relay_worker.backends.remote import handover as handovers
 from relay_worker.backends.remote.eras import Eras
 from relay_worker.backends.remote.handover import Handover
 from relay_worker.backends.remote.messages import SESSION_HEADER, VERSION_HEADER, Failure
-from relay_worker.backends.session import Phase, Session
+from relay_worker.backends.session import LIST_CHANGED, Phase, Session
 from relay_worker.backends.surroundings import Surroundings
 
 
@@ -82,6 +88,17 @@ class Dialogue:
     def left(self) -> Handover | None:
         """Return what another worker has to know to go on, None where there is nothing to."""
         return handovers.of(self.name, self.client.params, self.session.said)
+
+    def look_again(self) -> list[Effect]:
+        """Return how the lists are fetched anew, where they are known."""
+        notice = [{"method": msgspec.Raw(frames.encode(method))} for method in LIST_CHANGED]
+        return [effect for one in notice if self.listed for effect in self.session.receive(one)]
+
+    def failed(self, tag: str, text: str) -> Sequence[Effect]:
+        """A request of the relay's own is as good as answered with this error."""
+        members = frames.error_members(frames.BACKEND_UNAVAILABLE, text)
+        answer = frames.decode_object(frames.response(frames.encode(tag), members))
+        return self.session.receive(answer or {})
 
     def _new_session(self) -> Session:
         around = self._around

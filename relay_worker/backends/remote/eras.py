@@ -7,7 +7,7 @@ from relay_worker.backends.remote.messages import Failure, Fault
 from relay_worker.backends.remote.mirror import Mirror
 from relay_worker.backends.speech import LegacySpeech, ModernSpeech, Speech, order
 
-_REFUSALS: Final = frozenset({Fault.REFUSED, Fault.FAILED, Fault.UNREADABLE})
+_REFUSALS: Final = frozenset({Fault.REFUSED, Fault.FAILED, Fault.STRANGE, Fault.UNREADABLE})
 _NO_REFUSALS: Final = frozenset({409, 429, 503})
 
 

@@ -6,7 +6,15 @@ The modules that load asyncio and the HTTP library are named here alone, and loa
 from collections.abc import Callable, Mapping
 
 from relay_worker.backends.remote.inlet import Inlet
-from relay_worker.backends.remote.messages import Address, Channel, Failure, Fault, Listener, Post
+from relay_worker.backends.remote.messages import (
+    Address,
+    Channel,
+    Failure,
+    Fault,
+    Listener,
+    Post,
+    Unusable,
+)
 from relay_worker.backends.remote.thread import HttpThread
 from relay_worker.loop import Loop
 
@@ -52,10 +60,13 @@ class Line:
             from relay_worker.backends.remote import channels  # noqa: PLC0415 - in its thread
 
             self._channel = channels.make(kind, address, self._thread, self._inlet, listener)
+            return
+        except Unusable as error:
+            text = f"it cannot be reached: {error}"
         except Exception as error:  # noqa: BLE001 - a broken installation, a file of no use
             text = f"the relay cannot connect to it ({type(error).__name__}: {error})"
-            failure = Failure(Fault.UNREACHED, text)
-            self._inlet.tell(lambda: listener.lost(failure))
+        failure = Failure(Fault.UNREACHED, text)
+        self._inlet.tell(lambda: listener.lost(failure))
 
     def _do(self, action: Callable[[Channel], None]) -> None:
         self._thread.post(lambda: action(self._channel) if self._channel else None)

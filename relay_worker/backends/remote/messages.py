@@ -60,6 +60,7 @@ class Fault(enum.Enum):
     LOGIN = "the server wants to know who we are"
     CUT = "the connection failed when it may have been sent"
     FAILED = "the server has answered that it failed"
+    STRANGE = "what was answered is no MCP, and may be from somebody on the way to the server"
     UNREADABLE = "the answer came, and cannot be passed on"
 
 
@@ -86,6 +87,10 @@ class Failure(msgspec.Struct, frozen=True):
 _PASSING: Final = frozenset({Fault.UNREACHED, Fault.CUT, Fault.FAILED})
 _PASSING_STATUSES: Final = frozenset({409, 429})
 """Somebody else has the stream still; too many requests."""
+
+
+class Unusable(Exception):
+    """There can be no channel as things are on this machine; the text says why."""
 
 
 class Listener(Protocol):

@@ -32,7 +32,7 @@ def pass_on(host: Host, backend: Backend, pid: int, effect: Effect, call: int) -
     """
     match effect:
         case Notified(method, params):
-            host.notified(backend, method, params, 0)
+            host.notified(backend, method, params, 0, call)
         case Asked(raw_id, method, params):
             host.asked(backend, pid, raw_id, method, params, 0, call)
         case Withdrew(raw_id, params):

@@ -38,11 +38,14 @@ class Out(Protocol):
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """An attempt to send a frame, in the session of that name."""
+    """An attempt to send a frame, in the session of that name. `asked_in`: it is the client's
+    answer to what was asked in the stream of that call, or in that of none (0).
+    """
 
     tag: Tag
     size: int
     session: str
+    asked_in: int | None = None
 
 
 class Posts:
@@ -58,11 +61,17 @@ class Posts:
         """Return whether a frame of *size* bytes is too much."""
         return bool(self._bytes) and self._bytes + size > OUT_BYTES_MAX
 
-    def add(self, spoken: Spoken, headers: Mapping[str, str], session: str) -> int:
+    def add(
+        self,
+        spoken: Spoken,
+        headers: Mapping[str, str],
+        session: str,
+        asked_in: int | None = None,
+    ) -> int:
         """Send a frame; returns the number of this attempt."""
         self._last += 1
         size = len(spoken.body)
-        self._sent[self._last] = Sent(spoken.tag, size, session)
+        self._sent[self._last] = Sent(spoken.tag, size, session, asked_in)
         self._bytes += size
         self.line.post(
             Post(self._last, spoken.body, headers, spoken.tag, spoken.first, spoken.urgent)
@@ -73,6 +82,15 @@ class Posts:
         """Return whose answer an attempt is to bring, None where it is over."""
         sent = self._sent.get(number)
         return sent.tag if sent else None
+
+    def calls(self, session: str) -> list[tuple[int, int]]:
+        """Return the attempts to make calls in this session, and the calls."""
+        sent = self._sent.items()
+        return [
+            (number, one.tag)
+            for number, one in sent
+            if one.session == session and isinstance(one.tag, int)
+        ]
 
     def settle(self, number: int) -> Sent | None:
         """An attempt has come to its end; None where it was let go."""

@@ -10,6 +10,9 @@ import msgspec
 
 MESSAGE: Final = b"message"
 
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+"""May stand at the beginning of a stream, as some libraries write it."""
+
 RETRY_DIGITS_MAX: Final = 9
 
 
@@ -36,6 +39,7 @@ class Events:
         self._oversized = False
         self._pending = False
         self._after_cr = False
+        self._begun = False
 
     def onward(self) -> "Events":
         """Return the events of a stream that goes on where this one ended."""
@@ -74,6 +78,9 @@ class Events:
             self._parts.append(part)
 
     def _line(self, line: bytes) -> None:
+        if not self._begun:
+            self._begun = True
+            line = line.removeprefix(BYTE_ORDER_MARK)
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         self._pending = self._pending or bool(field)

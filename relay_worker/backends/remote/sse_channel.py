@@ -82,17 +82,36 @@ class SseChannel(HttpChannel):
         """Return where to post to.
 
         Raises:
-            Failed: it is another server, which our headers are not for.
+            Failed: it is no address, or another server's, which our headers are not for.
         """
         base = httpx2.URL(self._address.url)
-        place = httpx2.URL(urljoin(self._address.url, given))
+        try:
+            place = httpx2.URL(urljoin(self._address.url, given))
+        except (ValueError, httpx2.InvalidURL) as error:
+            text = "the address it wants messages posted to is none"
+            raise Failed(Failure(Fault.REFUSED, text)) from error
         if (place.scheme, place.host, place.port) != (base.scheme, base.host, base.port):
             raise Failed(Failure(Fault.REFUSED, "it wants messages posted to another server"))
         return str(place)
 
     async def _send(self, post: Post) -> None:
         place = await asyncio.shield(self._endpoint)
-        async with exchange(
-            self._client, "POST", place, headers=HEADERS, body=post.body, trace=self._trace(post)
-        ) as response:
-            await check(response, session=True)
+        trace = self._trace(post)
+        try:
+            async with exchange(
+                self._client, "POST", place, headers=HEADERS, body=post.body, trace=trace
+            ) as response:
+                await check(response, session=True)
+        except Failed as failed:
+            if failed.failure.fault is not Fault.EXPIRED or post.tag is None:
+                raise
+            self._give_up(failed.failure)
+            raise Failed(Failure(Fault.UNREACHED, failed.failure.text)) from failed
+
+    def _give_up(self, failure: Failure) -> None:
+        """The server does not know its own stream any more, though that is open: another one may
+        be better. What it has refused is told first, as that has certainly not run.
+        """
+        self._stop_hearing()
+        tell = partial(self._inlet.tell, partial(self._listener.lost, failure))
+        asyncio.get_running_loop().call_soon(tell)

@@ -32,6 +32,9 @@ from relay_worker.backends.remote.thread import LAST_WORDS_SECONDS_MAX, HttpThre
 DELAY_SECONDS: Final = 1.0
 """Before a stream is opened again where the server says nothing about it; doubled each time."""
 
+DELAY_SECONDS_MIN: Final = 0.01
+"""Also where the server says that it may be opened at once, and ends it at once again."""
+
 RESUME_ATTEMPTS_MAX: Final = 4
 """In a row without a single event, for a stream that is to bring an answer."""
 
@@ -176,7 +179,8 @@ class StreamableChannel(HttpChannel):
         if delay is None or failures:
             ceiling = DELAY_SECONDS * 2 ** min(failures, DOUBLINGS_MAX)
             delay = max(delay or 0.0, random.uniform(ceiling / 2, ceiling))
-        await asyncio.sleep(min(delay, self._address.delay_seconds_max))
+        delay = min(delay, self._address.delay_seconds_max)
+        await asyncio.sleep(max(delay, DELAY_SECONDS_MIN))
 
     def _exchange(
         self,

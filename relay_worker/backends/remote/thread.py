@@ -29,7 +29,7 @@ class HttpThread:
         hide: Callable[[Iterable[str]], None],
     ) -> None:
         self.hide = hide
-        self._report = report
+        self.report = report
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._early: deque[Task] = deque()
@@ -87,4 +87,4 @@ class HttpThread:
         error = context.get("exception")
         if not isinstance(error, Exception):
             error = RuntimeError(str(context.get("message")))
-        self._report("in the HTTP thread", error)
+        self.report("in the HTTP thread", error)

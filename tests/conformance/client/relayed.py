@@ -20,7 +20,7 @@ READY_SECONDS_MAX: Final = 60.0
 LOGINS_MAX: Final = 3
 SECRET_VARIABLE: Final = "CONFORMANCE_CLIENT_SECRET"
 _ADDRESS: Final = re.compile(r"Log in here: (\S+)")
-_WANTS_LOGIN: Final = re.compile(r'relayctl backend login \w+(?: --scope \\?"([^"\\]+))?')
+_WANTS_LOGIN: Final = re.compile(r"relayctl backend login \w+(?: --scope '([^']+))?")
 
 
 @contextlib.asynccontextmanager
@@ -76,11 +76,11 @@ async def trouble(home: RelayHome) -> str:
             process = await relayctl(home, "status", "--json")
             out, _ = await process.communicate()
             (instance,) = json.loads(out)["instances"]
-            (backend,) = instance["backends"]
-            if backend["state"] == "ready":
-                return ""
-            if backend["state"] == "failed":
-                return str(backend["last_error"])
+            for backend in instance["backends"]:  # none before its worker has said so
+                if backend["state"] == "ready":
+                    return ""
+                if backend["state"] == "failed":
+                    return str(backend["last_error"])
 
 
 async def log_in(home: RelayHome, scope: str | None) -> None:

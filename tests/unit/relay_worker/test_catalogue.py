@@ -55,6 +55,28 @@ def test_tools_are_merged_and_sorted() -> None:
     assert found.complete and not found.problems and not found.body.quarantined
 
 
+HOSTILE = tuple("x" * 119 + odd + f"{n:012d}" for n in range(250) for odd in ("x", ".", "/", "é"))
+"""A thousand names of 132 characters that a client cuts, or makes equal by fours."""
+
+
+@pytest.mark.parametrize("relay", [PREFIXED, BARE], ids=["prefixed", "bare"])
+def test_hostile_names_are_told_apart_and_never_change(relay: RelaySettings) -> None:
+    """Whatever else comes, goes or returns, and in whatever order they are listed."""
+
+    def shown(lists: dict[str, RawLists]) -> dict[tuple[str, str], str]:
+        found = build(config(*lists, relay=relay), lists)
+        assert not quarantined(found) and not found.problems
+        assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,52}", key) for key in found.tools)
+        return {(route.backend, route.name): key for key, route in found.tools.items()}
+
+    both = {"a": tools(*HOSTILE), "b": tools(*HOSTILE)}
+    names = shown(both)
+    assert len(names) == len(set(names.values())) == 2 * len(HOSTILE)
+    assert names == shown({name: tools(*reversed(HOSTILE)) for name in both})
+    for left in ({"b": both["b"]}, {"a": tools(*HOSTILE[::3]), "b": tools(*HOSTILE[1::2])}):
+        assert shown(left).items() <= names.items()
+
+
 UNION = tool("union", inputSchema={"type": "object", "anyOf": [{"required": ["a"]}]})
 
 

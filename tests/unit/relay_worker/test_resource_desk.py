@@ -99,10 +99,13 @@ def test_links_of_one_that_has_no_resources_are_not_for_reading(stage: Stage) ->
     assert not [m for m, _ in stage.sent if isinstance(m, v1.LearnedLinks)]
 
 
-def test_what_another_worker_has_learned_counts(stage: Stage) -> None:
-    stage.router.resources.known(v1.KnownLinks("two", ["l://1"]))
-    stage.call(1, "resources/read", {"uri": "l://1"})
-    assert stage.two.told[-1][:2] == (1, "resources/read")
+@pytest.mark.parametrize("uri", ["l://1", "l:///with a space", "task:1"])
+def test_what_another_worker_has_learned_counts(stage: Stage, uri: str) -> None:
+    """Tasks are among it, which are no resources."""
+    stage.router.resources.known(v1.KnownLinks("two", [uri, "task 1"]))
+    for number, name in enumerate((uri, "task 1")):
+        stage.call(number, "resources/read", {"uri": name})
+    assert [told[:2] for told in stage.two.told] == [(0, "resources/read")]
 
 
 def test_a_part_of_a_resource_is_told_of_by_whoever_is_subscribed_to(stage: Stage) -> None:

@@ -269,6 +269,7 @@ def test_messages_beside_calls_are_passed_on(stage: Stage) -> None:
     router.notified(one, "notifications/message", b"{}", 13)
     assert stage.sent == [
         (v1.Progress(7, 1, 10), b"{}"),
+        (v1.Progress(8, 1, 11, "one"), b"{}"),  # of a task, if at all
         (v1.BackendRequest("one", b'"q"', 5, "roots/list", 12), b""),
         (v1.BackendCancel("one", b'"q"', 5), b"{}"),
         (v1.Notification("one", "notifications/message", 1, 13), b"{}"),
@@ -376,26 +377,3 @@ def test_a_legacy_client_gets_none_of_a_modern_backends_members(stage: Stage) ->
     answers = stage.answers()
     assert answers[7]["result"] == {"contents": [], "x": 1}
     assert answers[8]["result"] == {"contents": [], **extra, "x": 1}
-
-
-def test_a_tool_goes_where_the_catalogue_of_the_moment_says(stage: Stage) -> None:
-    """Though it went somewhere else before, and was found to."""
-    for call in (1, 2):
-        stage.tool(call)
-    stage.router.backends = {"two": stage.two}
-    stage.known = {"two": LISTS}
-    stage.adopt()
-    stage.tool(3)
-    assert [told[0] for told in stage.one.told] == [1, 2]
-    assert stage.answers()[3]["error"]["message"] == "Unknown tool: one__echo"
-    stage.tool(4, "two__echo")
-    stage.two.state = State.BACKING_OFF
-    stage.tool(5, "two__echo")
-    assert [told[0] for told in stage.two.told if told != "want"] == [4]
-    assert stage.router.waits(5)
-
-
-def test_what_has_the_name_of_a_tool_is_not_taken_for_it(stage: Stage) -> None:
-    stage.tool(1)
-    stage.call(2, "prompts/get", {"name": "one__echo"})
-    assert stage.answers()[2]["error"]["message"] == "Unknown prompt: one__echo"

@@ -1,6 +1,7 @@
 """What a backend answers arrives byte for byte, unless no client could read it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -55,19 +56,26 @@ def test_answers_keep_their_bytes(stage: Stage, text: bytes, outcome: int, membe
 
 
 @pytest.mark.parametrize("era", [v1.LEGACY, v1.MODERN])
-@pytest.mark.parametrize("method", ["tools/call", "resources/read"])
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("tools/call", {"name": "one__echo"}),
+        ("resources/read", {"uri": "a://b"}),
+        ("completion/complete", {"ref": {"type": "ref/prompt", "name": "one__greet"}}),
+    ],
+)
 def test_an_answer_that_needs_no_closer_look_is_like_any(
-    stage: Stage, era: int, method: str
+    stage: Stage, era: int, method: str, params: dict[str, Any]
 ) -> None:
-    params = {"name": "one__echo"} if method == "tools/call" else {"uri": "a://b"}
     for call in (7, 8):
         stage.call(call, method, params, era)
-    text = b'{"a":1.0,"contents":[{"uri":"c://d"}]}'
+    text = b'{"a":1.0,"completion":{"values":[%b]}}' % b",".join([b'"x"'] * 101)
     stage.reply(stage.one, 7, b'{"jsonrpc":"2.0","id":7,"result":%b}' % text)
     for _ in range(2):  # of a second one nothing is to be seen
         stage.router.resulted(stage.one, 8, msgspec.Raw(text), b'"result":%b}' % text)
     sent = [payload for message, payload in stage.sent if isinstance(message, v1.Reply)]
     assert len(sent) == 2 and sent[0] == sent[1]
+    assert (b"hasMore" in sent[0]) == (method == "completion/complete")
     assert (b"resultType" in sent[0]) == (era == v1.MODERN)
 
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from relay_supervisor.core.parking import GATHER_SECONDS
 from relay_supervisor.wire import v1
 from tests.unit.relay_supervisor.core.custody_driver import CustodyDriver
 from tests.unit.relay_supervisor.core.driver import MODERN_META, modern
@@ -56,10 +57,22 @@ class ParkingDriver(CustodyDriver):
         self.frame(message, payload, generation)
 
     def parked(self, key: object) -> Any:
-        """The client has been told what is asked in this request; returns the result."""
-        (answer,) = self.client()
+        """The client is told what is asked in this request, at once or in a moment; returns the
+        result.
+        """
+        lines = self.client()
+        if not lines:
+            self.wait(GATHER_SECONDS)
+            lines = self.client()
+        (answer,) = lines
         assert answer["id"] == key and answer["result"]["resultType"] == "input_required", answer
         return answer["result"]
+
+    def park(self, key: object) -> tuple[int, Any]:
+        """The client calls a tool that asks at once; returns the call's number and the result."""
+        number = self.begin(key)
+        self.question()
+        return number, self.parked(key)
 
     def retry(
         self, key: object, asked: Any, responses: object = None, name: str = "files__read", **p: Any
@@ -81,3 +94,10 @@ class ParkingDriver(CustodyDriver):
         (answer,) = self.client()
         assert answer["error"]["code"] == -32602, answer
         return str(answer["error"]["message"])
+
+    def at_rest(self) -> bool:
+        """Nothing is left of any request."""
+        timers = [name for name in self.relay.shared.timers.at if name.startswith("parked")]
+        parked = self.relay.shared.memory.parking.open
+        left = (self.state.requests, self.state.calls, self.state.asks, parked, timers)
+        return not any(left) and self.state.retained_bytes == 0

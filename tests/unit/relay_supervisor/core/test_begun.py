@@ -65,3 +65,27 @@ def test_only_who_has_it_says_so(relay: CustodyDriver) -> None:
     relay.frame(v1.Begun(number), b"", 2)
     relay.frame(v1.Begun(999))
     assert not relay.state.calls[number].begun
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_that_a_worker_before_had_written_it_says_nothing_any_more(
+    relay: CustodyDriver, *, known: bool
+) -> None:
+    """The next worker would wait for the answer to what was never written."""
+    _, number = relay.call_on(5, UNSAFE)
+    relay.cut_over()
+    relay.hand_over("files")
+    relay.frame(v1.Begun(number), b"", 2)
+    relay.kill(2, {} if known else None)
+    (answer,) = relay.client()
+    assert "outcome is unknown" in text_of(answer)
+
+
+def test_nor_does_it_where_the_ledger_knows_better(relay: CustodyDriver) -> None:
+    """The worker is killed before it has said that it begins once more."""
+    _, number = relay.call_on(5, UNSAFE)
+    relay.cut_over()
+    relay.hand_over("files")
+    relay.kill(2, {number: Stage.WRITING})
+    (answer,) = relay.client()
+    assert "outcome is unknown" in text_of(answer)

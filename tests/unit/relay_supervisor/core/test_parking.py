@@ -21,18 +21,8 @@ def relay() -> ParkingDriver:
     return driver
 
 
-def at_rest(relay: ParkingDriver) -> bool:
-    """Nothing is left of any request."""
-    state = relay.state
-    timers = [name for name in relay.relay.shared.timers.at if name.startswith("parked")]
-    left = (state.requests, state.calls, state.asks, relay.relay.shared.memory.parking.open, timers)
-    return not any(left) and state.retained_bytes == 0
-
-
 def test_a_question_is_put_by_answering_the_request(relay: ParkingDriver) -> None:
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     ((key, posed),) = asked["inputRequests"].items()
     assert posed == {"method": "elicitation/create", "params": QUESTION} and key
     assert list(relay.state.calls) == [number], "the call goes on"
@@ -42,7 +32,7 @@ def test_a_question_is_put_by_answering_the_request(relay: ParkingDriver) -> Non
     relay.reply(number)
     (answer,) = relay.client()
     assert answer == {"jsonrpc": "2.0", "id": 6, "result": {"ok": 1}}
-    assert at_rest(relay)
+    assert relay.at_rest()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +114,7 @@ def test_questions_that_come_while_it_is_parked_are_put_together_in_the_next_rou
     relay.retry("d", relay.parked("c"))
     relay.reply(number)
     assert [line["id"] for line in relay.client()] == ["d"] and relay.one(v1.ClientAnswer)
-    assert at_rest(relay)
+    assert relay.at_rest()
 
 
 def test_what_a_retry_does_not_answer_is_asked_again(relay: ParkingDriver) -> None:
@@ -140,24 +130,20 @@ def test_what_a_retry_does_not_answer_is_asked_again(relay: ParkingDriver) -> No
 
 
 def test_an_answer_that_comes_first_is_kept_for_the_retry(relay: ParkingDriver) -> None:
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     relay.reply(number)
     assert relay.client() == [] and relay.state.calls == {}
     relay.retry(6, asked)
     (answer,) = relay.client()
     assert answer["id"] == 6 and answer["result"] == {"ok": 1}
     assert [i for _, i, _ in relay.answered()] == [b'"q"'], "the backend may still want it"
-    assert at_rest(relay)
+    assert relay.at_rest()
 
 
 def test_an_answer_too_large_to_keep_is_said_to_be() -> None:
     relay = ParkingDriver()
     relay.serve(limits=v1.Limits(retained_bytes_max=4000))
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     other = relay.begin("other", "slow__think")
     relay.reply(number, b'"result":{"x":"%s"}}' % (b"x" * 5000))
     relay.retry(6, asked)
@@ -166,20 +152,18 @@ def test_an_answer_too_large_to_keep_is_said_to_be() -> None:
     assert answer["result"]["isError"] and "retained_bytes_max" in text and "has run" in text
     relay.answered()
     relay.reply(other)
-    assert at_rest(relay)
+    assert relay.at_rest()
 
 
 def test_who_never_comes_back_has_it_cancelled(relay: ParkingDriver) -> None:
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     relay.wait(RETRY_SECONDS_MAX - 1)
     assert relay.frames(v1.Cancel) == []
     relay.wait(1)
     assert relay.one(v1.Cancel).call == number
     ((_, backend_id, members),) = relay.answered()
     assert backend_id == b'"q"' and "over" in members["error"]["message"]
-    assert at_rest(relay)
+    assert relay.at_rest()
     relay.retry(6, asked)
     assert "over" in relay.refused() and relay.frames(v1.Call) == []
 
@@ -191,13 +175,11 @@ def test_an_answer_nobody_comes_for_is_dropped(relay: ParkingDriver) -> None:
     relay.frame(v1.BackendCancel("files", b'"q"', relay.pid_of["files"]))
     relay.reply(number)
     relay.wait(RETRY_SECONDS_MAX)
-    assert relay.client() == [] and at_rest(relay) and relay.frames(v1.Cancel) == []
+    assert relay.client() == [] and relay.at_rest() and relay.frames(v1.Cancel) == []
 
 
 def test_a_cancelled_retry_cancels_the_call(relay: ParkingDriver) -> None:
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     relay.line(notification("notifications/cancelled", requestId=5))
     assert relay.frames(v1.Cancel) == [], "that one is answered"
     relay.line(notification("notifications/cancelled", requestId="\x00parked 1"))
@@ -205,34 +187,19 @@ def test_a_cancelled_retry_cancels_the_call(relay: ParkingDriver) -> None:
     relay.retry(6, asked)
     relay.answered()
     relay.line(notification("notifications/cancelled", requestId=6))
-    assert relay.one(v1.Cancel).call == number and at_rest(relay)
+    assert relay.one(v1.Cancel).call == number and relay.at_rest()
     relay.reply(number)
     assert relay.client() == []
 
 
 def test_a_question_that_is_withdrawn_needs_no_answer(relay: ParkingDriver) -> None:
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     relay.frame(v1.BackendCancel("files", b'"q"', relay.pid_of["files"]), b"{}")
     assert relay.client() == [], "a modern client is told nothing"
     relay.retry(6, asked)
     assert relay.answered() == [] and relay.client() == []
     relay.reply(number)
     assert [line["id"] for line in relay.client()] == [6]
-
-
-def test_it_is_asked_in_the_oldest_call_that_is_not_parked(relay: ParkingDriver) -> None:
-    relay.begin(5)
-    relay.begin(6)
-    relay.begin(7, "slow__think")
-    relay.question(b"1")
-    assert relay.parked(5)
-    relay.question(b"2")
-    assert relay.parked(6)
-    relay.question(b"3")
-    assert relay.client() == []
-    assert [ask.ticket for ask in relay.state.asks.values()] == [1, 2, 1]
 
 
 def test_where_the_stream_says_in_which_call_it_is_asked_it_is_that_one(
@@ -259,10 +226,10 @@ def test_a_question_left_over_is_put_in_another_call_of_the_backend(relay: Parki
     relay.state.calls[slow].backend = "files"
     relay.reply(fast)
     relay.retry(8, asked, {})
-    answer, told = relay.client()
-    assert (answer["id"], told["id"]) == (8, 6)
-    assert told["result"]["resultType"] == "input_required" and relay.answered() == []
-    relay.retry(9, told["result"])
+    assert [line["id"] for line in relay.client()] == [8]
+    told = relay.parked(6)
+    assert relay.answered() == []
+    relay.retry(9, told)
     assert relay.answered() and relay.client() == []
 
 
@@ -287,7 +254,7 @@ def test_a_question_left_over_with_nobody_to_ask_is_refused(relay: ParkingDriver
     relay.reply(number)
     relay.retry(6, asked, {})
     ((_, _, members),) = relay.answered()
-    assert "over" in members["error"]["message"] and at_rest(relay)
+    assert "over" in members["error"]["message"] and relay.at_rest()
 
 
 def test_who_has_shaken_hands_is_asked_by_a_request_but_where_the_call_is_known(

@@ -18,10 +18,15 @@ def relay() -> ParkingDriver:
     return driver
 
 
+def swap_without_hand_over(relay: ParkingDriver) -> None:
+    """To workers that cannot take a backend over: each keeps its own, and its calls."""
+    relay.relay.shared.workers.state.generations[1].offer.adopts = False
+    relay.swap()
+    relay.candidate(2, adopts=False)
+
+
 def test_a_swap_takes_it_along_with_its_backend(relay: ParkingDriver) -> None:
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     relay.cut_over()
     relay.hand_over("files")
     relay.hand_over("slow")
@@ -44,9 +49,7 @@ def test_a_worker_cannot_ask_in_the_call_of_another(relay: ParkingDriver) -> Non
 
 
 def test_a_retry_while_the_backend_moves_reaches_whoever_gets_it(relay: ParkingDriver) -> None:
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     relay.cut_over()
     relay.frozen("files")
     relay.wanted.clear()
@@ -61,12 +64,8 @@ def test_a_retry_while_the_backend_moves_reaches_whoever_gets_it(relay: ParkingD
 def test_a_worker_that_cannot_hand_over_lives_until_the_retry() -> None:
     relay = ParkingDriver()
     relay.serve()
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
-    relay.relay.shared.workers.state.generations[1].offer.adopts = False
-    relay.swap()
-    relay.candidate(2, adopts=False)
+    number, asked = relay.park(5)
+    swap_without_hand_over(relay)
     relay.wait(FAST.probation_seconds)
     assert relay.life(1) is Life.DRAINING
     relay.wanted.clear()
@@ -81,9 +80,7 @@ def test_a_server_whose_session_moved_asks_in_a_call_of_the_worker_before() -> N
     relay = ParkingDriver()
     relay.serve()
     number = relay.begin(5)
-    relay.relay.shared.workers.state.generations[1].offer.adopts = False
-    relay.swap()
-    relay.candidate(2, adopts=False)
+    swap_without_hand_over(relay)
     relay.wanted.clear()
     relay.question(generation=2)
     asked = relay.parked(5)
@@ -100,12 +97,8 @@ def test_a_server_whose_session_moved_asks_in_a_call_of_the_worker_before() -> N
 def test_a_worker_is_asked_in_a_call_of_its_own_if_there_is_one() -> None:
     relay = ParkingDriver()
     relay.serve()
-    relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
-    relay.relay.shared.workers.state.generations[1].offer.adopts = False
-    relay.swap()
-    relay.candidate(2, adopts=False)
+    _, asked = relay.park(5)
+    swap_without_hand_over(relay)
     relay.wanted.clear()
     relay.begin(6)
     relay.question(b'"r"', generation=2)
@@ -119,12 +112,8 @@ def test_a_worker_is_asked_in_a_call_of_its_own_if_there_is_one() -> None:
 def test_over_the_hard_limit_the_retry_is_told_so() -> None:
     relay = ParkingDriver()
     relay.serve()
-    relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
-    relay.relay.shared.workers.state.generations[1].offer.adopts = False
-    relay.swap()
-    relay.candidate(2, adopts=False)
+    _, asked = relay.park(5)
+    swap_without_hand_over(relay)
     relay.wait(FAST.probation_seconds + FAST.drain_max_seconds)
     assert relay.life(1) is not Life.DRAINING and relay.client() == []
     relay.retry(6, asked)
@@ -133,9 +122,7 @@ def test_over_the_hard_limit_the_retry_is_told_so() -> None:
 
 
 def test_a_killed_worker_does_not_matter_where_the_backend_lives(relay: ParkingDriver) -> None:
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     relay.kill(1, {number: int(Stage.WRITTEN)})
     relay.retry(6, asked)
     assert relay.client() == [] and relay.answered() == [], "nobody is there yet"
@@ -148,9 +135,7 @@ def test_a_killed_worker_does_not_matter_where_the_backend_lives(relay: ParkingD
 
 def test_a_dead_backend_makes_the_retry_honest(relay: ParkingDriver) -> None:
     """Its worker answers for the call, as it does for any other."""
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     relay.backend_dies("files")
     assert relay.state.asks == {} and relay.client() == []
     failed = b'"result":{"isError":true,"content":[]}}'
@@ -163,9 +148,7 @@ def test_a_dead_backend_makes_the_retry_honest(relay: ParkingDriver) -> None:
 def test_a_call_lost_with_its_worker_is_answered_as_unknown() -> None:
     relay = ParkingDriver()
     relay.serve()
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     relay.charge("files").joined = b""
     relay.kill(1, {number: int(Stage.WRITTEN)})
     assert relay.client() == []
@@ -195,9 +178,7 @@ def test_what_may_be_repeated_is_repeated_and_asks_again(relay: ParkingDriver) -
 
 
 def test_the_code_of_the_supervisor_may_change_meanwhile(relay: ParkingDriver) -> None:
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     relay.reexec("10.0")
     relay.retry(6, asked)
     assert [i for _, i, _ in relay.answered()] == [b'"q"']

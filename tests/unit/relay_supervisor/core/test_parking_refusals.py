@@ -19,9 +19,7 @@ def relay() -> ParkingDriver:
 
 
 def test_a_state_is_for_one_retry(relay: ParkingDriver) -> None:
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     relay.retry(6, asked)
     relay.answered()
     relay.retry(7, asked)
@@ -38,9 +36,7 @@ def test_a_state_is_for_one_retry(relay: ParkingDriver) -> None:
 
 
 def test_a_state_that_is_forged_is_refused(relay: ParkingDriver) -> None:
-    relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    _, asked = relay.park(5)
     good = asked["requestState"]
     ours = good.partition(":")[0] + ":"
     for state in (good[:-1], good + "0", good.replace(".1.", ".2."), ours, ours + "1"):
@@ -58,18 +54,14 @@ def test_a_state_of_another_relay_is_for_the_backend_that_has_given_it(
     other = ParkingDriver()
     other.relay.shared.memory.parking.secret = b"of another"
     other.serve()
-    other.begin(5)
-    other.question()
-    asked = other.parked(5)
+    _, asked = other.park(5)
     relay.retry(6, asked)
     ((_, _, params),) = relay.frames(v1.Call)
     assert json.loads(params)["requestState"] == asked["requestState"] and relay.client() == []
 
 
 def test_a_state_is_for_the_request_it_was_given_to(relay: ParkingDriver) -> None:
-    relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    _, asked = relay.park(5)
     relay.retry(6, asked, name="slow__think")
     assert "another request" in relay.refused()
     relay.retry(6, asked, method="prompts/get")
@@ -80,9 +72,7 @@ def test_a_state_is_for_the_request_it_was_given_to(relay: ParkingDriver) -> Non
 def test_responses_of_another_shape_are_refused_and_change_nothing(
     relay: ParkingDriver, responses: object
 ) -> None:
-    relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    _, asked = relay.park(5)
     relay.retry(6, asked, responses)
     assert "inputResponses" in relay.refused()
     relay.retry(6, asked)
@@ -159,9 +149,7 @@ def test_outside_of_a_request_nobody_can_be_asked(relay: ParkingDriver) -> None:
 
 
 def test_who_shakes_hands_later_is_not_asked_again_what_is_parked(relay: ParkingDriver) -> None:
-    relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    _, asked = relay.park(5)
     info = {"protocolVersion": "2025-11-25", "capabilities": {"elicitation": {}}}
     relay.line(request("init", "initialize", **info))
     relay.line(notification("notifications/initialized"))
@@ -172,9 +160,7 @@ def test_who_shakes_hands_later_is_not_asked_again_what_is_parked(relay: Parking
 
 def test_no_id_of_the_clients_is_taken_for_a_parked_request(relay: ParkingDriver) -> None:
     other = relay.begin("\x00parked 1", "slow__think")
-    number = relay.begin(5)
-    relay.question()
-    asked = relay.parked(5)
+    number, asked = relay.park(5)
     relay.reply(other)
     assert [line["id"] for line in relay.client()] == ["\x00parked 1"]
     relay.retry(6, asked)

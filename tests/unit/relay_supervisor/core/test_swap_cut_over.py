@@ -254,6 +254,21 @@ def test_news_come_from_the_one_that_serves_and_logs_of_calls_from_whoever_has_t
     assert [told["method"] for told in relay.client()] == ["notifications/message"]
 
 
+def test_what_is_said_in_the_stream_of_a_call_comes_from_whoever_has_the_call(
+    relay: SwapDriver,
+) -> None:
+    """A server says it there and nowhere else, whatever it is."""
+    relay.call_on("old")
+    swapped(relay)
+    relay.call_on("new")
+    (old, new) = sorted(relay.state.calls)
+    for call, generation in ((old, 1), (new, 2), (0, 1), (new, 1), (99, 1)):
+        said = v1.Notification("files", "vendor/event", call=call)
+        relay.frame(said, b'{"of":%d,"by":%d}' % (call, generation), generation)
+    told = [message["params"] for message in relay.client()]
+    assert told == [{"of": old, "by": 1}, {"of": new, "by": 2}]
+
+
 def test_the_swap_keeps_how_many_calls_were_under_way(relay: SwapDriver) -> None:
     for key in range(3):
         relay.call_on(key)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay_supervisor.ctl import backups as module
-from relay_supervisor.ctl import durable
+from relay_supervisor.ctl import locking
 from relay_supervisor.ctl.backups import Backups
 
 
@@ -192,12 +192,12 @@ def test_who_restores_waits_for_who_edits_but_not_for_ever(
     backups: Backups, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_and_back_up(backups, config, "one", "two")
-    with durable.locked(config.parent):
-        monkeypatch.setattr(durable, "LOCK_SECONDS_MAX", 0.05)
+    with locking.locked(config.parent):
+        monkeypatch.setattr(locking, "LOCK_SECONDS_MAX", 0.05)
         with pytest.raises(BlockingIOError, match="another program"):
             backups.restore(config)
         assert config.read_text() == "two"
-        monkeypatch.setattr(durable, "LOCK_SECONDS_MAX", 5.0)
+        monkeypatch.setattr(locking, "LOCK_SECONDS_MAX", 5.0)
         waiting = threading.Thread(target=backups.restore, args=(config,))
         waiting.start()
     waiting.join(5)

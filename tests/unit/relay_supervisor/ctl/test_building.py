@@ -10,8 +10,8 @@ from click import ClickException
 
 from relay_supervisor.ctl import building, source
 from relay_supervisor.ctl.command import CommandFailed
-from relay_supervisor.ctl.durable import try_lock
 from relay_supervisor.ctl.environment import Found
+from relay_supervisor.ctl.locking import try_lock
 from relay_supervisor.ctl.progress import Silent
 from relay_supervisor.ctl.releases import Release, Releases
 

@@ -16,20 +16,19 @@ from relay_supervisor.wire import v1
 from relay_supervisor.wire.framing import prefix
 from relay_supervisor.wire.ledger import LEDGER_BYTES, Ledger
 from relay_worker import loop as loops
-from relay_worker.backends.base import Backend, State
-from relay_worker.backends.client import client_of
+from relay_worker.backends.base import State
 from relay_worker.backends.descriptors import DescriptorError, Descriptors, Ends
 from relay_worker.backends.handover import MovableBackend
 from relay_worker.backends.mailbox import bytes_for
 from relay_worker.backends.surroundings import Plan, Policy, Surroundings
 from relay_worker.life import Life
 from relay_worker.log import Log
-from relay_worker.loop import Loop
-from relay_worker.repair import Envelope
+from tests.unit.relay_worker.backends import audience
+from tests.unit.relay_worker.backends.audience import Audience
 
 PIECE_BYTES = 10_000
 FRAME_BYTES_MAX = 100_000
-LEGACY = v1.Session(v1.LEGACY, "2025-11-25", "")
+POLICY = msgspec.structs.replace(audience.POLICY, frame_bytes_max=FRAME_BYTES_MAX)
 
 
 class FakeDescriptors(Descriptors):
@@ -99,8 +98,8 @@ class Process:
             os.close(self.kept.pop())
 
 
-class Stage:
-    """One backend; implements `Host` and `Watcher` by keeping a record."""
+class Stage(Audience):
+    """One backend."""
 
     clock = 1000.0
     """The time, for all that are on stage together."""
@@ -108,7 +107,7 @@ class Stage:
     def __init__(
         self,
         monkeypatch: pytest.MonkeyPatch,
-        policy: Policy,
+        policy: Policy = POLICY,
         *,
         client: bool = True,
         generation: int = 3,
@@ -116,19 +115,13 @@ class Stage:
     ) -> None:
         Stage.clock = 1000.0
         monkeypatch.setattr(loops.time, "monotonic", lambda: Stage.clock)
-        self.errors: list[Exception] = []
-        self.loop = Loop(lambda _where, error: self.errors.append(error))
+        super().__init__()
         self.sent: list[v1.Message] = []
         self.payloads: dict[type[v1.Message], bytes] = {}
         """The last one of each kind of message."""
         self.descriptors = FakeDescriptors()
         self.processes: list[Process] = []
-        self.told: list[tuple[Any, ...]] = []
-        self.states: list[State] = []
-        self.places: list[int] = []
-        """Where in the stream the progress came from."""
         self.ledger = Ledger(memoryview(bytearray(LEDGER_BYTES)))
-        self.learned_times = 0
         life_read, self.life_fd = os.pipe()
         self._life_read = life_read
         around = Surroundings(
@@ -149,10 +142,6 @@ class Stage:
         self.backend = MovableBackend(Plan(name="fix", **{**settings, **plan}), around, self, self)
         if client:
             self.introduce()
-
-    def introduce(self, **capabilities: Any) -> None:
-        params = {"protocolVersion": "2025-11-25", "capabilities": capabilities}
-        self.backend.introduce(client_of(LEGACY, json.dumps(params).encode()))
 
     def send(self, message: v1.Message, payload: bytes = b"") -> None:
         """Take a message of the backend's, within the limits of the pipe."""
@@ -223,10 +212,6 @@ class Stage:
         assert self.backend.state is State.READY
         return process
 
-    def turn(self, times: int = 3) -> None:
-        for _ in range(times):
-            self.loop.turn(0)
-
     def wait(self, seconds: float) -> None:
         """Let so much time go by."""
         Stage.clock += seconds
@@ -237,68 +222,7 @@ class Stage:
             self.backend._connection.close()
         for process in self.processes:
             process.forget()
-        self.loop.close()
+        super().close()
         for fd in (self._life_read, self.life_fd, self.around.log._fd):
             os.close(fd)
-        assert self.errors == []
         assert threading.active_count() == 1
-
-    # ---- Host and Watcher -------------------------------------------------------------------
-
-    def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
-        self.told.append(("replied", call, text))
-
-    def resulted(self, backend: Backend, call: int, result: msgspec.Raw, members: bytes) -> None:
-        self.told.append(("replied", call, b'{"jsonrpc":"2.0","id":%d,%b' % (call, members)))
-
-    def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
-        self.places.append(at)
-        self.told.append(("progressed", call, params))
-
-    def asked(
-        self,
-        backend: Backend,
-        pid: int,
-        raw_id: bytes,
-        method: str,
-        params: bytes,
-        at: int,
-        call: int = 0,
-    ) -> None:
-        self.told.append(("asked", pid, raw_id, method, params))
-
-    def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
-        self.told.append(("withdrew", pid, raw_id, params))
-
-    def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
-        self.told.append(("notified", method, params))
-
-    def done(self, errand: int) -> None:
-        self.told.append(("done", errand))
-
-    def adopted(self, backend: Backend, calls: list[v1.Call]) -> None:
-        self.told.append(("adopted", [call.call for call in calls]))
-
-    def frozen(self, backend: Backend, calls: list[int]) -> None:
-        self.told.append(("frozen", calls))
-
-    def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
-        if calls:
-            self.told.append(("lost", calls, reason))
-
-    def unread(self, backend: Backend, calls: list[int], reason: str) -> None:
-        if calls:
-            self.told.append(("unread", calls, reason))
-
-    def unusable(self, backend: Backend, call: int, fault: str) -> None:
-        self.told.append(("unusable", call))
-
-    def unfinished(self, backend: Backend, call: int, reason: str, *, may_have_run: bool) -> None:
-        self.told.append(("unfinished", call, reason, may_have_run))
-
-    def learned(self, backend: Backend) -> None:
-        self.learned_times += 1
-
-    def changed(self, backend: Backend) -> None:
-        if not self.states or self.states[-1] is not self.backend.state:
-            self.states.append(self.backend.state)

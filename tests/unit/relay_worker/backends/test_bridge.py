@@ -268,6 +268,17 @@ class TestKill:
         (again,) = process.heard()
         assert again["params"]["inputResponses"] == {"a": YES, "b": {"roots": []}}
 
+    def test_while_a_state_alone_waits_to_be_given_back(self, stage: Make, one: Stage) -> None:
+        process = connect(one)
+        first = call(one, process)
+        assert asked(one, process, asks("x")) == [] and process.heard() == []
+        assert one.ledger.read() == {7: Reached.WRITTEN}, "it goes on"
+        two = next_one(stage, one.backend.lists)
+        two.adopt(process, killed(one), 7, crashed=True)
+        two.wait(1)
+        (again,) = of(process.heard(), "tools/call")
+        assert again["params"] == {**first["params"], "requestState": "x"}
+
     def test_before_the_questions_are_passed_on(self, stage: Make, one: Stage) -> None:
         """They are found again in the mailbox, with the same names."""
         process = connect(one)

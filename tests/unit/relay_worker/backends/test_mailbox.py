@@ -177,6 +177,7 @@ def _small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mailboxes, "READ_BYTES_MAX", READ_MAX)
         patch.setattr(mailboxes, "ONE_BYTES_MAX", 9)
+        patch.setattr(mailboxes, "MANY_BYTES_MAX", 10)
         patch.setattr(mailboxes, "KEEP_BYTES", 7)
         patch.setattr(mailboxes, "PIECE_BYTES", 5)
         patch.setattr(mailboxes, "_PAGE", 4)

@@ -14,17 +14,15 @@ from relay_supervisor.wire import v1
 from relay_supervisor.wire.ledger import WORDS, Ledger
 from relay_worker import loop as loops
 from relay_worker.backends.base import Backend, State
-from relay_worker.backends.client import client_of
 from relay_worker.backends.descriptors import Descriptors
 from relay_worker.backends.remote.backend import RemoteBackend, RemotePlan
 from relay_worker.backends.remote.messages import Address, Failure, Fault, Listener, Post
-from relay_worker.backends.surroundings import Policy, Surroundings
+from relay_worker.backends.surroundings import Surroundings
 from relay_worker.life import Life
 from relay_worker.log import Log
-from relay_worker.loop import Loop
 from relay_worker.repair import Envelope, clean_line
+from tests.unit.relay_worker.backends.audience import POLICY, Audience
 
-LEGACY = v1.Session(v1.LEGACY, "2025-11-25", "")
 CAPABILITIES = {"tools": {"listChanged": True}, "logging": {}, "resources": {"subscribe": True}}
 INIT = {"protocolVersion": "2025-11-25", "capabilities": CAPABILITIES, "serverInfo": {}}
 
@@ -71,21 +69,15 @@ class FakeLine:
         return [json.loads(post.body).get("method") for post in self.posts]
 
 
-class RemoteStage:
-    """One backend; implements `Host` and `Watcher` by keeping a record."""
+class RemoteStage(Audience):
+    """One backend."""
 
-    def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, policy: Policy, *, kind: str = "http", **plan: Any
-    ) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, kind: str = "http", **plan: Any) -> None:
         self.clock = 1000.0
         monkeypatch.setattr(loops.time, "monotonic", lambda: self.clock)
-        self.errors: list[Exception] = []
-        self.loop = Loop(lambda _where, error: self.errors.append(error))
+        super().__init__()
         self.lines: list[FakeLine] = []
         self.sent: list[tuple[Any, bytes]] = []
-        self.told: list[tuple[Any, ...]] = []
-        self.states: list[State] = []
-        self.learned_times = 0
         self.file: object = ()
         self.ledger = Ledger(memoryview(bytearray(WORDS * 8 * 64)))
         self._fds = os.pipe()
@@ -100,7 +92,7 @@ class RemoteStage:
             keep_stderr=lambda _name, _text: None,
             next_token=iter(range(1, 1000)).__next__,
             generation=3,
-            policy=policy,
+            policy=POLICY,
             ledger=self.ledger,
         )
         address = Address("http://h/mcp", {}, 1000, 5.0, tokens="/tokens")
@@ -113,10 +105,6 @@ class RemoteStage:
             connect=self._connect,
             look_at=self._look,
         )
-
-    def introduce(self, **capabilities: Any) -> None:
-        params = {"protocolVersion": "2025-11-25", "capabilities": capabilities}
-        self.backend.introduce(client_of(LEGACY, json.dumps(params).encode()))
 
     @property
     def line(self) -> FakeLine:
@@ -174,20 +162,15 @@ class RemoteStage:
 
     # ---- time ---------------------------------------------------------------------------------
 
-    def turn(self) -> None:
-        for _ in range(3):
-            self.loop.turn(0)
-
     def wait(self, seconds: float) -> None:
         """Let so much time go by."""
         self.clock += seconds
         self.turn()
 
     def close(self) -> None:
-        self.loop.close()
+        super().close()
         for fd in (*self._fds, self.log._fd):
             os.close(fd)
-        assert self.errors == []
 
     def sessions(self) -> list[bytes]:
         """What the supervisor was given to keep."""
@@ -201,16 +184,13 @@ class RemoteStage:
         assert path == "/tokens"
         self.loop.call_from_thread(lambda: tell(self.file))
 
-    # ---- Host and Watcher ---------------------------------------------------------------------
+    # ---- Host ---------------------------------------------------------------------------------
 
     def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
         self.told.append(("replied", call, bytes(envelope["result"])))
 
     def resulted(self, backend: Backend, call: int, result: msgspec.Raw, members: bytes) -> None:
         raise AssertionError("for legacy backends behind pipes only")
-
-    def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
-        self.told.append(("progressed", call, params))
 
     def asked(
         self,
@@ -227,22 +207,17 @@ class RemoteStage:
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         self.told.append(("withdrew", pid, raw_id))
 
-    def notified(self, backend: Backend, method: str, params: bytes, at: int) -> None:
-        self.told.append(("notified", method))
-
-    def lost(self, backend: Backend, calls: list[int], reason: str) -> None:
-        self.told.append(("lost", calls, reason))
+    def notified(
+        self, backend: Backend, method: str, params: bytes, at: int, call: int = 0
+    ) -> None:
+        self.told.append(("notified", method, *((call,) if call else ())))
 
     def unread(self, backend: Backend, calls: list[int], reason: str) -> None:
         assert backend.state is not State.READY, "it would be sent at once again"
-        if calls:
-            self.told.append(("unread", calls, reason))
+        super().unread(backend, calls, reason)
 
     def unusable(self, backend: Backend, call: int, fault: str) -> None:
         self.told.append(("unusable", call, fault))
-
-    def unfinished(self, backend: Backend, call: int, reason: str, *, may_have_run: bool) -> None:
-        self.told.append(("unfinished", call, reason, may_have_run))
 
     def done(self, errand: int) -> None:
         raise AssertionError("errands are void at once")
@@ -252,10 +227,3 @@ class RemoteStage:
 
     def frozen(self, backend: Backend, calls: list[int]) -> None:
         raise AssertionError("it has no process to be handed over")
-
-    def learned(self, backend: Backend) -> None:
-        self.learned_times += 1
-
-    def changed(self, backend: Backend) -> None:
-        if not self.states or self.states[-1] is not self.backend.state:
-            self.states.append(self.backend.state)

@@ -106,6 +106,7 @@ class TestCalls:
         [
             (Fault.CUT, ("unfinished", 7, "why", True)),
             (Fault.FAILED, ("unfinished", 7, "why", True)),
+            (Fault.STRANGE, ("unfinished", 7, "why", True)),
             (Fault.REFUSED, ("unfinished", 7, "why", False)),
             (Fault.UNREADABLE, ("unusable", 7, "why")),
         ],

@@ -38,6 +38,15 @@ def test_line_ends(end: bytes) -> None:
     assert events(text) == [Event(b"endpoint", b"/here", b"")]
 
 
+def test_a_byte_order_mark_at_the_beginning() -> None:
+    mark = b"\xef\xbb\xbf"
+    assert events(mark + b"data: {}\n\n") == [Event(MESSAGE, b"{}", b"")]
+    assert events(b"data: 1\n\n" + mark + b"data: 2\n\n") == [
+        Event(MESSAGE, b"1", b""),
+        Event(MESSAGE, b"", b""),
+    ]
+
+
 def test_comments_and_unknown_fields_are_nothing() -> None:
     assert events(b": keep-alive\n\nfoo: bar\ndata: 1\n\n") == [Event(MESSAGE, b"1", b"")]
 

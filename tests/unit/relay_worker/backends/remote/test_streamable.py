@@ -177,3 +177,26 @@ def test_a_bug_of_ours_is_an_answer_too(monkeypatch: pytest.MonkeyPatch) -> None
         assert "oops" in failure.text
 
     play(monkeypatch, story)
+
+
+def test_a_stream_that_ends_at_once_is_not_asked_for_without_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever its server says of that."""
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async def story(scene: Scene) -> None:
+        scene.channel.listen({})
+        await scene.turn()
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio, "sleep", pause)
+            headers = {"content-type": "text/event-stream"}
+            ended = httpx2.Response(200, headers=headers, content=b"id: 1\nretry: 0\n\n")
+            await scene.answer(0, ended)
+        assert len(scene.server.asked) == 2
+        assert min(pauses) > 0
+
+    play(monkeypatch, story)
