@@ -134,15 +134,15 @@ def test_a_line_that_comes_alone_is_answered_at_once_and_several_at_the_end(ends
     os.write(ends.write, b"one\n")
     ends.loop.turn(0)
     assert read_now(ends.read) == b"one!\n"
+    ends.stdio.send((b"by itself\n",))
+    assert read_now(ends.read) == b"", "it is no answer"
+    ends.loop.end_turn()
+    assert read_now(ends.read) == b"by itself\n"
     os.write(ends.write, b"two\nthree\n")
     ends.loop.turn(0)
     assert read_now(ends.read) == b"" and ends.stdio.waiting
     ends.loop.end_turn()
     assert read_now(ends.read) == b"two!\nthree!\n"
-    ends.stdio.send((b"by itself\n",))
-    assert read_now(ends.read) == b""
-    ends.loop.end_turn()
-    assert read_now(ends.read) == b"by itself\n"
 
 
 def test_an_answer_at_once_does_not_overtake_what_waits(ends: Ends) -> None:
