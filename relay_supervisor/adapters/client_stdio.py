@@ -114,7 +114,10 @@ class ClientStdio:
             if one and self._loop.alone:
                 return self._write(buffers[0])
             self._loop.at_turn_end(self.flush)
-        return self._queue.append(*buffers)
+        self._queue.append(*buffers)
+        if self._writing:  # no flush of ours looks at it before the client reads
+            self._wait()
+        return None
 
     def _write(self, line: bytes) -> None:
         try:
