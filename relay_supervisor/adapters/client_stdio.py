@@ -78,6 +78,8 @@ class ClientStdio:
         self.full = self._queue.size > FULL_BYTES
         """The client has so much to read that no more should be made."""
         self._heed()
+        if self._queue.size:
+            loop.at_turn_end(self.flush)
 
     def export(self) -> ClientState:
         """Return what another one can go on from."""

@@ -48,7 +48,7 @@ class Ends:
         self.stdio = ClientStdio(
             self.loop, self.events.append, self.stdio._lines.line_bytes_max, left
         )
-        self.stdio.flush()
+        self.loop.end_turn()
 
     def says(self, data: bytes) -> list[AnyEvent]:
         """The client writes; returns what has happened then."""
