@@ -78,6 +78,8 @@ class ClientStdio:
         self.full = self._queue.size > FULL_BYTES
         """The client has so much to read that no more should be made."""
         self._heed()
+        if self._queue.size:
+            loop.at_turn_end(self.flush)
 
     def export(self) -> ClientState:
         """Return what another one can go on from."""
@@ -115,7 +117,9 @@ class ClientStdio:
                 return self._write(buffers[0])
             self._loop.at_turn_end(self.flush)
         self._queue.append(*buffers)
-        return self._wait() if self._writing else None  # the more waits, the less is read
+        if self._writing:  # no flush of ours looks at it before the client reads
+            self._wait()
+        return None
 
     def _write(self, line: bytes) -> None:
         try:

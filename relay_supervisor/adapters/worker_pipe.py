@@ -96,6 +96,8 @@ class WorkerPipe:
         """Frames are not read, as the client has too much to read already."""
         if left is not None:
             self._listen()
+        if self._queue.size:
+            loop.at_turn_end(self.flush)
 
     def _made(self) -> PipeState:
         # All or none: where the descriptors run out half way, those made so far must not be lost.

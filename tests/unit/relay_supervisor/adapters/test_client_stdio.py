@@ -48,7 +48,7 @@ class Ends:
         self.stdio = ClientStdio(
             self.loop, self.events.append, self.stdio._lines.line_bytes_max, left
         )
-        self.stdio.flush()
+        self.loop.end_turn()
 
     def says(self, data: bytes) -> list[AnyEvent]:
         """The client writes; returns what has happened then."""
@@ -211,6 +211,15 @@ def test_a_client_that_does_not_read_is_waited_for_and_nothing_is_lost(ends: End
         ends.turn()
     got += read_now(ends.read)
     assert got == wanted and not ends.stdio.full
+
+
+def test_what_is_sent_while_it_does_not_read_counts_turn_by_turn(ends: Ends) -> None:
+    line = b"x" * ((1 << 20) - 1) + b"\n"
+    while ends.stdio.waiting <= FULL_BYTES:
+        assert not ends.stdio.full
+        ends.stdio.send((line,))
+        ends.loop.end_turn()
+    assert ends.stdio.full
 
 
 def test_while_it_does_not_read_its_cancellations_are_heard_up_to_a_limit(ends: Ends) -> None:

@@ -41,7 +41,7 @@ class Worker:
         self.loop._poller.close()
         self.loop = Loop()
         self.pipe = WorkerPipe(3, self.loop, self.events.append, self.complaints.append, left)
-        self.pipe.flush()
+        self.loop.end_turn()
 
     def says(self, *frames: tuple[bytes, bytes]) -> list[AnyEvent]:
         """The worker sends frames; returns what has happened then."""
@@ -85,6 +85,19 @@ def test_frames_reach_the_worker_whole_and_in_order(worker: Worker) -> None:
     assert worker.hears() == []
     worker.pipe.flush()
     assert worker.hears() == [(b"one", b"payload"), (b"two", b""), (b"three", b"view")]
+
+
+def test_what_was_not_taken_before_a_reexec_goes_out_after_it(worker: Worker) -> None:
+    payload = random.Random(2).randbytes(3_000_000)
+    worker.pipe.send(b"large", payload)
+    worker.reexec()
+    got = []
+    while not got:
+        got += worker.hears()
+        assert worker.loop._last or worker.loop.watches(worker.pipe._out) or got, "it is stuck"
+        worker.loop.end_turn()
+        worker.loop.turn(0)
+    assert got == [(b"large", payload)]
 
 
 def test_a_frame_that_comes_alone_is_answered_at_once_and_several_at_the_end(
