@@ -117,9 +117,7 @@ class ClientStdio:
                 return self._write(buffers[0])
             self._loop.at_turn_end(self.flush)
         self._queue.append(*buffers)
-        if self._writing:  # no flush of ours looks at it before the client reads
-            self._wait()
-        return None
+        return self._wait() if self._writing else None  # the more waits, the less is read
 
     def _write(self, line: bytes) -> None:
         try:

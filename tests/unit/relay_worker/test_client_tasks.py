@@ -1,12 +1,14 @@
 """Tasks that the client carries out: each is the backend's that has asked for it."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from relay_supervisor.wire import v1
 from relay_worker.client_tasks import ID_CHARS_MAX, ClientTasks
+from tests.unit.relay_worker.router_stage import Stage
 
 
 @pytest.fixture
@@ -82,3 +84,28 @@ def test_what_is_no_task_is_not_remembered(tasks: ClientTasks, sent: list[Any], 
 @pytest.mark.parametrize("method", ["tasks/list", "sampling/createMessage"])
 def test_what_nobody_can_read_passes(tasks: ClientTasks, members: bytes, method: str) -> None:
     assert tasks.answered(v1.ClientAnswer("one", b"1", 5, 6, method), members) == members
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    one = Stage(monkeypatch)
+    yield one
+    one.loop.close()
+    assert one.errors == []
+
+
+def test_the_router_goes_by_that(stage: Stage) -> None:
+    router = stage.router
+    answer = v1.ClientAnswer("one", b"1", 1, 0, "sampling/createMessage")
+    router.answer(answer, b'"result":{"task":{"taskId":"t"}}}')
+    router.asked(stage.two, 2, b"7", "tasks/get", about("t"), 0)
+    router.asked(stage.one, 1, b"8", "tasks/get", about("t"), 0)
+    asked = [(m.backend, m.id) for m, _ in stage.sent if isinstance(m, v1.BackendRequest)]
+    assert asked == [("one", b"8")]
+    ((word, pid, raw_id, members),) = stage.two.told
+    assert (word, pid, raw_id) == ("answer", 2, b"7") and b"-32602" in members
+    stage.one.told.clear()
+    for task in ("t", "nobody's"):
+        router.notification(v1.ClientNotification("notifications/tasks/status"), about(task))
+    assert stage.one.told == [("notify", "notifications/tasks/status", about("t"), None)]
+    assert len(stage.two.told) == 1

@@ -79,6 +79,7 @@ def test_one_that_goes_to_another_worker_takes_the_call_along(stage: Stage) -> N
     """Whatever the others say after that."""
     stage.call(7, "tasks/list")
     stage.router.frozen(stage.one, [asked(stage.one)[0][0]])
+    stage.router.frozen(stage.two, [asked(stage.two)[0][0]])
     answers(stage, stage.two, tasks=[])
     assert stage.answers() == {}
     assert [m for m, _ in stage.sent if isinstance(m, v1.Returned)] == [v1.Returned([7])]

@@ -189,6 +189,19 @@ def fill(ends: Ends, size: int) -> bytes:
     return line * count
 
 
+def test_what_comes_while_the_client_does_not_read_counts_too(ends: Ends) -> None:
+    fill(ends, 1 << 20)
+    assert not ends.stdio.full, "it waits, and there is room"
+    line = b"x" * ((1 << 20) - 1) + b"\n"
+    while ends.stdio.waiting <= FULL_BYTES:
+        ends.stdio.send((line,))
+    ends.turn()
+    assert ends.stdio.full
+    while ends.stdio.waiting <= WAITING_BYTES_MAX:
+        ends.stdio.send((line,))
+    assert ends.says(b"unheard\n") == []
+
+
 def test_a_client_that_does_not_read_is_waited_for_and_nothing_is_lost(ends: Ends) -> None:
     wanted = fill(ends, FULL_BYTES)
     assert ends.stdio.full and ends.stdio.waiting > FULL_BYTES
