@@ -213,6 +213,7 @@ class Supervisor:
         for pipe in self._pipes.values():
             pipe.pause(paused=unread)
         self._on(events.WorkersUnread(unread))
+        self._loop.end_turn()
 
     def _lines_dropped(self, so_far: int) -> None:
         self._state.stderr_dropped = so_far
