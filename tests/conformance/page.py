@@ -17,7 +17,8 @@ Written by `make conformance`; do not edit. The official suite (npm package
 prompts it wants: directly, and with the relay in between. What counts is the difference: **every
 check that a server passes directly has to pass through the relay**, or the run fails. Counted are
 the checks of the scenarios that the suite scores for a revision, without what came to the suite
-later; of the extensions it has scenarios for, tasks have a table of their own. A warning, which is a SHOULD that was not kept, counts as not passed."""
+later; of the extensions it has scenarios for, tasks have a table of their own. A warning, which is
+a SHOULD that was not kept, counts as not passed."""
 
 SERVER: Final = """\
 The suite speaks HTTP and the relay stdio, so a small bridge stands before the relay: one relay for
