@@ -137,7 +137,7 @@ class Router(Answers):
 
     # ---- from the backends (backends.base.Host) -------------------------------------------
 
-    def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
+    def replied(self, backend: Backend, call: int, envelope: Envelope) -> None:
         """A backend answered a call."""
         flight = self._flights.pop(call, None)
         if flight is None:

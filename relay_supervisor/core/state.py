@@ -66,6 +66,9 @@ class BackendCall(msgspec.Struct):
     """A worker before the present one gave it to its backend."""
     begun: bool = False
     """Its backend has answered it by asking for more, and is given it once more."""
+    progress: bytes = b""
+    """The params of what the client is not told yet, and since when: see `racing`."""
+    progress_at: float = 0.0
 
 
 class Ask(msgspec.Struct):

@@ -126,6 +126,8 @@ class Mailbox:
         if not self.head <= self.parsed <= self.tail:
             raise ValueError("the mailbox does not fit what is said to be passed on")
         self._scanned = max(self.parsed, words[_SKIPPING] - 1)
+        if self._scanned > self.tail:
+            raise ValueError("the mailbox is damaged")
         self._skipping = words[_SKIPPING] > self.parsed
         if self._skipping:
             self._hint = self._memory[HINT_AT : HINT_AT + HINT_BYTES].rstrip(b"\0")
@@ -133,6 +135,8 @@ class Mailbox:
             self._rewind()
         else:
             self.advance(self.parsed)
+            if self._skipping:  # a kill before this store must not leave a half that stays full
+                self._drop(self._scanned)
 
     def _use(self, start: int) -> None:
         """Read into the half that begins there."""

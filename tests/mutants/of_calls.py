@@ -73,6 +73,19 @@ PINS = (
         "        if (active or message.method) and self._custody",
     ),
     Mutant(
+        "progress is held by nobody",
+        "racing.py",
+        "        call.progress, call.progress_at = payload, now",
+        "        self.tell(token, payload)",
+    ),
+    Mutant(
+        "progress that is held comes after what was said later",
+        "racing.py",
+        "        self._let_out(call)\n        call.progress, ",
+        "        self.tell(token, payload)\n        payload = call.progress or payload\n"
+        "        call.progress, ",
+    ),
+    Mutant(
         "what is said in the stream of another worker's call counts",
         "reports.py",
         "        own = call is not None and call.generation == generation.number",

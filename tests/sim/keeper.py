@@ -259,9 +259,10 @@ class Keeper:
         must(heard in {None, before != self._noticed()}, "{} at {} of {}", said, at, pid)
         return None
 
-    def _noticed(self) -> tuple[int, ...]:
+    def _noticed(self) -> tuple[object, ...]:
         core = self.world.core
-        return len(self.world.client.received), len(core.asks), core.last_call
+        held = [(call.number, call.progress_at) for call in core.calls.values() if call.progress]
+        return len(self.world.client.received), len(core.asks), core.last_call, held
 
     # ---- giving back --------------------------------------------------------------------------
 

@@ -43,6 +43,9 @@ _SCOPE: Final = re.compile(r'\bscope="([\x21\x23-\x26\x28-\x5b\x5d-\x7e ]+)"')
 these into a command that somebody will type.
 """
 
+_NO_SUCH_THING: Final = re.compile(rb'"code"\s*:\s*-3260[12]\b')
+"""Servers of both eras say with HTTP 404 that a method or a tool is unknown; the session is not."""
+
 TUNNEL: Final = b"CONNECT"
 
 KEEPALIVE_IDLE_SECONDS: Final = 30
@@ -187,7 +190,8 @@ async def check(response: httpx2.Response, *, session: bool) -> None:
     body = await _error_body(response)
     quote = "" if media_type(response) == "text/html" else _quote(body)
     what = f"HTTP {status} {response.reason_phrase}".rstrip()
-    if session and (status == 404 or (status == 400 and "session" in quote.lower())):
+    lost = status == 404 or (status == 400 and "session" in quote.lower())
+    if session and lost and not _NO_SUCH_THING.search(body):
         raise Failed(Failure(Fault.EXPIRED, f"it no longer knows the session ({what})", status))
     text = f"it answered {what}" + (f": {quote}" if quote else "")
     wait = _retry_after(response)
