@@ -16,8 +16,9 @@ Written by `make conformance`; do not edit. The official suite (npm package
 `@modelcontextprotocol/conformance`) is run against one server, which has the tools, resources and
 prompts it wants: directly, and with the relay in between. What counts is the difference: **every
 check that a server passes directly has to pass through the relay**, or the run fails. Counted are
-the checks of the scenarios that the suite scores for a revision, without extensions and what came
-to the suite later. A warning, which is a SHOULD that was not kept, counts as not passed."""
+the checks of the scenarios that the suite scores for a revision, without what came to the suite
+later; of the extensions it has scenarios for, tasks have a table of their own. A warning, which is
+a SHOULD that was not kept, counts as not passed."""
 
 SERVER: Final = """\
 The suite speaks HTTP and the relay stdio, so a small bridge stands before the relay: one relay for
