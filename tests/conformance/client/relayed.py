@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import shlex
 import sys
 from collections.abc import AsyncIterator
 from typing import Final
@@ -20,7 +21,9 @@ READY_SECONDS_MAX: Final = 60.0
 LOGINS_MAX: Final = 3
 SECRET_VARIABLE: Final = "CONFORMANCE_CLIENT_SECRET"
 _ADDRESS: Final = re.compile(r"Log in here: (\S+)")
-_WANTS_LOGIN: Final = re.compile(r'relayctl backend login \w+(?: --scope \\?"([^"\\]+))?')
+_WANTS_LOGIN: Final = re.compile(
+    r"relayctl backend login \w+(?: --scope ('[^']+'|[\w@%+=:,./-]*\w))?"
+)
 
 
 @contextlib.asynccontextmanager
@@ -49,7 +52,7 @@ async def use(url: str) -> None:
             advice = _WANTS_LOGIN.search(fault)
             if advice is None:
                 break
-            await log_in(home, advice[1])
+            await log_in(home, advice[1] and shlex.split(advice[1])[0])
         sys.stderr.write(f"{fault}\n{home.logs()}\n")
     finally:
         home.remove()
