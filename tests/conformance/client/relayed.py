@@ -79,11 +79,11 @@ async def trouble(home: RelayHome) -> str:
             process = await relayctl(home, "status", "--json")
             out, _ = await process.communicate()
             (instance,) = json.loads(out)["instances"]
-            (backend,) = instance["backends"]
-            if backend["state"] == "ready":
-                return ""
-            if backend["state"] == "failed":
-                return str(backend["last_error"])
+            for backend in instance["backends"]:  # none until the worker has said something
+                if backend["state"] == "ready":
+                    return ""
+                if backend["state"] == "failed":
+                    return str(backend["last_error"])
 
 
 async def log_in(home: RelayHome, scope: str | None) -> None:
