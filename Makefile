@@ -14,7 +14,7 @@ PYTHON ?=
 NPM_INSTALL := npm install --no-audit --no-fund --no-package-lock --loglevel=error \
 	--fetch-retries=1 --fetch-timeout=120000
 
-.PHONY: help setup demo test lint format types bench storm sim mutants conformance node clean
+.PHONY: help setup demo test lint format types bench storm sim fuzz mutants conformance node clean
 
 help:
 	@echo "make demo    a real MCP client session on your terminal"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench   the relay beside the floor and other relays; writes docs/benchmarks.md"
 	@echo "make storm   swaps, kills, re-execs of the supervisor, under load; prints figures"
 	@echo "make sim     the core in millions of random steps nobody has seen; seeds are printed"
+	@echo "make fuzz    the properties with thousands of examples nobody has seen"
 	@echo "make mutants rules of the core broken one by one: the tests have to notice each"
 	@echo "make conformance  the official suite, directly and through the relay; writes docs/conformance.md"
 	@echo "make setup   only the environment        make clean    remove all that was made"
@@ -55,6 +56,9 @@ storm: $(STAMP)
 
 sim: $(STAMP)
 	@$(PY) -m tests.sim $(ARGS)
+
+fuzz: $(STAMP)
+	@$(PY) -m pytest -n auto -m hypothesis --hypothesis-profile search $(ARGS)
 
 mutants: $(STAMP)
 	@$(PY) -m tests.mutants $(ARGS)

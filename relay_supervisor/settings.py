@@ -92,17 +92,19 @@ def secure_dir(path: str, uid: int) -> None:
             f"the runtime directory {path} cannot be made ({error.strerror}); "
             "set RELAY_RUNTIME_DIR to a directory of your own"
         ) from error
+    advice = "remove it"
     if not stat.S_ISDIR(status.st_mode):
         fault = "is no directory"
     elif status.st_uid != uid:
         fault = f"belongs to uid {status.st_uid}, not to you ({uid})"
     elif status.st_mode & 0o077:
-        fault = f"is open to others (mode {stat.S_IMODE(status.st_mode):04o}); chmod 0700 it"
+        fault = f"is open to others (mode {stat.S_IMODE(status.st_mode):04o})"
+        advice = "chmod 0700 it, remove it"
     else:
         return
     raise ConfigurationError(
         f"the runtime directory {path} {fault}; "
-        "remove it or set RELAY_RUNTIME_DIR to a directory of your own"
+        f"{advice} or set RELAY_RUNTIME_DIR to a directory of your own"
     )
 
 

@@ -18,6 +18,12 @@ SUPERSET: Final[Mapping[str, Mapping[str, bool]]] = {
 }
 """All that the relay can pass on. `listChanged` is its own doing, whatever the backends do."""
 
+UNKNOWN: Final = {
+    **SUPERSET,
+    "tasks": {"cancel": {}, "list": {}, "requests": {"tools": {"call": {}}}},
+}
+"""Declared while a backend is unknown: `tasks` is asked for only of tools that say so."""
+
 PASSED: Final = ("experimental", "extensions")
 """What servers declare key by key, and whose meaning is between them and the client."""
 
@@ -35,13 +41,28 @@ def members(text: bytes | msgspec.Raw) -> _Object:
         return {}
 
 
+def _union(objects: Iterable[_Object]) -> _Object:
+    """Return the members of all of them, and of the objects in them; else the first one counts."""
+    found: dict[str, list[msgspec.Raw]] = {}
+    for one in objects:
+        for key, raw in one.items():
+            found.setdefault(key, []).append(raw)
+    return {key: _joined(raws) for key, raws in found.items()}
+
+
+def _joined(raws: list[msgspec.Raw]) -> msgspec.Raw:
+    if len(raws) == 1 or not all(bytes(raw).startswith(b"{") for raw in raws):
+        return raws[0]
+    return msgspec.Raw(_encode(_union(members(raw) for raw in raws)))
+
+
 def merge(declared: Iterable[bytes], *, complete: bool) -> bytes:
     """Return the JSON text of the capabilities to declare for backends that declared *declared*.
 
     Unless that is *complete* it is everything: a legacy client learns it only once.
     """
     if not complete:
-        return _encode(SUPERSET)
+        return _encode(UNKNOWN)
     merged: dict[str, dict[str, bool]] = {"tools": {"listChanged": True}}
     passed: dict[str, _Object] = {}
     tasks: list[_Object] = []
@@ -59,10 +80,8 @@ def merge(declared: Iterable[bytes], *, complete: bool) -> bytes:
     if "resources" in merged and not subscribe:
         del merged["resources"]["subscribe"]
     known = {name: merged[name] for name in SUPERSET if name in merged}
-    if len(tasks) > 1:
-        tasks[0].pop("list", None)  # there is a list for each of them only
     if tasks:
-        passed["tasks"] = tasks[0]
+        passed["tasks"] = _union(tasks)
     return _encode(
         {**known, **{name: passed[name] for name in (*PASSED, "tasks") if name in passed}}
     )

@@ -30,6 +30,8 @@ QUARANTINED_MAX: Final = 500
 URI_CHARS_SHOWN: Final = 200
 """Characters of a URI in a problem."""
 
+_WITHHELD: Final = "it can be called as a task only, of which this client's era knows nothing"
+
 _NO_TEMPLATE: Final = (
     "the braces in it do not pair, or there are more than "
     f"{uri_templates.EXPRESSIONS_MAX} expressions in it"
@@ -131,6 +133,8 @@ class _Builder:
         self._declared.append(lists.capabilities)
         if "resources" in capabilities.members(lists.capabilities):
             self._resource_backends.append(backend)
+        for name in lists.withheld:
+            self._quarantine(backend, "tools", name, _WITHHELD)
         tools = self._fit(backend, "tools", lists.tools)
         for rule, keys in (("rename", rules.rename), ("describe", rules.describe)):
             self.problems.extend(

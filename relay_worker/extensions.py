@@ -12,11 +12,9 @@ import msgspec
 from relay_supervisor.wire import extensions, v1
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend
-from relay_worker.links import Links
-from relay_worker.routes import Found, Refused, Target, Undecided
-
-TASK: Final = "task "
-"""Stands before the id of a task among links; no URI begins so."""
+from relay_worker.links import TASK, Links
+from relay_worker.routes import Everybody, Found, Refused, Target, Undecided
+from relay_worker.task_lists import METHOD as TASK_LIST
 
 TASK_ID_CHARS_MAX: Final = 2048
 """A task with a longer id is not found again."""
@@ -39,6 +37,12 @@ class _Made(_Task):
 
 
 _made: Final = msgspec.json.Decoder(_Made).decode
+
+
+def _lists(backend: Backend) -> bool:
+    """Return whether it has a list of its tasks."""
+    declared = frames.decode_object(backend.lists.capabilities if backend.lists else None) or {}
+    return "list" in (frames.decode_object(declared.get("tasks")) or {})
 
 
 class Extensions:
@@ -64,33 +68,41 @@ class Extensions:
         """Take over what another worker has seen."""
         self._makers.learn(message.backend, (uri for uri in message.uris if uri.startswith(TASK)))
 
-    def answered(self, backend: Backend, message: v1.Call, result: msgspec.Raw | bytes) -> None:
-        """Take note of a task that an answer makes, before the client can ask for it."""
+    def answered(self, backend: Backend, message: v1.Call, result: msgspec.Raw | bytes) -> str:
+        """Take note of a task that an answer makes, before the client can ask for it. Returns its
+        id where a call of the legacy era has made it, else nothing.
+        """
         if backend.lists is None or b"tasks" not in backend.lists.capabilities:
-            return
+            return ""
         if len(result) > TASK_BYTES_MAX or bytes(result).find(_TASK_ID) < 0:
-            return
+            return ""
         try:
             made = _made(result)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return
+            return ""
         task = made.taskId or made.task.taskId
         if not task or len(task) > TASK_ID_CHARS_MAX:
-            return
+            return ""
         if news := self._makers.learn(backend.name, [TASK + task]):
             self._send(v1.LearnedLinks(backend.name, news))
+        return made.task.taskId if message.method == "tools/call" else ""
 
     def find(self, message: v1.Call, params: bytes, backends: Mapping[str, Backend]) -> Found:
         """Return where a request of an extension's goes."""
+        method = message.method
         able = [
             backend.name
             for backend in backends.values()
-            if backend.lists is not None
-            and extensions.has(backend.lists.capabilities, message.method)
+            if backend.lists is not None and extensions.has(backend.lists.capabilities, method)
         ]
-        unknown = Refused(frames.METHOD_NOT_FOUND, f"Method not found: {message.method}")
         if not able:
+            unknown = Refused(frames.METHOD_NOT_FOUND, f"Method not found: {method}")
             return Undecided(None, unknown)
+        if method == TASK_LIST and message.call < 0:
+            return Target(message.name)  # the relay's own, for the list of all
+        if method == TASK_LIST and len(able) > 1:
+            able = [name for name in able if _lists(backends[name])] or able[:1]
+            return Everybody(tuple(able)) if len(able) > 1 else Target(able[0])
         task = frames.text_of((frames.decode_object(params) or {}).get("taskId"))
         if task is None or len(able) == 1:
             return Target(able[0])

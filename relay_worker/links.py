@@ -13,6 +13,12 @@ LINKS_MAX: Final = 4096
 LINK_CHARS_MAX: Final = 2048
 """A longer URI is not remembered."""
 
+TASK: Final = "task "
+"""Stands before the id of a task among links."""
+
+HOSTED: Final = "hosted "
+"""The same, of a task that the client carries out. No URI begins like that."""
+
 CARRIERS: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
 """Requests whose answers may name resources."""
 

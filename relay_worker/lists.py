@@ -29,6 +29,8 @@ class RawLists(msgspec.Struct, frozen=True):
     prompts: list[bytes] = []
     resources: list[bytes] = []
     templates: list[bytes] = []
+    withheld: list[str] = []
+    """Tools among what it listed that are of no use to a client of this era."""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -80,6 +80,7 @@ class Worker:
     def _known_links(self, message: v1.KnownLinks, _payload: bytes) -> None:
         self.router.resources.known(message)
         self.router.extensions.known(message)
+        self.router.client_tasks.known(message)
 
     def run(self) -> NoReturn:
         """Serve until the end; does not return."""

@@ -12,15 +12,16 @@ from relay_supervisor.wire import v1
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend
 from relay_worker.catalogue import Catalogue
-from relay_worker.extensions import TASK
-from relay_worker.links import CARRIERS, Links, uris_of
+from relay_worker.links import CARRIERS, HOSTED, TASK, Links, uris_of
 from relay_worker.subscriptions import CHANGES, Subscriptions
 
 UPDATED: Final = "notifications/resources/updated"
 
 
 class ResourceDesk:
-    """Knows the catalogue and the backends that are routed by; *send* tells the supervisor."""
+    """Knows the catalogue and the backends that are routed by; *send* tells the supervisor.
+    `several` backends have resources; else there is no choice to be made.
+    """
 
     def __init__(self, send: Callable[..., None]) -> None:
         self._send = send
@@ -28,7 +29,7 @@ class ResourceDesk:
         self._subscriptions = Subscriptions()
         self._catalogue: Catalogue | None = None
         self._backends: Mapping[str, Backend] = {}
-        self._several = False  # backends with resources; else there is no choice
+        self.several = False
 
     def owner_of(self, uri: str) -> str | None:
         """Return the backend to ask for a resource, None where nobody can be."""
@@ -38,7 +39,7 @@ class ResourceDesk:
     def adopt(self, catalogue: Catalogue, backends: Mapping[str, Backend]) -> None:
         """Go by these from now on; who lost a resource to another backend is told."""
         self._catalogue, self._backends = catalogue, backends
-        self._several = len(catalogue.resources.backends) > 1
+        self.several = len(catalogue.resources.backends) > 1
         self._subscriptions.spread(self.owner_of, backends)
 
     def subscribe(self, uris: list[str]) -> None:
@@ -50,12 +51,12 @@ class ResourceDesk:
     def known(self, message: v1.KnownLinks) -> None:
         """Take over what another worker has seen."""
         self._links.learn(
-            message.backend, (uri for uri in message.uris if not uri.startswith(TASK))
+            message.backend, (uri for uri in message.uris if not uri.startswith((TASK, HOSTED)))
         )
 
     def answered(self, backend: Backend, message: v1.Call, result: msgspec.Raw) -> None:
         """Take note of what follows from an answer, before the client can act on it."""
-        if self._several and message.method in CARRIERS:
+        if self.several and message.method in CARRIERS:
             self._learn(backend, result)
         elif message.method in CHANGES:
             self._subscriptions.changed(backend, message)

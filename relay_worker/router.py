@@ -10,15 +10,15 @@ from typing import Final
 import msgspec
 
 from relay_supervisor.wire import v1
-from relay_supervisor.wire.framing import Buffer
 from relay_supervisor.wire.ledger import Ledger
 from relay_worker import failures
+from relay_worker.answers import Answers
 from relay_worker.backends import frames
 from relay_worker.backends.base import READY, Backend, State
 from relay_worker.backends.client import Client
 from relay_worker.backends.envelopes import readable_error, readable_object
 from relay_worker.catalogue import Catalogue
-from relay_worker.eras import legacy_params, modern_members, same_era_params
+from relay_worker.eras import legacy_params, same_era_params
 from relay_worker.extensions import Extensions
 from relay_worker.flights import AGAIN_BYTES_MAX, Flight, Waiting
 from relay_worker.loop import Loop
@@ -26,8 +26,8 @@ from relay_worker.repair import Envelope
 from relay_worker.resource_desk import ResourceDesk
 from relay_worker.results import for_client
 from relay_worker.retries import instead, objection
-from relay_worker.routes import Found, Refused, Target, Undecided, find, handles
-from relay_worker.talk import Talk
+from relay_worker.routes import Everybody, Found, Target, Undecided, find, handles
+from relay_worker.task_lists import TaskLists
 
 TOOLS_CALL: Final = "tools/call"
 
@@ -36,7 +36,7 @@ _NULL: Final = msgspec.Raw(b"null")
 _ELSEWHERE: Final = frozenset({State.LEAVING, State.AWAITED})
 
 
-class Router(Talk):
+class Router(Answers):
     """Implements `backends.base.Host`.
 
     `backends` has every enabled backend by name, the relay's own included; `resources` and
@@ -60,23 +60,24 @@ class Router(Talk):
         self._loop = loop
         self._reply_small = reply
         self._take = ledger.take
-        self._known: dict[str, tuple[Backend, Target]] = {}  # where calls of tools went
+        self._known: dict[str, tuple[Backend, str | None]] = {}  # where calls of tools went
         self._flights: dict[int, Flight] = {}
         self._waiting: dict[int, Waiting] = {}
-        self._own: dict[int, Callable[[int, bytes], None]] = {}
         self.resources = ResourceDesk(send)
         self.extensions = Extensions(send)
+        self._task_lists = TaskLists(self.call_for, self.reply, send)
 
     # ---- from the supervisor ----------------------------------------------------------------
 
     def call(self, message: v1.Call, params: bytes) -> None:
         """Carry out a client request."""
-        self._take(message.call)
+        call = message.call
+        self._take(call)
         known = self._known.get(message.name)
-        if known is not None and message.method == TOOLS_CALL:  # this spares nearly all the rest
-            backend, target = known
-            if backend.state is READY:
-                self._transmit(message, params, backend, target)
+        if known is not None and message.method == TOOLS_CALL and message.era == _LEGACY:
+            backend, name = known  # this spares nearly all the rest
+            if backend.state is READY and not message.tell:
+                self._deliver(message, backend, same_era_params(params, call, name), params)
                 return
         self._admit(Waiting(message, params))
 
@@ -136,7 +137,7 @@ class Router(Talk):
 
     # ---- from the backends (backends.base.Host) -------------------------------------------
 
-    def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
+    def replied(self, backend: Backend, call: int, envelope: Envelope) -> None:
         """A backend answered a call."""
         flight = self._flights.pop(call, None)
         if flight is None:
@@ -156,16 +157,20 @@ class Router(Talk):
             return
         message = flight.message
         if message.method == TOOLS_CALL and message.era == _LEGACY and call > 0:
-            self.resources.answered(backend, message, result)
-            self.extensions.answered(backend, message, result)
-            self._reply_small(call, v1.OUTCOME_RESULT, members)
+            if self.resources.several:
+                self.resources.answered(backend, message, result)
+            if task := self.extensions.answered(backend, message, result):
+                self._send(v1.Reply(call, v1.OUTCOME_RESULT, task), members)
+            else:
+                self._reply_small(call, v1.OUTCOME_RESULT, members)
         else:
             self._show(flight, result)
 
     def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
-        """Pass on the progress of a call."""
-        if call in self._flights:
-            self._send(v1.Progress(call, backend.pid or 0, at), params)
+        """Pass on the progress of a call, or of a task that it may have made."""
+        flight = self._flights.get(call)
+        whose = "" if flight and flight.backend is backend else backend.name
+        self._send(v1.Progress(call, backend.pid or 0, at, whose), params)
 
     def notified(
         self, backend: Backend, method: str, params: bytes, at: int, call: int = 0
@@ -219,12 +224,6 @@ class Router(Talk):
 
     # ---- answers ----------------------------------------------------------------------------
 
-    def reply(self, message: v1.Call, outcome: int, members: Buffer) -> None:
-        """Answer a call."""
-        if message.era == v1.MODERN:
-            members = modern_members(bytes(members), message.method)
-        self._answer(message.call, outcome, members)
-
     def finish(self, call: int, members: bytes) -> None:
         """Answer a call that the relay itself has carried out."""
         if flight := self._flights.pop(call, None):
@@ -238,20 +237,14 @@ class Router(Talk):
         members = frames.error_members(frames.INTERNAL_ERROR, text)
         self.reply(message, v1.OUTCOME_RELAY_ERROR, members)
 
-    def _answer(self, call: int, outcome: int, *members: Buffer) -> None:
-        if call >= 0:
-            self._send(v1.Reply(call, outcome), *members)
-        elif done := self._own.pop(call, None):
-            done(outcome, b"".join(members))
-
     def _show(self, flight: Flight, result: msgspec.Raw) -> None:
         """Answer with a result that can be read."""
         message, backend = flight.message, flight.backend
         shown = for_client(result, message, modern=backend.modern)
         self.resources.answered(backend, message, shown)
-        self.extensions.answered(backend, message, shown)
+        task = self.extensions.answered(backend, message, shown)
         if message.era == v1.LEGACY:  # in pieces, without a copy
-            self._answer(message.call, v1.OUTCOME_RESULT, b'"result":', shown, b"}")
+            self._answer(message.call, v1.OUTCOME_RESULT, b'"result":', shown, b"}", task=task)
         else:
             self.reply(message, v1.OUTCOME_RESULT, b"".join((b'"result":', shown, b"}")))
 
@@ -266,15 +259,6 @@ class Router(Talk):
             members = readable_error(error, flight.backend.name)
             self.reply(flight.message, v1.OUTCOME_BACKEND_ERROR, members)
         return None
-
-    def _bad_answer(self, flight: Flight, what: str) -> None:
-        text = f"Backend '{flight.backend.name}' answered with {what}"
-        members = frames.error_members(frames.INTERNAL_ERROR, text)
-        self.reply(flight.message, v1.OUTCOME_BACKEND_ERROR, members)
-
-    def _fail(self, message: v1.Call, text: str) -> None:
-        """Answer with a failure of the relay's."""
-        self.reply(message, v1.OUTCOME_RELAY_ERROR, failures.members(message, text))
 
     def _return(self, calls: list[int]) -> None:
         """Let go of calls that wait: they are for another worker, the relay's own for nobody."""
@@ -308,14 +292,17 @@ class Router(Talk):
                 self._fail(message, f"Backend '{target.backend}' is not there any more.")
                 return True
             if message.method == TOOLS_CALL:
-                self._known[message.name] = backend, target
+                self._known[message.name] = backend, target.name
             if backend.state is State.READY:
                 self._transmit(message, waiting.params, backend, target, not waiting.sent_before)
                 return True
             return self._start_for(waiting, backend)
         if isinstance(target, Undecided):
             return self._await_name(waiting, target)
-        self._refuse(message, target)
+        if isinstance(target, Everybody):
+            self._task_lists.gather(message, waiting.params, target.backends)
+        else:
+            self._refuse(message, target)
         return True
 
     def _find(self, catalogue: Catalogue, message: v1.Call, params: bytes) -> Found:
@@ -337,10 +324,16 @@ class Router(Talk):
             sent = adapt(to.params or params, call, name)
         if message.tell:
             self._send(v1.Routed(call, backend.name))
-        error = backend.call(call, message.method, sent)
+        self._deliver(message, backend, sent, params if retries else None)
+
+    def _deliver(
+        self, message: v1.Call, backend: Backend, params: bytes, again: bytes | None
+    ) -> None:
+        error = backend.call(message.call, message.method, params)
         if error is None:
-            again = params if retries and len(params) <= AGAIN_BYTES_MAX else None
-            self._flights[call] = Flight(message, backend, again)
+            if again is not None and len(again) > AGAIN_BYTES_MAX:
+                again = None
+            self._flights[message.call] = Flight(message, backend, again)
         else:
             self._fail(message, error)
 
@@ -385,7 +378,3 @@ class Router(Talk):
             f"{reason}\nThe call has waited for it as long as a start may "
             "take (start_timeout_seconds).",
         )
-
-    def _refuse(self, message: v1.Call, refusal: Refused) -> None:
-        members = frames.error_members(refusal.code, refusal.text)
-        self.reply(message, v1.OUTCOME_REFUSED, members)

@@ -36,7 +36,13 @@ class Undecided(msgspec.Struct, frozen=True):
     refusal: Refused
 
 
-Found: TypeAlias = Target | Refused | Undecided
+class Everybody(msgspec.Struct, frozen=True):
+    """Each of these backends has a part of the answer."""
+
+    backends: tuple[str, ...]
+
+
+Found: TypeAlias = Target | Refused | Undecided | Everybody
 _OwnerOf: TypeAlias = Callable[[str], str | None]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from relay_supervisor.wire import v1
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend
+from relay_worker.client_tasks import STATUS, ClientTasks
 
 
 class Talk:
@@ -15,10 +16,12 @@ class Talk:
 
     def __init__(self, send: Callable[..., None]) -> None:
         self.backends: Mapping[str, Backend] = {}
+        self.client_tasks = ClientTasks(send)
         self._send = send
 
     def answer(self, message: v1.ClientAnswer, members: bytes) -> None:
         """Pass the client's answer on to the backend that asked."""
+        members = self.client_tasks.answered(message, members)
         backend = self.backends.get(message.backend)
         under_way = backend is not None and backend.answer(
             message.pid, message.id, members, message.errand
@@ -32,6 +35,9 @@ class Talk:
             found = frames.token_towards_backend(params)
             if found and (backend := self.backends.get(found[0])):
                 backend.notify(message.method, found[1])
+        elif message.method == STATUS:
+            if backend := self.backends.get(self.client_tasks.owner(params) or ""):
+                backend.notify(message.method, params)
         elif message.method == "notifications/roots/list_changed":
             for backend in self.backends.values():
                 backend.notify(message.method, params, "roots")
@@ -51,8 +57,12 @@ class Talk:
         at: int,
         call: int = 0,
     ) -> None:
-        """Pass on what a backend asks the client."""
-        self._send(v1.BackendRequest(backend.name, raw_id, pid, method, at, call), params)
+        """Pass on what a backend asks the client, unless it is about what is another's."""
+        refusal = self.client_tasks.refusal(backend.name, method, params)
+        if refusal is None:
+            self._send(v1.BackendRequest(backend.name, raw_id, pid, method, at, call), params)
+        else:
+            backend.answer(pid, raw_id, refusal)
 
     def withdrew(self, backend: Backend, pid: int, raw_id: bytes, params: bytes) -> None:
         """Tell the client that nobody waits for its answer."""

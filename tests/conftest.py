@@ -12,12 +12,20 @@ import pytest
 
 from tests.harness import RelayHome
 
+EXAMPLES_SEARCHED = 2_000
+"""Of each property, by `make fuzz`."""
+
 # Two shared cores: how long one example takes says nothing. A failure prints what reproduces it.
 hypothesis.settings.register_profile(
-    "relay",
+    "search",
     deadline=None,
+    max_examples=EXAMPLES_SEARCHED,
     print_blob=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+# The same examples in every run: what nobody has seen is looked for by `make fuzz`.
+hypothesis.settings.register_profile(
+    "relay", hypothesis.settings.get_profile("search"), max_examples=100, derandomize=True
 )
 hypothesis.settings.load_profile("relay")
 

@@ -114,7 +114,8 @@ class ClientStdio:
             if one and self._loop.alone:
                 return self._write(buffers[0])
             self._loop.at_turn_end(self.flush)
-        return self._queue.append(*buffers)
+        self._queue.append(*buffers)
+        return self._wait() if self._writing else None  # the more waits, the less is read
 
     def _write(self, line: bytes) -> None:
         try:

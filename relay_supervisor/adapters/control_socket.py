@@ -6,11 +6,8 @@ directory cannot be used serves its client all the same; `open` says so to its c
 """
 
 import contextlib
-import enum
 import os
 import socket
-import struct
-import sys
 import time
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -18,6 +15,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from relay_supervisor.adapters.loop import CLOSED, READ, WRITE, Loop
+from relay_supervisor.control_peer import Peer, PeerState, Phase, peer_uid_of
 from relay_supervisor.errors import ConfigurationError
 from relay_supervisor.settings import SOCKET_PATH_BYTES_MAX, secure_dir
 from relay_supervisor.socket_files import listening, remove_stale, socket_path
@@ -28,7 +26,6 @@ from relay_supervisor.wire.control_v1 import (
     decode_request,
     encode,
 )
-from relay_supervisor.wire.framing import LineReader, WriteQueue
 
 CONNECTIONS_MAX: Final = 16
 """One more is told that the relay is busy."""
@@ -51,23 +48,6 @@ ACCEPT_PAUSE_SECONDS: Final = 1.0
 OnRequest: TypeAlias = Callable[[int, bytes], None]
 
 
-class _Phase(enum.Enum):
-    READING = "waiting for the request"
-    ANSWERING = "the relay has the request"
-    CLOSING = "the last line is queued"
-
-
-class PeerState(msgspec.Struct):
-    """What is left of a conversation when the code is replaced."""
-
-    fd: int
-    phase: _Phase
-    deadline: float | None
-    request: bytes = b""
-    """As far as it has come."""
-    unsent: bytes = b""
-
-
 class ControlState(msgspec.Struct):
     """What is left of the door when the code is replaced."""
 
@@ -80,25 +60,6 @@ class ControlState(msgspec.Struct):
     def descriptors(self) -> list[int]:
         """Return all that are open."""
         return [self.listener, *(peer.fd for peer in self.peers.values())]
-
-
-class _Connection:
-    """One peer; `deadline` is in the clock's seconds."""
-
-    __slots__ = ("deadline", "phase", "queue", "reader", "socket")
-
-    def __init__(self, peer: socket.socket, left: PeerState) -> None:
-        self.socket = peer
-        self.phase = left.phase
-        self.deadline = left.deadline
-        self.reader = LineReader(REQUEST_BYTES_MAX, left.request)
-        self.queue = WriteQueue()
-        self.queue.append(left.unsent)
-
-    def export(self) -> PeerState:
-        return PeerState(
-            self.socket.fileno(), self.phase, self.deadline, self.reader.rest, self.queue.rest
-        )
 
 
 class ControlSocket:
@@ -133,7 +94,7 @@ class ControlSocket:
         self._listener: socket.socket | None = None
         self._inode = 0
         self._accept_again: float | None = None
-        self._connections: dict[int, _Connection] = {}
+        self._connections: dict[int, Peer] = {}
         self._last_number = 0
         if left is not None:
             self._resume(left)
@@ -145,7 +106,7 @@ class ControlSocket:
         if self._accept_again is None:
             self._loop.watch(left.listener, READ, self._on_connect)
         for number, known in left.peers.items():
-            peer = self._connections[number] = _Connection(socket.socket(fileno=known.fd), known)
+            peer = self._connections[number] = Peer(socket.socket(fileno=known.fd), known)
             self._watch(number, peer)
 
     def export(self) -> ControlState | None:
@@ -192,7 +153,7 @@ class ControlSocket:
     def reply(self, connection: int, line: bytes, *, done: bool) -> None:
         """Send one `Reply` line; with *done* it is the last. A peer that has gone is no error."""
         peer = self._connections.get(connection)
-        if peer is None or peer.phase is _Phase.CLOSING:
+        if peer is None or peer.phase is Phase.CLOSING:
             return
         if peer.queue.size + len(line) > REPLY_BYTES_MAX:
             self._log(f"relayctl did not read {REPLY_BYTES_MAX} bytes of its reply; dropped it")
@@ -200,7 +161,7 @@ class ControlSocket:
             return
         peer.queue.append(line)
         if done:
-            peer.phase = _Phase.CLOSING
+            peer.phase = Phase.CLOSING
             peer.deadline = self._clock() + REPLY_SECONDS_MAX
         self._flush(connection, peer)
 
@@ -222,7 +183,7 @@ class ControlSocket:
         for number, peer in list(self._connections.items()):
             if peer.deadline is None or peer.deadline > now:
                 continue
-            if peer.phase is _Phase.READING:
+            if peer.phase is Phase.READING:
                 self._refuse(
                     number, "too_slow", f"no request came within {REQUEST_SECONDS_MAX:g} s"
                 )
@@ -272,20 +233,20 @@ class ControlSocket:
             _send_off(peer, "busy", f"{CONNECTIONS_MAX} control connections are open; try again")
         else:
             self._last_number = number = self._last_number + 1
-            left = PeerState(peer.fileno(), _Phase.READING, self._clock() + REQUEST_SECONDS_MAX)
-            self._connections[number] = _Connection(peer, left)
+            left = PeerState(peer.fileno(), Phase.READING, self._clock() + REQUEST_SECONDS_MAX)
+            self._connections[number] = Peer(peer, left)
             self._watch(number, self._connections[number])
 
     def _on_ready(self, number: int, events: int) -> None:
         peer = self._connections[number]
-        if peer.phase is _Phase.READING:
+        if peer.phase is Phase.READING:
             self._read(number, peer)
         elif events & CLOSED:
             self._drop(number)  # nobody is left to read the reply
         else:
             self._flush(number, peer)
 
-    def _read(self, number: int, peer: _Connection) -> None:
+    def _read(self, number: int, peer: Peer) -> None:
         try:
             data = peer.socket.recv(REQUEST_BYTES_MAX)
         except BlockingIOError:
@@ -301,12 +262,12 @@ class ControlSocket:
         elif lines:
             self._take(number, peer, lines[0])
 
-    def _take(self, number: int, peer: _Connection, line: bytes) -> None:
+    def _take(self, number: int, peer: Peer, line: bytes) -> None:
         request = decode_request(line)
         if isinstance(request, Failure):
             self._refuse(number, request.code, request.message)
             return
-        peer.phase = _Phase.ANSWERING
+        peer.phase = Phase.ANSWERING
         peer.deadline = None
         self._watch(number, peer)
         self._on_request(number, line)
@@ -314,42 +275,26 @@ class ControlSocket:
     def _refuse(self, number: int, code: str, message: str) -> None:
         self.reply(number, _refusal(code, message), done=True)
 
-    def _flush(self, number: int, peer: _Connection) -> None:
+    def _flush(self, number: int, peer: Peer) -> None:
         try:
             peer.queue.flush(peer.socket.fileno())
         except OSError:
             self._drop(number)
             return
-        if peer.phase is _Phase.CLOSING and not peer.queue.size:
+        if peer.phase is Phase.CLOSING and not peer.queue.size:
             self._drop(number)
         else:
             self._watch(number, peer)
 
-    def _watch(self, number: int, peer: _Connection) -> None:
+    def _watch(self, number: int, peer: Peer) -> None:
         """After the request only its end is of interest: what else it writes is never read."""
-        mask = READ if peer.phase is _Phase.READING else WRITE if peer.queue.size else 0
+        mask = READ if peer.phase is Phase.READING else WRITE if peer.queue.size else 0
         self._loop.watch(peer.socket.fileno(), mask, lambda events: self._on_ready(number, events))
 
     def _drop(self, number: int) -> None:
         peer = self._connections.pop(number)
         self._loop.unwatch(peer.socket.fileno())
         peer.socket.close()
-
-
-def peer_uid_of(peer: socket.socket) -> int | None:
-    """Return the uid of the process at the other end, None where the system does not tell."""
-    uid: int | None = None
-    if sys.platform == "linux":
-        layout = "iII"  # struct ucred: pid, uid, gid
-        size = struct.calcsize(layout)
-        _, uid, _ = struct.unpack(
-            layout, peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-        )
-    elif sys.platform == "darwin":
-        layout = "IIh16I"  # struct xucred: version 0, uid, number of groups, groups; SOL_LOCAL is 0
-        found = peer.getsockopt(0, socket.LOCAL_PEERCRED, struct.calcsize(layout))
-        uid = struct.unpack_from("II", found)[1] if found[:4] == bytes(4) else None
-    return uid
 
 
 def _refusal(code: str, message: str) -> bytes:

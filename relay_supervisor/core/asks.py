@@ -105,7 +105,7 @@ class Asks:
 
     def _refusal(self, method: str) -> bytes | None:
         peer = self._state.peer
-        capability = mcp.CLIENT_REQUEST_CAPABILITY.get(method)
+        capability = mcp.LEGACY_REQUEST_CAPABILITY.get(method)
         if capability is None:
             return mcp.error(mcp.METHOD_NOT_FOUND, f"Method not found: {method}")
         if peer.era != v1.LEGACY:

@@ -7,9 +7,10 @@ in the table is late and dropped.
 
 from typing import Final
 
-from relay_supervisor.core import mcp
+from relay_supervisor.core import task_tokens
 from relay_supervisor.core.errands import Errands
 from relay_supervisor.core.mcp import Kind
+from relay_supervisor.core.racing import Racing
 from relay_supervisor.core.recovery import Recovery
 from relay_supervisor.core.requests import Requests, failure
 from relay_supervisor.core.shared import Shared
@@ -19,6 +20,9 @@ from relay_supervisor.wire import v1
 LATENCIES_KEPT: Final = 1024
 
 SUBSCRIBING: Final = ("resources/subscribe", "resources/unsubscribe")
+
+NOTED: Final = (*SUBSCRIBING, *task_tokens.ENDING)
+"""Requests whose results change what is known here."""
 
 _KINDS: Final = {
     "tools/call": Kind.TOOLS,
@@ -44,6 +48,7 @@ class Calls:
         self._open = requests
         self._errands = errands
         self._recovery = recovery
+        self._racing = Racing(shared)
 
     # ---- to the worker ----------------------------------------------------------------------
 
@@ -150,21 +155,25 @@ class Calls:
         if message.outcome == v1.OUTCOME_RESULT:
             if request.method in SUBSCRIBING:
                 self._remember_subscription(request, generation)
+            elif message.task:
+                task_tokens.keep(self._state, call, request, message.task)
+            elif request.method in task_tokens.ENDING:
+                task_tokens.answered(self._state, request)
         elif (owner := self._state.backends.get(call.backend)) is not None:
             owner.errors += 1
         self.measure(now - call.sent)
         self._open.answer(request, payload)
         return True
 
-    def progress(self, generation: int, message: v1.Progress, payload: bytes) -> None:
+    def progress(self, generation: int, message: v1.Progress, payload: bytes, now: float) -> None:
         """A worker reported progress: pass it on under the client's own token."""
         call = self._state.calls.get(message.call)
-        if call is None or call.generation != generation:
+        if message.backend:
+            self._racing.tell(task_tokens.find(self._state, message), payload)
+        elif call is None or call.generation != generation:
             return
-        token = self._state.requests[call.request].token
-        if token:
-            params = mcp.with_member(b"progressToken", token, payload)
-            self._out.client(mcp.notification("notifications/progress", params))
+        elif (due := self._racing.report(call, payload, now)) is not None:
+            self._look_at(due)
 
     def cancel(self, request: ClientRequest, params: bytes) -> None:
         """The client cancelled: tell whoever works on it."""
@@ -189,11 +198,17 @@ class Calls:
 
     def _limit(self, call: BackendCall, when: float) -> None:
         call.deadline = when
+        self._look_at(when)
+
+    def _look_at(self, when: float) -> None:
         if when < self._timers.at.get("calls", float("inf")):
             self._timers.set("calls", when)
 
     def expire_calls(self, now: float) -> None:
-        """Answer the calls over their backend's `call_timeout_seconds`, and cancel them there."""
+        """Tell what progress was held. Answer the calls over their backend's
+        `call_timeout_seconds`, and cancel them there.
+        """
+        again = self._racing.release(now)
         limited = [call for call in self._state.calls.values() if call.deadline is not None]
         for call in limited:
             if call.deadline is not None and call.deadline <= now:
@@ -207,6 +222,8 @@ class Calls:
                     "(call_timeout_seconds); the call was cancelled there, it may have run.",
                 )
         rest = [c.deadline for c in limited if c.deadline is not None and c.deadline > now]
+        if again is not None:
+            rest.append(again)
         if rest:
             self._timers.set("calls", min(rest))
 

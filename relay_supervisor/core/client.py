@@ -78,6 +78,7 @@ class Client:
             "notifications/cancelled": self._cancelled,
             "notifications/progress": self.notices.take,
             "notifications/roots/list_changed": self.notices.take,
+            "notifications/tasks/status": self.notices.take,
         }
 
     # ---- incoming ---------------------------------------------------------------------------
@@ -233,6 +234,7 @@ class Client:
                 "supportedVersions": mcp.MODERN_VERSIONS,
                 "_meta": {mcp.META + "serverInfo": self._server_info},
                 **MODERN_CACHING,
+                "capabilities": mcp.without(self._registry.capabilities(), "tasks"),
             }
         if self._registry.instructions:
             body["instructions"] = self._registry.instructions

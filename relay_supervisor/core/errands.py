@@ -44,7 +44,7 @@ class Errands:
 
     def answer(self, ask: Ask, members: bytes) -> None:
         """Have the backend told what the client answered."""
-        message = v1.ClientAnswer(ask.backend, ask.backend_id, ask.pid)
+        message = v1.ClientAnswer(ask.backend, ask.backend_id, ask.pid, method=ask.method)
         self._begin(message, members, ask.backend, ask.generation, ask.pid)
 
     def _begin(

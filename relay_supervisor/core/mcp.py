@@ -63,7 +63,14 @@ ROUTED_BY: Final = {
 """Requests carried out by a backend, with the param they are routed by (completion by its ref)."""
 
 REPEATABLE: Final = frozenset(
-    {"prompts/get", "resources/read", "completion/complete", "tasks/get", "tasks/list"}
+    {
+        "prompts/get",
+        "resources/read",
+        "completion/complete",
+        "tasks/get",
+        "tasks/result",
+        "tasks/list",
+    }
 )
 """Requests that change nothing, by the specification."""
 
@@ -81,6 +88,12 @@ CLIENT_REQUEST_CAPABILITY: Final = {
     "elicitation/create": "elicitation",
 }
 """Requests a backend may make of a client, with the capability the client must have declared."""
+
+LEGACY_REQUEST_CAPABILITY: Final = {
+    **CLIENT_REQUEST_CAPABILITY,
+    **{f"tasks/{word}": "tasks" for word in ("get", "result", "list", "cancel")},
+}
+"""The same for one that has shaken hands, and may carry out tasks."""
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -194,6 +207,12 @@ def members_or_none(raw: Raw | None) -> dict[str, Raw] | None:
         return None if raw is None else _object.decode(raw)
     except UNDECODABLE:
         return None
+
+
+def without(text: Raw, name: str) -> Raw:
+    """Return a JSON object without the member *name*, as it is where it has none."""
+    members = members_or_none(text) or {}
+    return text if members.pop(name, None) is None else Raw(msgspec.json.encode(members))
 
 
 def string(raw: Raw | None) -> str | None:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from relay_supervisor.core import envelope, logs, mcp
+from relay_supervisor.core import envelope, logs, mcp, task_tokens
 from relay_supervisor.core.listening import FILTERS
 from relay_supervisor.core.registry import CHANGED
 from relay_supervisor.core.shared import Shared
@@ -57,6 +57,8 @@ class News:
     def notify(self, message: v1.Notification, payload: bytes) -> None:
         """Pass on a backend's notification, if this client is to have it."""
         peer = self._state.peer
+        if message.method == task_tokens.STATUS:
+            task_tokens.told(self._state, payload)
         if message.method == "notifications/resources/updated":
             self._updated(payload)
         elif message.method == "notifications/tasks":

@@ -22,6 +22,7 @@ SUPERSET: Final = {
     "resources": {"listChanged": True, "subscribe": True},
     "completions": {},
     "logging": {},
+    "tasks": {"cancel": {}, "list": {}, "requests": {"tools": {"call": {}}}},
 }
 """Declared while nothing is known: capabilities cannot be added after initialize."""
 

@@ -309,7 +309,7 @@ class Relay:
         self, generation: Generation, message: v1.Progress, payload: bytes, now: float
     ) -> None:
         if self.charges.is_news(message.pid, message.at):
-            self.calls.progress(generation.number, message, payload)
+            self.calls.progress(generation.number, message, payload, now)
 
     def _backend_request(
         self, generation: Generation, message: v1.BackendRequest, payload: bytes, now: float

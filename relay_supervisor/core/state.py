@@ -66,6 +66,9 @@ class BackendCall(msgspec.Struct):
     """A worker before the present one gave it to its backend."""
     begun: bool = False
     """Its backend has answered it by asking for more, and is given it once more."""
+    progress: bytes = b""
+    """The params of what the client is not told yet, and since when: see `racing`."""
+    progress_at: float = 0.0
 
 
 class Ask(msgspec.Struct):
@@ -184,6 +187,14 @@ class Errand(msgspec.Struct):
     """The call that it cancels may have reached the backend through a worker before this one."""
 
 
+class TaskToken(msgspec.Struct):
+    """The progress token of a call that was answered with a task, by the call's number."""
+
+    task: str
+    backend: str
+    token: bytes
+
+
 class BatchReply(msgspec.Struct):
     """The answer to a batch, as far as it is known."""
 
@@ -289,3 +300,4 @@ class State(msgspec.Struct):
     retained_bytes: int = 0
     started: float = 0.0
     stderr_dropped: int = 0
+    task_tokens: dict[int, TaskToken] = {}

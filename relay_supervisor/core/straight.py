@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from relay_supervisor.core import envelope, mcp
-from relay_supervisor.core.calls import SUBSCRIBING, Calls
+from relay_supervisor.core.calls import NOTED, Calls
 from relay_supervisor.core.effects import SendToClient, SendToWorker
 from relay_supervisor.core.events import ClientLine, WorkerFrame
 from relay_supervisor.core.mcp import NO_PARAMS, Kind
@@ -161,7 +161,7 @@ class Straight:
         if call is None or call.generation != event.generation or message.outcome != OUTCOME_RESULT:
             return None
         request = self._requests[call.request]
-        if request.batch or request.ticket or request.method in SUBSCRIBING:
+        if message.task or request.batch or request.ticket or request.method in NOTED:
             return None
         del self._requests[call.request], self._calls[message.call]
         self._state.retained_bytes -= len(request.params)

@@ -87,8 +87,9 @@ def _missing(path: str, backend: str | None, *, follow: bool) -> None:
     """
     text = f"nothing is logged yet: there is no {path}"
     if backend is not None:
-        names = ", ".join(_logged(os.path.dirname(path))) or "no backend"
-        text = f"no log of {backend!r}; there are logs of {names} (who never wrote any has none)"
+        names = ", ".join(_logged(os.path.dirname(path)))
+        others = f"there are logs of {names}" if names else "no backend has written any yet"
+        text = f"{backend!r} has written no log; {others}"
     if not follow:
         raise click.ClickException(text)
     click.echo(f"Waiting: {text}", err=True)

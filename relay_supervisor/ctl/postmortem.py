@@ -84,7 +84,7 @@ def _of_supervisor(swap: Swap, end: Entry, journal: Path, releases: Releases) ->
         [f"# {_title(swap, end)}"],
         _summary(swap, end),
         _section("Timeline", _timeline(end)),
-        _section("Calls in flight", _calls(swap, end)),
+        _section("Calls in flight", _went_on(end)),
         _section("Problems", _problems(swap, end)),
         _section("Artefacts", _artefacts(end, journal, releases)),
         _section("Journal", _quoted(swap)),
@@ -173,6 +173,12 @@ def _tools(end: Entry) -> list[str]:
         listed = f" ({', '.join(map(code, names))})" if names else ""
         lines.append(f"- {verb}: {len(names)}{listed}")
     return lines
+
+
+def _went_on(end: Entry) -> list[str]:
+    """Tell of calls that no worker gave to another: they only waited for the supervisor."""
+    calls = end.get("calls", dict[str, Any], {}).get("at_cut_over")
+    return [f"- {plain(value_words(calls))} under way, and they went on."] if calls else []
 
 
 def _calls(swap: Swap, end: Entry) -> list[str]:

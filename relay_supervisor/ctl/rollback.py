@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
+from relay_supervisor.ctl.account import GOES_ON, as_object, interruptible, report
 from relay_supervisor.ctl.backups import Backups
 from relay_supervisor.ctl.changing import Changes, change_all
 from relay_supervisor.ctl.progress import shown
 from relay_supervisor.ctl.relays import NotReached, Relays, apart, running
 from relay_supervisor.ctl.releases import Releases
 from relay_supervisor.ctl.surroundings import settings
-from relay_supervisor.ctl.swap import GOES_ON, as_object, interruptible, report
 from relay_supervisor.ctl.words import clean
 from relay_supervisor.settings import Settings
 

@@ -16,10 +16,11 @@ import click
 import relay_supervisor.wire
 import relay_worker.config
 from relay_supervisor.ctl import target
+from relay_supervisor.ctl.account import as_object
 from relay_supervisor.ctl.changing import Changes, change_all
 from relay_supervisor.ctl.outcome import Phase
 from relay_supervisor.ctl.progress import Progress, shown
-from relay_supervisor.ctl.swap import Swapping, as_object
+from relay_supervisor.ctl.swapping import Swapping
 from relay_supervisor.ctl.words import clean, count
 
 POLL_SECONDS: Final = 0.5

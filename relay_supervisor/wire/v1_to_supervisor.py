@@ -69,18 +69,24 @@ class LearnedLists(Message, frozen=True, tag=67):
 
 
 class Reply(Message, frozen=True, tag=68):
-    """The answer to a call. Payload: members. `outcome` is one of `OUTCOME_…`."""
+    """The answer to a call. Payload: members. `outcome` is one of `OUTCOME_…`. `task`: the id of
+    the task that a legacy client's call has made.
+    """
 
     call: int
     outcome: int
+    task: str = ""
 
 
 class Progress(Message, frozen=True, tag=69):
-    """Progress of a call. Payload: params without `progressToken`. `pid` and `at`: see `v1`."""
+    """Progress of a call. Payload: params without `progressToken`. `pid` and `at`: see `v1`.
+    `backend`: who reports it of a call that is not under way there, and may have made a task.
+    """
 
     call: int
     pid: int = 0
     at: int = 0
+    backend: str = ""
 
 
 class Notification(Message, frozen=True, tag=70):
@@ -262,7 +268,7 @@ class LearnedSession(Message, frozen=True, tag=96):
 class LearnedLinks(Message, frozen=True, tag=112):
     """A backend has named resources that nobody lists: requests for them are its own, also under
     other workers. Sent before the answer that names them. What begins with `task ` is the id of a
-    task it has made.
+    task it has made, with `hosted ` of one that the client carries out for it.
     """
 
     backend: str

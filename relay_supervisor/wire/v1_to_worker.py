@@ -72,13 +72,15 @@ class Cancel(Message, frozen=True, tag=5):
 class ClientAnswer(Message, frozen=True, tag=6):
     """The client's answer to a `BackendRequest`. Payload: members. `id` as the request had it.
     With `errand` the worker says `Done` once the backend has it, or is gone. What it says of one
-    for a backend that it has given back does not count: the next one is told.
+    for a backend that it has given back does not count: the next one is told. `method`: what it
+    answers.
     """
 
     backend: str
     id: bytes
     pid: int
     errand: int = 0
+    method: str = ""
 
 
 class ClientNotification(Message, frozen=True, tag=7):

@@ -120,7 +120,7 @@ class Backend(Protocol):
 class Host(Protocol):
     """Whom a backend tells about calls and messages."""
 
-    def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
+    def replied(self, backend: Backend, call: int, envelope: Envelope) -> None:
         """A response arrived with a call number for id; *text* is all of it."""
 
     def resulted(self, backend: Backend, call: int, result: msgspec.Raw, members: bytes) -> None:

@@ -7,6 +7,7 @@ import msgspec
 
 from relay_supervisor.wire import v1
 from relay_worker.backends.frames import decode_object, encode, text_of
+from relay_worker.repair import Envelope
 
 PROTOCOLS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 """Versions of the handshake era, oldest first."""
@@ -22,8 +23,11 @@ _NONE: Final = msgspec.Raw(b"{}")
 
 _MODES: Final = frozenset({"form", "url"})
 
-UNROUTED: Final = ("tasks",)
-"""Client capabilities that the relay does not carry."""
+TASKS: Final = "tasks"
+"""The capability of 2025-11-25, of clients as of servers."""
+
+TASKS_EXTENSION: Final = "io.modelcontextprotocol/tasks"
+"""What has taken its place in 2026-07-28. Nothing bridges the two."""
 
 
 class Client(msgspec.Struct, frozen=True, eq=False):
@@ -52,7 +56,8 @@ class Client(msgspec.Struct, frozen=True, eq=False):
         given = decode_object(params) or {}
         wanted = given.get("capabilities", _NONE)
         info = given.get("clientInfo", _NONE)
-        envelope = dict(zip(ENVELOPE_KEYS, (MODERN_PROTOCOL, wanted, info), strict=True))
+        shown = across(decode_object(wanted) or {})
+        envelope = dict(zip(ENVELOPE_KEYS, (MODERN_PROTOCOL, shown, info), strict=True))
         return cls(params, frozenset(capabilities), envelope=encode(envelope))
 
     def can(self, capability: str) -> bool:
@@ -75,6 +80,15 @@ def elicits(capabilities: bytes | None) -> frozenset[str]:
     return frozenset(_MODES & declared.keys()) or frozenset({"form"})
 
 
+def across(capabilities: Envelope) -> Envelope:
+    """Return what one side declares as the other one, of the other era, is to have it."""
+    kept = {name: raw for name, raw in capabilities.items() if name != TASKS}
+    extensions = decode_object(kept.get("extensions")) or {}
+    if extensions.pop(TASKS_EXTENSION, None) is not None:
+        kept["extensions"] = msgspec.Raw(encode(extensions))
+    return kept
+
+
 def is_modern(params: bytes) -> bool:
     """Return whether a request with these params is one of a modern client's."""
     return ENVELOPE_KEYS[0].encode() in params and ENVELOPE_KEYS[0] in _meta(params)
@@ -93,7 +107,8 @@ def client_of(session: v1.Session, payload: bytes) -> Client:
     """Return the client that *session* with its *payload* describes; never raises."""
     given = decode_object(payload) or {}
     capabilities = decode_object(given.get("capabilities")) or {}
-    shown = {name: raw for name, raw in capabilities.items() if name not in UNROUTED}
+    legacy, modern = session.era == v1.LEGACY, session.era == v1.MODERN
+    shown = capabilities if legacy else across(capabilities)
     version = text_of(given.get("protocolVersion")) or session.protocol
     if session.era == v1.MODERN or version not in PROTOCOLS:
         version = PROTOCOLS[-1]
@@ -101,7 +116,6 @@ def client_of(session: v1.Session, payload: bytes) -> Client:
     known = {"protocolVersion": version, "capabilities": shown, "clientInfo": info}
     # What else it says of itself is passed on; its _meta is its request's, which ends here.
     more = {name: raw for name, raw in given.items() if name != "_meta"}
-    modern = session.era == v1.MODERN
-    wanted = given.get("capabilities", _NONE) if modern else msgspec.Raw(encode(shown))
+    wanted = given.get("capabilities", _NONE) if modern else across(capabilities)
     envelope = dict(zip(ENVELOPE_KEYS, (MODERN_PROTOCOL, wanted, info), strict=True))
     return Client(encode({**more, **known}), frozenset(shown), modern, encode(envelope))

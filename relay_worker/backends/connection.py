@@ -33,6 +33,8 @@ from relay_worker.backends.effects import (
     Withdrew,
 )
 from relay_worker.backends.envelopes import plain_members
+from relay_worker.backends.patience import Patience
+from relay_worker.backends.promises import makes_tasks
 from relay_worker.backends.refuse import Refuse
 from relay_worker.backends.session import Phase
 from relay_worker.backends.speech import PROBE_SECONDS, SUBSCRIBING
@@ -40,7 +42,6 @@ from relay_worker.backends.stderr import Stderr
 from relay_worker.backends.stdio import Callbacks, Transport
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.lists import RawLists
-from relay_worker.loop import Timer
 from relay_worker.repair import clean_line, plain_result
 
 SMALL_BYTES: Final = 4 << 10
@@ -50,10 +51,21 @@ WRITTEN_BEFORE: Final = -(1 << 62)
 """Stands for where a call begins that was written by the worker before."""
 
 
+class Tell(msgspec.Struct, frozen=True):
+    """Whom a connection tells what has become of it: its lists are there, first when it is ready
+    for calls; another worker would have to know more than was left; it cannot be used, for this
+    reason; it has closed a pipe.
+    """
+
+    listed: Callable[[RawLists], None]
+    lasting: Callable[[], None]
+    broken: Callable[[str], None]
+    closed: Callable[[str], None]
+
+
 class Connection:
     """A running process. `in_flight` has the calls it works on, each with the number of bytes that
-    were written to it before. `on_listed` is called with lists, first when it is ready for calls,
-    `on_broken` with a reason when it cannot be used, `on_closed` when it has closed a pipe.
+    were written to it before.
     """
 
     def __init__(
@@ -70,10 +82,7 @@ class Connection:
         parsed: int | None = None,
         numbers: Iterator[int],
         known: str = "",
-        on_lasting: Callable[[], None],
-        on_listed: Callable[[RawLists], None],
-        on_broken: Callable[[str], None],
-        on_closed: Callable[[str], None],
+        tell: Tell,
     ) -> None:
         self.pid = pid
         self.in_flight: dict[int, int] = {}
@@ -82,12 +91,14 @@ class Connection:
         self._log = surroundings.log
         self._backend = backend
         self._host = host
-        self._on_listed = on_listed
-        self._on_broken = on_broken
+        self._tell = tell
         self._stderr = Stderr(backend.name, surroundings)
         policy = surroundings.policy
-        self._list_seconds = policy.list_timeout_seconds
-        self._list_timer: Timer | None = None
+        self._patience = Patience(
+            surroundings.loop,
+            policy.list_timeout_seconds,
+            lambda: self.apply(self.session.give_up_listing()),
+        )
         self.session = Conversation(
             backend.name, client, surroundings, numbers=numbers, known=known
         )
@@ -95,11 +106,10 @@ class Connection:
         self._refuse = refuse = Refuse(
             surroundings.log, backend, host, watcher, in_flight=self.in_flight, over=self._forget
         )
-        tell = Callbacks(self._line, refuse.oversized, self._stderr.take, on_closed, self._errand)
         self._transport = Transport(
             surroundings.loop,
             fds,
-            tell,
+            Callbacks(self._line, refuse.oversized, self._stderr.take, tell.closed, self._errand),
             frame_bytes_max=policy.frame_bytes_max,
             memory=memory,
             parsed=parsed,
@@ -114,7 +124,7 @@ class Connection:
             pid,
             transport=self._transport,
             in_flight=self.in_flight,
-            on_lasting=on_lasting,
+            on_lasting=tell.lasting,
         )
 
     @property
@@ -164,8 +174,7 @@ class Connection:
             Unsent(frame.number if frame.number in known else 0, frame.frame)
             for frame in left.outbox
         ]
-        if self._list_timer:
-            self._list_timer.cancel()
+        self._patience.see(waiting=False)
         calls = list(self.in_flight)
         self.in_flight.clear()
         custody = msgspec.structs.replace(
@@ -185,7 +194,7 @@ class Connection:
         """Send a request; False where the backend does not read what was sent before."""
         self.last_used = self._loop.now
         if not self.session.modern:
-            if call < 0 or len(params) > SMALL_BYTES:
+            if call < 0 or not 0 < len(params) <= SMALL_BYTES:
                 return self._send(call, method, params)
             transport = self._transport
             start = transport.queued_bytes
@@ -257,8 +266,7 @@ class Connection:
         """Its process is gone: take in what it has left behind, and let go of it."""
         self._transport.drain()
         self._transport.close()
-        if self._list_timer:
-            self._list_timer.cancel()
+        self._patience.see(waiting=False)
 
     def take_lost(self) -> tuple[list[int], list[int]]:
         """Return the calls that are lost with the process, and take them off the list: those it
@@ -288,7 +296,7 @@ class Connection:
                 case Send(frame):
                     self.write(frame)
                 case Progressed(call, params):
-                    if call in self.in_flight:
+                    if call in self.in_flight or makes_tasks(self._backend.lists):
                         self._host.progressed(self._backend, call, params, at)
                 case Notified(method, params):
                     self._host.notified(self._backend, method, params, at)
@@ -297,13 +305,13 @@ class Connection:
                 case Withdrew(raw_id, params):
                     self._host.withdrew(self._backend, self.pid, raw_id, params)
                 case Listed(lists):
-                    self._on_listed(lists)
+                    self._tell.listed(lists)
                 case Problem(text):
                     self._log.warning(text, backend=self._backend.name)
                 case Tried():
                     self._limit_probe()
                 case Broken(reason):
-                    self._on_broken(reason)
+                    self._tell.broken(reason)
 
     def _line(self, at: int, line: bytes) -> None:
         if self.session.modern or (plain := plain_result(line)) is None:
@@ -315,7 +323,7 @@ class Connection:
         self.last_used = self._loop.now
         members = plain_members(line, result)
         if members is None:
-            self._host.replied(self._backend, call, line, {"result": result})
+            self._host.replied(self._backend, call, {"result": result})
         else:
             self._host.resulted(self._backend, call, result, members)
 
@@ -325,7 +333,7 @@ class Connection:
             self._refuse.skipped(cleaned.skipped)
             if not cleaned.frames:
                 self._refuse.unreadable(line[:HINT_BYTES], line[-HINT_BYTES:])
-        for index, (text, envelope) in enumerate(cleaned.frames):
+        for index, (_, envelope) in enumerate(cleaned.frames):
             raw_id = envelope.get("id")
             if raw_id is not None and "method" not in envelope:
                 call = frames.call_number(raw_id)
@@ -334,7 +342,7 @@ class Connection:
                         call, envelope, at + index
                     ):
                         continue
-                    self._replied(call, text, envelope)
+                    self._replied(call, envelope)
                     continue
             self.apply(self.session.receive(envelope), at + index)
             self._limit_listing()
@@ -342,28 +350,18 @@ class Connection:
     def _limit_listing(self) -> None:
         """See to it that a list which is never answered does not hold up later changes."""
         session = self.session
-        if session.phase is Phase.READY and session.listing:
-            if self._list_timer is None:
-                self._list_timer = self._loop.after(self._list_seconds, self._listing_overdue)
-        elif self._list_timer is not None:
-            self._list_timer.cancel()
-            self._list_timer = None
+        self._patience.see(waiting=session.phase is Phase.READY and session.listing)
 
-    def _listing_overdue(self) -> None:
-        self._list_timer = None
-        self.apply(self.session.give_up_listing())
-
-    def _replied(self, call: int, text: bytes, envelope: dict[str, msgspec.Raw]) -> None:
+    def _replied(self, call: int, envelope: dict[str, msgspec.Raw]) -> None:
         if self.in_flight.pop(call, None) is not None:  # else cancelled, or a second answer
             self.last_used = self._loop.now
-            self._host.replied(self._backend, call, text, envelope)
+            self._host.replied(self._backend, call, envelope)
 
     def _grant(self) -> None:
         """Answer the calls that no backend has to see, once whoever makes them knows of it."""
         granted, self._granted = self._granted, []
         for call in granted:
-            text = frames.response(frames.call_id(call), b'"result":{}}')
-            self._replied(call, text, frames.decode_object(text) or {})
+            self._replied(call, {"result": msgspec.Raw(b"{}")})
 
     def _limit_probe(self) -> None:
         self._loop.after(PROBE_SECONDS, self._silent)

@@ -14,7 +14,7 @@ from relay_supervisor.wire.custody import Custody, encode
 from relay_worker.backends import frames
 from relay_worker.backends.base import Host, State, Watcher
 from relay_worker.backends.client import Client
-from relay_worker.backends.connection import Connection
+from relay_worker.backends.connection import Connection, Tell
 from relay_worker.backends.mailbox import shared
 from relay_worker.backends.standing import Standing
 from relay_worker.backends.stdio import OUT_BYTES_MAX
@@ -96,10 +96,7 @@ class Contact(Standing[Connection]):
                 parsed=parsed,
                 numbers=self._numbers,
                 known=self._protocol_known(),
-                on_lasting=self._lasts,
-                on_listed=self._listed,
-                on_broken=self._broke,
-                on_closed=self._fell,
+                tell=Tell(self._listed, self._lasts, self._broke, self._fell),
             )
         except (OSError, ValueError):
             for fd in ends.pipes:

@@ -121,11 +121,12 @@ def request(number: str, method: str, params: bytes) -> bytes:
 
 
 def call_frame(call: int, method: str, params: bytes, number: int = 1) -> bytes:
-    """Return the frame of a call that is made for the *number*th time."""
-    return b'{"jsonrpc":"2.0","id":%b,"method":"%b","params":%b}\n' % (
+    """Return the frame of a call that is made for the *number*th time; *params* may be empty."""
+    rest = b',"params":%b}\n' % params if params else b"}\n"
+    return b'{"jsonrpc":"2.0","id":%b,"method":"%b"%b' % (
         round_id(call, number),
         method.encode(),
-        params,
+        rest,
     )
 
 

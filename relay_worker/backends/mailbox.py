@@ -29,6 +29,9 @@ PIECE_BYTES: Final = 1 << 20
 ONE_BYTES_MAX: Final = 8 << 10
 """What is read is tried as one line up to here; a large one is looked through once."""
 
+MANY_BYTES_MAX: Final = 64 << 10
+"""Up to here all lines are cut out at once, for one copy more; what a pipe holds is no more."""
+
 # Plain numbers, as a store under an enum takes twice the time.
 _BASE: Final = Word.BASE.value
 _HEAD: Final = Word.HEAD.value
@@ -93,6 +96,7 @@ class Mailbox:
         self._half = half
         self._line_bytes_max = min(frame_bytes_max, half - READ_BYTES_MAX)
         self._one_bytes_max = min(ONE_BYTES_MAX, self._line_bytes_max)
+        self._many_bytes_max = min(MANY_BYTES_MAX, self._line_bytes_max)
         self._hint = self._last = b""
         self._open = True
         try:
@@ -122,6 +126,8 @@ class Mailbox:
         if not self.head <= self.parsed <= self.tail:
             raise ValueError("the mailbox does not fit what is said to be passed on")
         self._scanned = max(self.parsed, words[_SKIPPING] - 1)
+        if self._scanned > self.tail:
+            raise ValueError("the mailbox is damaged")
         self._skipping = words[_SKIPPING] > self.parsed
         if self._skipping:
             self._hint = self._memory[HINT_AT : HINT_AT + HINT_BYTES].rstrip(b"\0")
@@ -129,6 +135,8 @@ class Mailbox:
             self._rewind()
         else:
             self.advance(self.parsed)
+            if self._skipping:  # a kill before this store must not leave a half that stays full
+                self._drop(self._scanned)
 
     def _use(self, start: int) -> None:
         """Read into the half that begins there."""
@@ -192,6 +200,8 @@ class Mailbox:
             if behind is None:
                 return []
             begin = scanned = behind
+        if until - begin <= self._many_bytes_max:
+            return self._split(begin, scanned, until)
         lines: list[Line] = []
         longest, stop = self._line_bytes_max, zero + until
         find = memory.find
@@ -208,6 +218,19 @@ class Mailbox:
         self.parsed = begin
         if until - begin > longest and begin == self.head:
             self._start_skipping()
+        return lines
+
+    def _split(self, begin: int, scanned: int, until: int) -> list[Line]:
+        """Cut all lines out at once, where all between the two offsets is small."""
+        zero, memory = self._zero, self._memory
+        lines: list[Line] = []
+        last = memory.rfind(b"\n", zero + scanned, zero + until)
+        if last >= 0:
+            for text in memory[zero + begin : last].split(b"\n"):
+                if text:
+                    lines.append((begin, text))
+                begin += len(text) + 1
+        self.parsed = begin
         return lines
 
     def advance(self, to: int) -> None:

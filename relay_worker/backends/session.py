@@ -15,7 +15,7 @@ import msgspec
 from relay_supervisor.wire.custody import Custody
 from relay_worker import lists as raw_lists
 from relay_worker.backends import frames
-from relay_worker.backends.client import PROTOCOLS, Client
+from relay_worker.backends.client import PROTOCOLS, TASKS, Client
 from relay_worker.backends.effects import (
     Asked,
     Broken,
@@ -39,6 +39,12 @@ ASKABLE: Final = {
     "elicitation/create": "elicitation",
 }
 """What a backend may ask the client, and what the client must have declared for it."""
+
+ASKABLE_BY_LEGACY: Final = {
+    **ASKABLE,
+    **{f"{TASKS}/{word}": TASKS for word in ("get", "result", "list", "cancel")},
+}
+"""The same with what is asked about tasks that the client carries out."""
 
 LIST_CHANGED: Final = {
     "notifications/tools/list_changed": ("tools",),
@@ -351,7 +357,7 @@ class Session:
     def _requested(self, raw_id: bytes, method: str, params: msgspec.Raw | None) -> Effects:
         if method == "ping":
             return [Send(frames.response(raw_id, b'"result":{}}'))]
-        if method in ASKABLE:  # the supervisor knows what whoever is asked has declared
+        if method in ASKABLE_BY_LEGACY:  # the supervisor knows what whoever is asked has declared
             found = readable_params(method, params)
             members = None if found is None else frames.decode_object(found or b"{}")
             if members is not None:

@@ -12,13 +12,18 @@ from relay_worker.backends.backoff import BackOff
 from relay_worker.backends.base import Backend, Host, State, Watcher
 from relay_worker.backends.client import Client
 from relay_worker.backends.effects import Effect, Effects
+from relay_worker.backends.promises import kept
 from relay_worker.backends.surroundings import Surroundings, Terms
 from relay_worker.lists import RawLists
 from relay_worker.loop import Timer
 
 
 class Conversing(Protocol):
-    """What the client's wishes are put to: a `Session`, or a `Conversation`."""
+    """What the client's wishes are put to: a `Session`, or a `Conversation`; `client` is whom the
+    backend was greeted for.
+    """
+
+    client: Client
 
     @property
     def level(self) -> str | None:
@@ -206,6 +211,7 @@ class Standing(Backend, Generic[C]):
         connection = self._connection
         if connection is None or self.state not in {State.CONNECTING, State.READY}:
             return
+        lists = kept(lists, connection.session.client)
         if lists != self.lists:
             self.lists = lists
             self._watcher.learned(self)

@@ -24,6 +24,11 @@ its time.
 
 UNAUTHORIZED: Final = 401
 
+FAREWELL: Final = "DELETE"
+"""Is no reason to fetch a token: nobody would be there any more to keep it, and the old one is void
+once another is given.
+"""
+
 Report: TypeAlias = Callable[[str, Exception], None]
 Renew: TypeAlias = Callable[[Path, str, str, Report], Awaitable[files.Stored | None]]
 
@@ -49,6 +54,9 @@ class Bearer(httpx2.Auth):
         self, request: httpx2.Request
     ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """Send *request*, a second time where the token turns out to be no good any more."""
+        if request.method == FAREWELL:
+            yield _with(request, self._token)
+            return
         token = await self._current()
         response = yield _with(request, token)
         if token and response.status_code == UNAUTHORIZED:

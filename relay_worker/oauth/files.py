@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from relay_worker.config.locate import distrust
 from relay_worker.files import make_private_dirs, replace_file, try_locked
 from relay_worker.names import safe
 
@@ -70,9 +71,13 @@ def tokens_path(state_dir: Path, backend: str, url: str) -> Path:
 
 
 def load(path: Path) -> Stored | None:
-    """Return the login at *path*, None where there is none that can be used."""
+    """Return the login at *path*, None where there is none that can be used: that of somebody else,
+    or one that others can write, may send our secrets to a server of theirs.
+    """
     try:
         with path.open("rb") as file:
+            if distrust(os.fstat(file.fileno()), os.geteuid()):
+                return None
             text = file.read(FILE_BYTES_MAX)
         return _decode(text)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

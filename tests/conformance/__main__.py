@@ -18,7 +18,8 @@ from importlib.metadata import version
 from typing import Final
 
 import relay_supervisor
-from tests.conformance import suite
+from tests.conformance import extension, suite
+from tests.conformance.extension import task_jobs
 from tests.conformance.found import KEPT
 from tests.conformance.jobs import PAGE, client_jobs, progress, rows, server_jobs
 from tests.conformance.page import CLIENT, SERVER, page
@@ -50,6 +51,8 @@ def legs(wanted: argparse.Namespace) -> tuple[Leg, ...]:
         if wanted.leg != "client":
             found = rows(server_jobs(targets, revisions), pool)
             done.append(Leg("Server scenarios", SERVER, found))
+        if wanted.leg != "client" and suite.MODERN in revisions:
+            done.append(Leg("Tasks extension", extension.TEXT, rows(task_jobs(targets), pool)))
         if wanted.leg != "server":
             found = rows(client_jobs(revisions), pool)
             done.append(Leg("Client scenarios", CLIENT, found))

@@ -19,7 +19,8 @@ def main() -> int:
     """Hold the sessions; the number of those that differ."""
     ways = {str(by): by for by in (*WAYS, *SWAPPED)}
     parser = argparse.ArgumentParser(prog="python -m tests.differential", description=__doc__)
-    parser.add_argument("ways", nargs="*", choices=[[], *ways], help="eras of client and server")
+    names = f"eras of client and server: {', '.join(ways)}"
+    parser.add_argument("ways", nargs="*", choices=[[], *ways], metavar="WAY", help=names)
     parser.add_argument("--sessions", type=int, default=SESSIONS, help="in each way")
     parser.add_argument("--seed", type=int, default=None, help="of the first one; default: any")
     parser.add_argument("--house", type=int, default=None, help="default: any")

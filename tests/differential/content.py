@@ -3,7 +3,7 @@
 from random import Random
 
 from tests.differential.odd import Odd
-from tests.differential.script import House
+from tests.differential.script import LEGACY, MODERN, House
 
 BLOCKS = (
     '"type":"text","text":{string}',
@@ -14,7 +14,9 @@ BLOCKS = (
     '"type":"x-future","shape":{value}',
 )
 ICONS = '[{"src":"data:,","mimeType":"image/png","sizes":["48x48"],"theme":"dark","x-odd":1.50}]'
-CAPABILITIES = '{"roots":{"listChanged":true},"sampling":{},"elicitation":{}'
+CAPABILITIES = '{"roots":{"listChanged":true},"sampling":{},"elicitation":{},"tasks":{"x":1.0}'
+TASKS_EXTENSION = '"io.modelcontextprotocol/tasks":{}'
+TASKS = '"tasks":{"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}'
 
 
 def _block(odd: Odd, at: int) -> str:
@@ -78,14 +80,17 @@ def house(seed: int) -> House:
         "resources": [_resource(odd, f'"uri":{uri}') for uri in names["resources"]],
         "resourceTemplates": [_resource(odd, f'"uriTemplate":{uri}') for uri in templates],
     }
+    experimental = f'"experimental":{{"x":{odd.object()}}}'
+    extension = f'"x/y":{odd.object()}'
     return House(
         seed,
         lists,
         page_items_max=1 + seed % 3,
         server_info=f'{{"name":"played","version":"1"{odd.extras()}}}',
-        server_capabilities=(
-            f',"experimental":{{"x":{odd.object()}}},"extensions":{{"x/y":{odd.object()}}}'
-        ),
+        server_capabilities={
+            LEGACY: f',{experimental},"extensions":{{{extension}}},{TASKS}',
+            MODERN: f',{experimental},"extensions":{{{extension},{TASKS_EXTENSION}}}',
+        },
         client_capabilities=f'{CAPABILITIES},"experimental":{{"x":{odd.object()}}}{odd.extras()}}}',
         client_info=f'{{"name":"talk","version":"1","icons":{ICONS}{odd.extras()}}}',
         client_more=odd.extras(),

@@ -38,6 +38,9 @@ FEATURES: dict[str, frozenset[Pair]] = {
     # A legacy server has nothing to say by it, and a legacy client has said who it is once.
     "state": frozenset({LM, MM}),
     "introduced": frozenset({MM}),
+    # Tasks are another thing in each era, and nobody bridges them.
+    "task": frozenset({LL, MM}),
+    "hosted": frozenset({LL}),
 }
 
 QUESTIONS_MAX = 3

@@ -28,13 +28,15 @@ TOGETHER_MAX = 4
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 CODES = (-32602, -32603, -32000, -32020, -32021, -32050, 0, 7, 404)
 ASKED = ("elicitation/create", "sampling/createMessage", "roots/list")
+HOSTED = ("tasks/get", "tasks/result", "tasks/list", "tasks/cancel")
 QUESTION_WORDS = ("question", "refusal", "report", "withdrawn", "state")
 
 
 def session(seed: int, by: By, house: House) -> Session:
     """Make a session for these eras, in this house."""
     maker = _Maker(seed, by, house)
-    steps = [maker.step() for _ in range(1 + maker.random.randrange(STEPS_MAX))]
+    count = 1 + maker.random.randrange(STEPS_MAX)
+    steps = [step for _ in range(count) for step in maker.steps()]
     # Whatever comes late has come before the answer to the last one.
     found = (*maker.open(), *steps, *maker.close())
     return Session(seed, found, frozenset(maker.used))
@@ -55,11 +57,15 @@ class _Maker:
 
     # ---- steps ------------------------------------------------------------------------------
 
-    def step(self) -> Step:
+    def steps(self) -> Iterable[Step]:
         """Something the client does."""
         kinds = ["request"] * 6
-        kinds += self._known("together", "updated", "level", "roots_changed")
-        match self._pick(kinds):
+        kinds += self._known("together", "updated", "level", "roots_changed", "task")
+        kind = self._pick(kinds)
+        return self._task() if kind == "task" else (self._step(kind),)
+
+    def _step(self, kind: str) -> Step:
+        match kind:
             case "together":
                 count = 2 + self.random.randrange(TOGETHER_MAX - 1)
                 asking = self._by.attributes
@@ -99,6 +105,41 @@ class _Maker:
                 script = (("hold", keys[at]), *script)
             found.append(replace(request, script=script))
         return Together(tuple(found))
+
+    def _task(self) -> Iterable[Step]:
+        """A call that makes a task, requests about that, and one that ends it."""
+        legacy = "hosted" in self._features
+        task = f'"t\\u00e9 {self._next()}"'
+        method, members = self._target("tool")
+        members += f',"task":{{"ttl":{self._odd.number()}}}' if legacy else ""
+        shown = f'{{"taskId":{task},"status":"working"{self._odd.extras()}}}'
+        made = (self._aside(), ("made", task, shown))
+        token = self._token() if self._odd.maybe() else None
+        call = Request(self._id(), method, members, made, self._odd.extras(), token)
+        methods = ["tasks/get", "tasks/list" if legacy else "tasks/update"]
+        about = [self.random.choice(methods) for _ in range(self.random.randrange(4))]
+        about.append(self.random.choice(["tasks/result", "tasks/cancel"] if legacy else methods))
+        return [Together((one,)) for one in (call, *(self._about(task, one) for one in about))]
+
+    def _about(self, task: str, method: str) -> Request:
+        """A request about a task; a legacy server may ask, and tell of it, meanwhile."""
+        odd = self._odd
+        members = f',"taskId":{task}{odd.extras()}' if method != "tasks/list" else odd.extras()
+        ops = [self._aside()]
+        questions: list[Question] = []
+        if "hosted" in self._features:
+            status = f'{{"taskId":{task},"status":"working"{odd.extras()}}}'
+            ops += [
+                ("late", task, self._progress()),
+                ("other", "notifications/tasks/status", status),
+            ]
+            ops += self._ask(questions)
+        roll = self.random.random()
+        result = f'{{"x":{odd.value()}{odd.extras()}}}'
+        end = ("error", self._error()) if roll < 0.15 else ("result", result)
+        return Request(
+            self._id(), method, members, (*ops, end), odd.extras(), None, tuple(questions)
+        )
 
     def _follow(self) -> Follow:
         uri = self.random.choice(self._house.names["resources"])
@@ -180,6 +221,9 @@ class _Maker:
         odd = self._odd
         key = f"{self._seed}/{self._next()} é"
         method = self.random.choice(ASKED)
+        if "hosted" in self._features and self.random.random() < 0.3:
+            self.used.add("hosted")
+            method = self.random.choice(HOSTED)
         members = f'"{QUESTION}":{json.dumps(key)}'
         if method != "roots/list":
             members += f',"message":{odd.string()},"messages":[],"maxTokens":1e2'

@@ -50,7 +50,8 @@ class Player:
         self._era = era
         self._house = house
         self._say = say
-        self._capabilities = f"{CAPABILITIES}{house['server_capabilities']}}}"
+        self._capabilities = f"{CAPABILITIES}{house['server_capabilities'][era]}}}"
+        self._tokens: dict[str, Tree] = {}
         self._runs: dict[str, Run] = {}
         self._held: dict[str, Run] = {}
         self._released: set[str] = set()
@@ -227,6 +228,21 @@ class Player:
         self._out(run.id, f'"id":{run.id},"error":{text}{more}')
         return True
 
+    def _made(self, run: Run, task: str, text: str) -> bool:
+        """Answer with a task; its progress is reported under the token of the call."""
+        if (token := run.meta.get("progressToken")) is not None:
+            self._tokens[task] = token
+        if self._era == LEGACY:
+            return self._result(run, f'{{"task":{text}}}')
+        del self._runs[run.id]
+        self._out(run.id, f'"id":{run.id},"result":{{"resultType":"task",{text[1:]}')
+        return True
+
+    def _late(self, run: Run, task: str, more: str) -> None:
+        if (token := self._tokens.get(task)) is not None:
+            shown = f'{{"progressToken":{dumps(token)}{more}}}'
+            self._notify(run.id, "notifications/progress", shown)
+
     def _missing(self, run: Run, more: str) -> bool:
         return self._error(run, f'{{"code":{MISSING[self._era]}{more}}}')
 
@@ -261,4 +277,6 @@ _OPS: Mapping[str, Callable[..., bool | None]] = {
     "result": Player._result,
     "error": Player._error,
     "missing": Player._missing,
+    "made": Player._made,
+    "late": Player._late,
 }

@@ -134,8 +134,10 @@ class House:
     lists: dict[str, list[str]]
     page_items_max: int
     server_info: str
-    server_capabilities: str
-    """What it has besides those that every server of the sessions has, with a comma before it."""
+    server_capabilities: dict[str, str]
+    """What it has besides those that every server of the sessions has, with a comma before it, by
+    its era.
+    """
     client_capabilities: str
     client_info: str
     client_more: str

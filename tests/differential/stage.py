@@ -81,7 +81,9 @@ class Stage:
     def first_differences(self) -> str:
         """Return how the lists differ, and what the server was told of the client."""
         client, server = self.pair
-        lists = (bridges.listed(post.lists) for post in (self._direct[client], self._relayed))
+        lists = (
+            bridges.listed(post.lists, self.by) for post in (self._direct[client], self._relayed)
+        )
         found = _difference("the lists", *lists)
         if client == server:
             posts = (self._direct[server], self._relayed)

@@ -78,6 +78,12 @@ class Asked:
     cancelled: bool = False
     answers: list[Frame] = field(default_factory=list)
 
+    @property
+    def made_task(self) -> bool:
+        """Whether it was answered with a task, whose progress is reported under its token."""
+        result = self.answers[0].message.get("result")
+        return isinstance(result, dict) and "task" in result
+
 
 @dataclass(slots=True)
 class Record:
@@ -158,5 +164,5 @@ class Record:
             return
         asked = self.tokens.get(id_key(frame.params.get("progressToken")))
         # A cancelled request's progress may have crossed our cancellation on the way.
-        if asked is None or (asked.answers and not asked.cancelled):
+        if asked is None or (asked.answers and not asked.cancelled and not asked.made_task):
             self.violations.append(f"progress for no request under way: {frame.raw[:200]!r}")

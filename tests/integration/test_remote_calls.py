@@ -174,6 +174,29 @@ def test_progress_questions_and_logs_on_the_way(supervisor: FakeSupervisor) -> N
         assert supervisor.text(1) == '{"action": "accept"}'
 
 
+def test_an_answer_that_the_server_does_not_take_ends_the_call(
+    supervisor: FakeSupervisor,
+) -> None:
+    """Its session is gone; the next call has another one."""
+
+    def asks(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event({"jsonrpc": "2.0", "id": "q", "method": "elicitation/create", "params": {}})
+        exchange.server.sessions.clear()
+        exchange.server.ended.wait()
+
+    with HttpMcp(asks=asks) as server:
+        supervisor.ready(config(server), elicitation={})
+        supervisor.tool(1, "far__asks")
+        asked, _ = supervisor.expect(v1.BackendRequest)
+        supervisor.send(v1.ClientAnswer("far", asked.id, asked.pid), b'"result":{}}')
+        text = failed(supervisor, 1)
+        assert "did not take the answer" in text
+        assert "may have run" in text
+        supervisor.tool(2, "far__session")
+        assert supervisor.text(2) == "session-2"
+
+
 def test_a_cancelled_call_is_cancelled_at_the_server(supervisor: FakeSupervisor) -> None:
     with HttpMcp(hang=hang) as server:
         supervisor.ready(config(server))

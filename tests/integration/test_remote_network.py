@@ -73,20 +73,29 @@ def test_an_exception_from_the_proxy(
 class TestTls:
     @pytest.fixture
     def secure(self, server: HttpMcp, tmp_path: Path) -> dict[str, Any]:
-        """The server behind TLS, with a certificate of its own."""
-        certificate, key = self_signed(tmp_path)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        settings = config(server)
-        settings["backends"]["far"]["url"] = server.url.replace("http:", "https:")
-        return settings
+        return behind_tls(server, tmp_path)
 
     def test_a_certificate_of_the_environment(
         self, secure: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
         assert call(tmp_path, secure) == "there"
+
+    @pytest.mark.parametrize(
+        ("made", "says"),
+        [({"days": -1}, "expired"), ({"address": "127.0.0.2"}, "not valid for '127.0.0.1'")],
+    )
+    def test_one_that_is_of_no_use_any_more_or_here(
+        self,
+        server: HttpMcp,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        made: dict[str, Any],
+        says: str,
+    ) -> None:
+        settings = behind_tls(server, tmp_path, **made)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        assert says in trouble(tmp_path, settings)
 
     def test_one_that_nobody_vouches_for(
         self, secure: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -97,21 +106,31 @@ class TestTls:
         assert "reached" in text
 
 
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 and its key."""
+def behind_tls(server: HttpMcp, folder: Path, **made: Any) -> dict[str, Any]:
+    """Put the server behind TLS, with a certificate made so; returns the configuration."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*self_signed(folder, **made))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    settings = config(server)
+    settings["backends"]["far"]["url"] = server.url.replace("http:", "https:")
+    return settings
+
+
+def self_signed(folder: Path, *, address: str = "127.0.0.1", days: int = 1) -> tuple[Path, Path]:
+    """A certificate for an address, good for so many days, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "relay tests")])
     now = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    named = x509.IPAddress(ipaddress.ip_address(address))
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .not_valid_before(now - datetime.timedelta(days=9))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([named]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

@@ -125,7 +125,7 @@ def test_one_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -
     [
         ("ALL_PROXY", "socks5h://me:correct-horse@127.0.0.1:1", "ALL_PROXY is a SOCKS proxy"),
         ("HTTP_PROXY", "ftp://me:correct-horse@127.0.0.1:1", "HTTP_PROXY is no address"),
-        ("HTTP_PROXY", "http://me:correct/horse@127.0.0.1:1", "HTTP_PROXY is no address"),
+        ("HTTP_PROXY", "http://u:correct/horse@127.0.0.1:1", "HTTP_PROXY is no address"),
         ("SSL_CERT_FILE", "/dev/null", "certificates of SSL_CERT_FILE"),
         ("SSL_CERT_FILE", "/dev/null/none", "certificates of SSL_CERT_FILE"),
     ],

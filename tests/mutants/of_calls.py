@@ -16,12 +16,24 @@ PINS = (
     Mutant(
         "progress counts from whoever has it",
         "calls.py",
-        """        if call is None or call.generation != generation:
-            return
-        token""",
-        """        if call is None:
-            return
-        token""",
+        """        elif call is None or call.generation != generation:
+""",
+        """        elif call is None:
+""",
+    ),
+    Mutant(
+        "a task's progress counts from whoever reports it",
+        "task_tokens.py",
+        """known is not None and known.backend == message.backend""",
+        """known is not None""",
+    ),
+    Mutant(
+        "a token outlives its task",
+        "task_tokens.py",
+        """        del state.task_tokens[number]
+""",
+        """        del number
+""",
     ),
     Mutant(
         "a cancellation goes to whoever serves",
@@ -59,6 +71,19 @@ PINS = (
         "reports.py",
         "        if (active or own or said) and self._custody",
         "        if (active or message.method) and self._custody",
+    ),
+    Mutant(
+        "progress is held by nobody",
+        "racing.py",
+        "        call.progress, call.progress_at = payload, now",
+        "        self.tell(token, payload)",
+    ),
+    Mutant(
+        "progress that is held comes after what was said later",
+        "racing.py",
+        "        self._let_out(call)\n        call.progress, ",
+        "        self.tell(token, payload)\n        payload = call.progress or payload\n"
+        "        call.progress, ",
     ),
     Mutant(
         "what is said in the stream of another worker's call counts",

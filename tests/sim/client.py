@@ -9,12 +9,16 @@ from relay_supervisor.core.mcp import LISTS, Kind
 from relay_supervisor.core.registry import EMPTY
 from tests.sim.model import Asked, Key, Sent, Violation, must
 from tests.sim.parked import ParkedRequests
+from tests.sim.setup import WEB_TOOL
 
 if TYPE_CHECKING:
     from tests.sim.world import World
 
 ROUTED = {
-    "tools/call": ("name", ("files__read", "files__list", "slow__think", "unheard of")),
+    "tools/call": (
+        "name",
+        ("files__read", "files__list", "slow__think", WEB_TOOL, "unheard of"),
+    ),
     "prompts/get": ("name", ("files__ask",)),
     "resources/read": ("uri", ("file:///a", "file:///b")),
     "resources/subscribe": ("uri", ("file:///a", "file:///b")),

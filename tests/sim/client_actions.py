@@ -1,12 +1,13 @@
 """What a client can do in a simulated world."""
 
-from relay_supervisor.core import events
+from relay_supervisor.core import events, racing
 from relay_supervisor.core.parking import RETRY_SECONDS_MAX
 from tests.sim.client import KEYS, OWN, ROUTED
 from tests.sim.model import must
 from tests.sim.parked import METHODS
 from tests.sim.world import World
 
+NAMES = ("sim", *racing.CLIENTS)
 PROTOCOLS = ("2024-11-05", "2025-03-26", "2025-03-26", "2025-11-25", "2099-01-01")
 
 
@@ -16,7 +17,8 @@ def initialize(world: World) -> None:
     key = world.dice.pick([key for key in KEYS if key not in world.client.open] or ["again"])
     capabilities = {"elicitation": {}, "roots": {}} if world.dice.chance(0.8) else {}
     protocol = world.dice.pick(PROTOCOLS)
-    params = {"protocolVersion": protocol, "capabilities": capabilities}
+    info = {"name": world.dice.pick(NAMES), "version": "1"}
+    params = {"protocolVersion": protocol, "capabilities": capabilities, "clientInfo": info}
     world.client.write(world.client.ask(key, "initialize", params))
 
 

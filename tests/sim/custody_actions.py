@@ -86,6 +86,12 @@ def start(world: World) -> None:
         get_on(*world.dice.pick(found))
 
 
+def call_remote(world: World) -> None:
+    """A worker gets further with a call at the remote server."""
+    if found := [keeper for keeper in keepers(world) if keeper.line.calls]:
+        world.dice.pick(found).line.step()
+
+
 def stop_server(world: World) -> None:
     """A worker ends a backend that nothing is under way at."""
     if (found := some_grip(world)) is None:
@@ -219,7 +225,7 @@ def do_everything(world: World) -> None:
         for number in wanted if server.alive else []:
             server.reply(number, good=True)
     for keeper in keepers(world):
-        while keeper in keepers(world) and listen(keeper):
+        while keeper in keepers(world) and (listen(keeper) or keeper.line.step()):
             pass
         for grip in list(keeper.grips.values()):
             while keeper in keepers(world) and rounds.go_on(keeper, grip):

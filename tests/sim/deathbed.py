@@ -48,6 +48,12 @@ class Deathbed:
     def _look_at(self, sent: Sent, *, written: bool) -> None:
         """What is true of a call, whatever anybody noted of it; *written*: by a worker before."""
         number = sent.number
+        if number in self._keeper.line.calls:
+            sent.doubt = self._keeper.line.in_doubt(number, known=self._known)
+            if not sent.doubt:
+                self._untouched.append(sent)
+            self._world.seen["killed with a call at a remote server"] += sent.doubt
+            return
         mine = [s for s in self._world.servers.values() if self._generation in s.given_to]
         records = [r for r in (s.record() for s in mine) if r is not None and r.number == number]
         servers = [s for s in self._world.servers.values() if number in s.ran]

@@ -25,6 +25,9 @@ def _call(keeper: Keeper, message: v1.Call, payload: bytes) -> None:
 
 def _cancel(keeper: Keeper, message: v1.Cancel, payload: bytes) -> None:
     """Drop it where it waits, else tell the backend that has it."""
+    if keeper.line.calls.pop(message.call, None) is not None:
+        keeper.ledger.pop(message.call, None)
+        return keeper.errand_done(message.errand)
     grip = next((g for g in keeper.held() if message.call in g.calls), None)
     if grip is None and message.backend:
         grip = keeper.grips.get(message.backend)

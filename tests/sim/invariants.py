@@ -39,6 +39,7 @@ def check(world: "World") -> None:
         swap_invariants.check(world)
         if world.relay.ending.pace is None:
             custody_invariants.check(world)
+            world.remote.check()
 
 
 def requests_are_those_of_the_client(world: "World") -> None:
@@ -145,8 +146,8 @@ def nothing_waits_without_a_deadline(world: "World") -> None:
         (Phase.HELD, "held"),
     ):
         must(phase not in phases or name in timers, "{} without the deadline {!r}", phase, name)
-    if any(call.deadline is not None for call in world.core.calls.values()):
-        must("calls" in timers, "calls with a limit without their deadline")
+    if any(call.deadline is not None or call.progress for call in world.core.calls.values()):
+        must("calls" in timers, "calls without their deadline")
     by_pid = world.relay.shared.processes.by_pid
     for process in by_pid.values():
         on_its_way = process.rung in {Rung.CLOSED, Rung.TERMINATED}

@@ -17,7 +17,9 @@ from relay_supervisor.wire import custody, v1
 from relay_supervisor.wire.ledger import Stage
 from tests.sim import rounds
 from tests.sim.model import Sent, Worker, must
+from tests.sim.remote import Line
 from tests.sim.server import Said, Server
+from tests.sim.setup import WEB
 from tests.sim.stdin import Frame, Stdin
 
 if TYPE_CHECKING:
@@ -76,13 +78,15 @@ class Keeper:
         """Calls that no backend has seen, with the one they are for."""
         self.ledger: dict[int, int] = {}
         self.errands: set[int] = set()
+        self.line = Line(self)
 
     # ---- looking ------------------------------------------------------------------------------
 
     def has(self, number: int) -> bool:
         """Whether it may still carry out a call, if it is not dead by now."""
         inbox = any(isinstance(m, v1.Call) and m.call == number for m, _ in self.inbox)
-        return inbox or number in self.waiting or any(number in g.calls for g in self.held())
+        here = number in self.waiting or number in self.line.calls
+        return inbox or here or any(number in g.calls for g in self.held())
 
     def held(self) -> Iterator[Grip]:
         """The backends of which something runs here."""
@@ -133,10 +137,13 @@ class Keeper:
         """A call was taken from the pipe."""
         self.ledger[message.call] = Stage.RECEIVED
         name = backend_of(message.method, message.name)
-        if name is None or name not in self.grips:
+        if name is None or name not in (*self.grips, WEB):
             return self.fail(sent, v1.OUTCOME_REFUSED)
         if message.tell:
             self.say(v1.Routed(message.call, name))
+        if name == WEB:
+            self.line.calls[message.call] = sent
+            return None
         self.waiting[message.call] = name, sent
         return self.go_on(name)
 
@@ -175,6 +182,11 @@ class Keeper:
     def fail(self, sent: Sent, outcome: int) -> None:
         """Answer a call without its backend."""
         self.answer(sent, outcome, b'"error":{"code":1,"message":"of the worker"}}')
+
+    def succeed(self, sent: Sent) -> None:
+        """A backend has carried a call out."""
+        result = {"call": sent.number, "marker": sent.marker}
+        self.answer(sent, v1.OUTCOME_RESULT, msgspec.json.encode({"result": result})[1:])
 
     def answer(self, sent: Sent, outcome: int, members: bytes) -> None:
         """Pass an answer on; where the client still wants it, it gets just that."""
@@ -219,11 +231,11 @@ class Keeper:
         pid, name = grip.server.pid, grip.name
         if said.what == "reply":
             if (sent := grip.forget(said.call)) is not None:
-                result = {"call": said.call, "marker": sent.marker}
-                good = msgspec.json.encode({"result": result})[1:]
-                bad = b'"error":{"code":1,"message":"of the backend"}}'
-                outcome = v1.OUTCOME_BACKEND_ERROR if said.text else v1.OUTCOME_RESULT
-                self.answer(sent, outcome, bad if said.text else good)
+                if said.text:
+                    bad = b'"error":{"code":1,"message":"of the backend"}}'
+                    self.answer(sent, v1.OUTCOME_BACKEND_ERROR, bad)
+                else:
+                    self.succeed(sent)
             return None
         if said.what == "more":
             return rounds.heard(self, grip, said)
@@ -247,9 +259,10 @@ class Keeper:
         must(heard in {None, before != self._noticed()}, "{} at {} of {}", said, at, pid)
         return None
 
-    def _noticed(self) -> tuple[int, ...]:
+    def _noticed(self) -> tuple[object, ...]:
         core = self.world.core
-        return len(self.world.client.received), len(core.asks), core.last_call
+        held = [(call.number, call.progress_at) for call in core.calls.values() if call.progress]
+        return len(self.world.client.received), len(core.asks), core.last_call, held
 
     # ---- giving back --------------------------------------------------------------------------
 

@@ -97,6 +97,10 @@ class Worker:
     deaf: bool = False
     """It was stopped: it says nothing, and may wake."""
     mute: bool = False
+    attends: bool = True
+    """It hears what remote servers say by themselves."""
+    links: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Whose the links are that it knows of."""
     """It has closed its pipe."""
     missed: int = 0
     """Pings in a row it had no chance to answer."""

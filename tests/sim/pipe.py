@@ -43,6 +43,9 @@ class Pipe:
             v1.Ping: self._ping,
             v1.Retire: self._retire,
             v1.Await: self._await,
+            v1.Attend: world.remote.attend,
+            v1.KnownSession: world.remote.session,
+            v1.KnownLinks: world.remote.links,
             v1.Adopt: self._grant,
         }
 
@@ -159,6 +162,7 @@ class Pipe:
         must(worker.introduced, "a call before the client is introduced")
         must(worker.level == world.core.peer.log_level, "{} has another log level", worker)
         must(worker.uris == set(world.core.peer.subscriptions()), "{}: subscriptions", worker)
+        world.remote.knows_links(worker)
         must(message.call not in world.sent, "call {} is carried out twice", message.call)
         must(message.call > max(world.sent, default=0), "call numbers go back")
         marker = json.loads(payload)["marker"]

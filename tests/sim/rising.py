@@ -4,6 +4,7 @@ from relay_supervisor.wire import cache, v1
 from tests.sim.inbox import listen
 from tests.sim.keeper import Grip, Keeper
 from tests.sim.model import Worker, must
+from tests.sim.setup import WEB
 from tests.sim.world import World
 
 
@@ -71,6 +72,8 @@ def configure(world: World, worker: Worker) -> None:
         keeper = world.keepers[worker.generation] = Keeper(world, worker)
         keeper.grips = {name: Grip(name) for name, _ in setup.versions}
     world.frame(worker, message, b"Use it.")
+    if worker.open:
+        report(world, worker, WEB, "ready")
 
 
 def start_backends(world: World, worker: Worker) -> bool:

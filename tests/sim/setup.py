@@ -14,6 +14,11 @@ from relay_supervisor.wire import cache, v1
 SAFE_TOOL = "files__list"
 """The operator trusts its hint that it may be called again."""
 
+WEB = "web"
+"""A remote backend, which is the same in every configuration; see `remote`."""
+
+WEB_TOOL = "web__find"
+
 TOOLS = {
     "files": (("files__read", SAFE_TOOL), ("files__read", SAFE_TOOL, "files__new")),
     "slow": (("slow__think",), ("slow__think", "slow__deep"), ("slow__deep",)),
@@ -46,7 +51,7 @@ class Setup:
     @property
     def prints(self) -> dict[str, str]:
         """The fingerprint of each backend."""
-        return {name: str(version) for name, version in self.versions}
+        return {name: str(version) for name, version in self.versions} | {WEB: "of the web"}
 
     @property
     def specs(self) -> dict[str, str]:
@@ -57,7 +62,13 @@ class Setup:
         """The backends as a worker reports them; one has a limit for its calls."""
         limits, specs = {"slow": 5.0}, self.specs if self.adopts else {}
         return [
-            v1.BackendInfo(name, "stdio", limits.get(name), print_, specs.get(name, ""))
+            v1.BackendInfo(
+                name,
+                "http" if name == WEB else "stdio",
+                limits.get(name),
+                print_,
+                specs.get(name, ""),
+            )
             for name, print_ in self.prints.items()
         ]
 
@@ -69,7 +80,7 @@ class Setup:
                 found += TOOLS[name][version % len(TOOLS[name])]
         if self.flaw == "loses a tool":
             found = found[1:]
-        return sorted(found)
+        return [*sorted(found), WEB_TOOL]
 
     def body(self, learned: set[str]) -> cache.Body:
         """The catalogue with these backends learned."""

@@ -44,6 +44,7 @@ RARE = (
     "a write in doubt",
     "a torn line is ended",
     "told again",
+    "killed with a call at a remote server",
     "a call is made once more",
     "given back with one to be made once more",
     "killed before a call is made once more",

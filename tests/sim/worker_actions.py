@@ -177,6 +177,12 @@ def report(world: World) -> None:
     world.frame(worker, message, payload)
 
 
+def remote_news(world: World) -> None:
+    """A worker has a session with the remote server, or has seen a link of its."""
+    if (worker := some_worker(world)) is not None:
+        world.dice.pick((world.remote.begins_session, world.remote.sees_link))(worker)
+
+
 def backend_changes(world: World) -> None:
     """A backend falls, or gets well again."""
     if (worker := some_plain_worker(world)) is not None and worker.states:

@@ -23,6 +23,7 @@ from tests.sim.keeper import Keeper
 from tests.sim.model import Child, Dice, Sent, Violation, Worker, must
 from tests.sim.pipe import Pipe
 from tests.sim.relayctl import Relayctl
+from tests.sim.remote import Remote
 from tests.sim.server import Server
 from tests.sim.setup import Disk, Setup
 from tests.sim.upgrade import Upgrade
@@ -87,8 +88,9 @@ class World:
         self.client = Client(self)
         self.relayctl = Relayctl(self)
         self.watch = Watch(self)
-        self.pipe = Pipe(self)
         self.upgrade = Upgrade(self)
+        self.remote = Remote(self)
+        self.pipe = Pipe(self)
         self.workers: dict[int, Worker] = {}
         self.children: dict[int, Child] = {}
         self.keepers: dict[int, Keeper] = {}
@@ -310,10 +312,11 @@ class World:
         spec = setup.specs[name]
         twins = [s for s in self.servers.values() if s.alive and (s.name, s.spec) == (name, spec)]
         must(not twins, f"{name} is started for {keeper.worker}, and runs as {twins}")
-        self.servers[pid] = Server(pid, name, spec, self._note_run)
+        self.servers[pid] = Server(pid, name, spec, self.note_run)
         self.servers[pid].give_to(keeper.worker.generation)
 
-    def _note_run(self, marker: int) -> None:
+    def note_run(self, marker: int) -> None:
+        """A backend carries out the call of this marker."""
         self.ran[marker] += 1
         limit = 1 + (marker in self.repeatable)
         must(self.ran[marker] <= limit, f"{marker} ran {self.ran[marker]} times")

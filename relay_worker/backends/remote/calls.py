@@ -6,7 +6,6 @@ from typing import Final
 import msgspec
 
 from relay_supervisor.wire.ledger import Stage
-from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, Host
 from relay_worker.backends.client import Client
 from relay_worker.backends.inputs import Inputs
@@ -82,9 +81,8 @@ class Calls:
     def grant(self, call: int) -> None:
         """Answer a call that no server has to see, once whoever makes it knows of it."""
         self._flights[call] = Flight(None)
-        text = frames.response(frames.call_id(call), b'"result":{}}')
-        envelope = frames.decode_object(text) or {}
-        self._around.loop.at_turn_end(lambda: self.answered(call, text, envelope))
+        envelope = {"result": msgspec.Raw(b"{}")}
+        self._around.loop.at_turn_end(lambda: self.answered(call, envelope))
 
     def bridge(self, call: int, method: str, params: bytes) -> None:
         """A call of a legacy client's goes to a modern server, with these params."""
@@ -94,14 +92,14 @@ class Calls:
         """The client has answered something that a server has asked for by its answer."""
         self._inputs.answered(raw_id, members)
 
-    def answered(self, call: int, text: bytes, envelope: Envelope) -> None:
+    def answered(self, call: int, envelope: Envelope) -> None:
         """Its answer has come; dropped where it was withdrawn, or answered before."""
         if call in self._inputs.rounds:
             self._flights[call].number = RESTING
             if not self._inputs.replied(call, envelope):
                 return
         if self._flights.pop(call, None) is not None:
-            self._host.replied(self._backend, call, text, envelope)
+            self._host.replied(self._backend, call, envelope)
 
     def is_at(self, call: int, number: int) -> bool:
         """Return whether this is the attempt that a call waits for."""

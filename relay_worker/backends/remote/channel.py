@@ -8,7 +8,9 @@ import abc
 import asyncio
 from collections.abc import Coroutine, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import httpx2
 
 from relay_worker.backends.remote.client import Failed, Trace
 from relay_worker.backends.remote.delivery import EVENT_STREAM, Delivery
@@ -20,18 +22,28 @@ LISTEN: Final = {"accept": EVENT_STREAM, "cache-control": "no-store"}
 """Headers of a request for a stream of events."""
 
 
+class Wiring(NamedTuple):
+    """What a channel is between: its server and how we prove who we are there, and its listener,
+    the way to it, and the thread on this side of that.
+    """
+
+    address: Address
+    auth: httpx2.Auth | None
+    listener: Listener
+    inlet: Inlet
+    thread: HttpThread
+
+
 class HttpChannel(abc.ABC):
     """The better part of `messages.Channel`."""
 
-    def __init__(
-        self, address: Address, thread: HttpThread, inlet: Inlet, listener: Listener
-    ) -> None:
-        self._address = address
-        self._inlet = inlet
-        self._listener = listener
-        self._delivery = Delivery(inlet, listener, address.frame_bytes_max)
+    def __init__(self, wiring: Wiring) -> None:
+        self._address = wiring.address
+        self._inlet = wiring.inlet
+        self._listener = wiring.listener
+        self._delivery = Delivery(wiring.inlet, wiring.listener, wiring.address.frame_bytes_max)
         self._ear: asyncio.Task[None] | None = None
-        self._thread = thread
+        self._thread = wiring.thread
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._first: asyncio.Task[None] | None = None
 

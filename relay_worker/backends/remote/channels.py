@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from relay_worker.backends.remote.channel import Wiring
 from relay_worker.backends.remote.inlet import Inlet
 from relay_worker.backends.remote.messages import Address, Channel, Listener
 from relay_worker.backends.remote.sse_channel import SseChannel
@@ -23,4 +24,4 @@ def make(
     auth = None
     if address.tokens:
         auth = Bearer(address.url, address.tokens, thread.hide, thread.report)
-    return _KINDS[kind](address, thread, inlet, listener, auth)
+    return _KINDS[kind](Wiring(address, auth, listener, inlet, thread))

@@ -8,7 +8,6 @@ request may have been sent is watched on the connection itself.
 import asyncio
 import contextlib
 import re
-import shlex
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
@@ -39,8 +38,13 @@ ERROR_SECONDS_MAX: Final = 5.0
 
 QUOTE_CHARS_MAX: Final = 300
 
-_SCOPE: Final = re.compile(r'\bscope="([\x21\x23-\x5b\x5d-\x7e ]+)"')
-"""What RFC 6750 allows: no quotes, no backslashes."""
+_SCOPE: Final = re.compile(r'\bscope="([\x21\x23-\x26\x28-\x5b\x5d-\x7e ]+)"')
+"""What RFC 6750 allows: no quotes, no backslashes; and no apostrophe, as it goes between two of
+these into a command that somebody will type.
+"""
+
+_NO_SUCH_THING: Final = re.compile(rb'"code"\s*:\s*-3260[12]\b')
+"""Servers of both eras say with HTTP 404 that a method or a tool is unknown; the session is not."""
 
 TUNNEL: Final = b"CONNECT"
 
@@ -186,7 +190,8 @@ async def check(response: httpx2.Response, *, session: bool) -> None:
     body = await _error_body(response)
     quote = "" if media_type(response) == "text/html" else _quote(body)
     what = f"HTTP {status} {response.reason_phrase}".rstrip()
-    if session and (status == 404 or (status == 400 and "session" in quote.lower())):
+    lost = status == 404 or (status == 400 and "session" in quote.lower())
+    if session and lost and not _NO_SUCH_THING.search(body):
         raise Failed(Failure(Fault.EXPIRED, f"it no longer knows the session ({what})", status))
     text = f"it answered {what}" + (f": {quote}" if quote else "")
     wait = _retry_after(response)
@@ -194,9 +199,7 @@ async def check(response: httpx2.Response, *, session: bool) -> None:
         text += f" (to be tried again after {wait:g} s)"
     if status == 403 and (scope := _missing_scope(response)):
         # What a server says is to be typed into a shell.
-        text += (
-            f"; for that, log in again: relayctl backend login NAME --scope {shlex.quote(scope)}"
-        )
+        text += f"; for that, log in again: relayctl backend login NAME --scope '{scope}'"
     if status == 401:
         raise Failed(Failure(Fault.LOGIN, text, status))
     raise Failed(Failure(Fault.REFUSED if status < 500 else Fault.FAILED, text, status, wait), body)

@@ -14,15 +14,9 @@ import msgspec
 from relay_worker.backends import frames
 from relay_worker.backends.base import Backend, Host, State, Watcher
 from relay_worker.backends.client import Client, is_modern
-from relay_worker.backends.effects import (
-    Asked,
-    Broken,
-    Effect,
-    Listed,
-    Problem,
-    Progressed,
-    Send,
-)
+from relay_worker.backends.effects import Asked, Broken, Effect, Listed, Problem, Progressed, Send
+from relay_worker.backends.patience import Patience
+from relay_worker.backends.promises import makes_tasks
 from relay_worker.backends.remote import handover as handovers
 from relay_worker.backends.remote.calls import Calls
 from relay_worker.backends.remote.dialogue import Dialogue
@@ -35,7 +29,6 @@ from relay_worker.backends.remote.messages import (
     Tag,
 )
 from relay_worker.backends.remote.owner import Owner, pass_on
-from relay_worker.backends.remote.patience import Patience
 from relay_worker.backends.remote.posts import Out, Posts, Sent
 from relay_worker.backends.remote.questions import Questions
 from relay_worker.backends.session import Session
@@ -195,9 +188,9 @@ class Connection:
             match effect:
                 case Send(frame):
                     self.write(frame)
-                case Progressed(call, params):
-                    if call in self.calls:
-                        self._host.progressed(self._backend, call, params, 0)
+                case Progressed(number, params):
+                    if number in self.calls or makes_tasks(self._backend.lists):
+                        self._host.progressed(self._backend, number, params, 0)
                 case Listed(lists):
                     self._listed(lists)
                 case Problem(text):
@@ -211,7 +204,7 @@ class Connection:
 
     # ---- messages.Listener -----------------------------------------------------------------------
 
-    def received(self, text: bytes, envelope: Envelope, answers: Tag) -> None:
+    def received(self, envelope: Envelope, answers: Tag) -> None:
         """A message."""
         if not self._open:
             return
@@ -219,7 +212,7 @@ class Connection:
             raw_id = envelope.setdefault("id", msgspec.Raw(b"null"))
             call = answers if answers is not None else frames.call_number(raw_id)
             if isinstance(call, int):
-                self.calls.answered(call, text, envelope)
+                self.calls.answered(call, envelope)
                 return
             if answers is not None:
                 envelope["id"] = msgspec.Raw(frames.encode(answers))

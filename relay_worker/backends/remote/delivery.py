@@ -80,7 +80,7 @@ class Delivery:
             says = "method" in envelope
             heard = tag if says or alone or _may_be(tag, envelope) else None
             answered = answered or (heard is not None and not says)
-            callback = partial(self._listener.received, text, envelope, heard)
+            callback = partial(self._listener.received, envelope, heard)
             await self._inlet.hand(len(text), callback)
         if cleaned.skipped:
             self._inlet.tell(partial(self._listener.skipped, cleaned.skipped))

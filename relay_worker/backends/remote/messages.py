@@ -96,7 +96,7 @@ class Unusable(Exception):
 class Listener(Protocol):
     """Whom a channel tells what happens, all in the worker's loop and in order."""
 
-    def received(self, text: bytes, envelope: Envelope, answers: Tag) -> None:
+    def received(self, envelope: Envelope, answers: Tag) -> None:
         """A message; it came as the answer to the frame of this tag, or before that in the same
         stream, where that is known.
         """

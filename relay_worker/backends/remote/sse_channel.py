@@ -12,13 +12,11 @@ from urllib.parse import urljoin
 
 import httpx2
 
-from relay_worker.backends.remote.channel import LISTEN, HttpChannel, own_failure
+from relay_worker.backends.remote.channel import LISTEN, HttpChannel, Wiring, own_failure
 from relay_worker.backends.remote.client import Failed, Trace, check, exchange, make, media_type
 from relay_worker.backends.remote.delivery import EVENT_STREAM, JSON, wrong_type
-from relay_worker.backends.remote.inlet import Inlet
-from relay_worker.backends.remote.messages import Address, Failure, Fault, Listener, Post
+from relay_worker.backends.remote.messages import Failure, Fault, Post
 from relay_worker.backends.remote.sse import MESSAGE
-from relay_worker.backends.remote.thread import HttpThread
 
 ENDPOINT: Final = b"endpoint"
 
@@ -28,16 +26,9 @@ HEADERS: Final = {"content-type": JSON}
 class SseChannel(HttpChannel):
     """Implements `messages.Channel`; it is lost with its stream."""
 
-    def __init__(
-        self,
-        address: Address,
-        thread: HttpThread,
-        inlet: Inlet,
-        listener: Listener,
-        auth: httpx2.Auth | None,
-    ) -> None:
-        super().__init__(address, thread, inlet, listener)
-        self._client = make(address.headers, auth)
+    def __init__(self, wiring: Wiring) -> None:
+        super().__init__(wiring)
+        self._client = make(wiring.address.headers, wiring.auth)
         self._endpoint: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._hear(self._listen())
 

@@ -13,21 +13,18 @@ from typing import Final
 
 import httpx2
 
-from relay_worker.backends.remote.channel import LISTEN, HttpChannel
+from relay_worker.backends.remote.channel import LISTEN, HttpChannel, Wiring
 from relay_worker.backends.remote.client import Failed, Trace, check, exchange, make, media_type
 from relay_worker.backends.remote.delivery import EVENT_STREAM, JSON, wrong_type
-from relay_worker.backends.remote.inlet import Inlet
 from relay_worker.backends.remote.messages import (
     EVENT_HEADER,
     SESSION_HEADER,
-    Address,
     Failure,
     Fault,
-    Listener,
     Post,
 )
 from relay_worker.backends.remote.sse import Events
-from relay_worker.backends.remote.thread import LAST_WORDS_SECONDS_MAX, HttpThread
+from relay_worker.backends.remote.thread import LAST_WORDS_SECONDS_MAX
 
 DELAY_SECONDS: Final = 1.0
 """Before a stream is opened again where the server says nothing about it; doubled each time."""
@@ -46,18 +43,11 @@ ASK: Final = {"accept": f"{JSON}, {EVENT_STREAM}", "content-type": JSON}
 class StreamableChannel(HttpChannel):
     """Implements `messages.Channel`."""
 
-    def __init__(
-        self,
-        address: Address,
-        thread: HttpThread,
-        inlet: Inlet,
-        listener: Listener,
-        auth: httpx2.Auth | None,
-    ) -> None:
-        super().__init__(address, thread, inlet, listener)
-        self._calls = make(address.headers, auth)
+    def __init__(self, wiring: Wiring) -> None:
+        super().__init__(wiring)
+        self._calls = make(wiring.address.headers, wiring.auth)
         # Of its own, so that an answer to the server never waits behind the call that needs it.
-        self._urgent = make(address.headers, auth)
+        self._urgent = make(wiring.address.headers, wiring.auth)
 
     def listen(self, headers: Mapping[str, str]) -> None:
         """Hear what the server says by itself."""

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import re
-import shlex
 import sys
 from collections.abc import AsyncIterator
 from typing import Final
@@ -21,9 +20,7 @@ READY_SECONDS_MAX: Final = 60.0
 LOGINS_MAX: Final = 3
 SECRET_VARIABLE: Final = "CONFORMANCE_CLIENT_SECRET"
 _ADDRESS: Final = re.compile(r"Log in here: (\S+)")
-_WANTS_LOGIN: Final = re.compile(
-    r"relayctl backend login \w+(?: --scope ('[^']+'|[\w@%+=:,./-]*\w))?"
-)
+_WANTS_LOGIN: Final = re.compile(r"relayctl backend login \w+(?: --scope '([^']+))?")
 
 
 @contextlib.asynccontextmanager
@@ -52,7 +49,7 @@ async def use(url: str) -> None:
             advice = _WANTS_LOGIN.search(fault)
             if advice is None:
                 break
-            await log_in(home, advice[1] and shlex.split(advice[1])[0])
+            await log_in(home, advice[1])
         sys.stderr.write(f"{fault}\n{home.logs()}\n")
     finally:
         home.remove()
@@ -79,7 +76,7 @@ async def trouble(home: RelayHome) -> str:
             process = await relayctl(home, "status", "--json")
             out, _ = await process.communicate()
             (instance,) = json.loads(out)["instances"]
-            for backend in instance["backends"]:  # none until the worker has said something
+            for backend in instance["backends"]:  # none before its worker has said so
                 if backend["state"] == "ready":
                     return ""
                 if backend["state"] == "failed":

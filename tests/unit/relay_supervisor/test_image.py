@@ -11,9 +11,10 @@ from relay_supervisor import beginning
 from relay_supervisor import image as images
 from relay_supervisor.adapters.children import Pipes
 from relay_supervisor.adapters.client_stdio import ClientState
-from relay_supervisor.adapters.control_socket import ControlState, PeerState, _Phase
+from relay_supervisor.adapters.control_socket import ControlState
 from relay_supervisor.adapters.logbook import LogbookState
 from relay_supervisor.adapters.worker_pipe import PipeState
+from relay_supervisor.control_peer import PeerState, Phase
 from relay_supervisor.core import sealed
 from relay_supervisor.core.sealed import SCHEMA
 from relay_supervisor.errors import StateRefused
@@ -49,7 +50,7 @@ def state_of_today() -> bytes:
         [17],
         LogbookState(5, [b"line\n"], 3, 4),
         ClientState(6, 7, {6: True, 7: False}, b'{"half":', unsent=b"answer"),
-        ControlState(8, 4711, 3, None, {3: PeerState(9, _Phase.ANSWERING, None, b"", b"line")}),
+        ControlState(8, 4711, 3, None, {3: PeerState(9, Phase.ANSWERING, None, b"", b"line")}),
         {1: PIPE, 2: msgspec.structs.replace(PIPE, generation=2, frames_in=30, paused=True)},
         [PipeState(0, -1, -1, -1, -1, 26, -1, talking=False, reading=False)],
         {5001: 1, 5002: 2},

@@ -129,7 +129,7 @@ class Stage:
     def reply(self, backend: FakeBackend, call: int, text: bytes) -> None:
         envelope = decode_object(text)
         assert envelope is not None
-        self.router.replied(backend, call, text, envelope)
+        self.router.replied(backend, call, envelope)
 
     def answers(self) -> dict[int, Any]:
         found = {}

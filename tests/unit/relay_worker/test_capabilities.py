@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay_worker.capabilities import SUPERSET, members, merge
+from relay_worker.capabilities import SUPERSET, UNKNOWN, members, merge
 
 TOOLS = {"listChanged": True}
 
@@ -25,7 +25,10 @@ TOOLS = {"listChanged": True}
         ),
         (['{"completions":{},"x":{"y":1}}'], {"completions": {}, "tools": TOOLS}),
         (['{"tasks":{"list":{},"x":1}}'], {"tools": TOOLS, "tasks": {"list": {}, "x": 1}}),
-        (['{"tasks":{"list":{},"x":1}}', '{"tasks":{}}'], {"tools": TOOLS, "tasks": {"x": 1}}),
+        (
+            ['{"tasks":{"l":1,"x":1}}', '{"tasks":{"x":2,"y":{"z":5}}}', '{"tasks":{"y":{"a":3}}}'],
+            {"tools": TOOLS, "tasks": {"l": 1, "x": 1, "y": {"z": 5, "a": 3}}},
+        ),
         (["junk", "[]", "null", '{"resources":5}'], {"resources": TOOLS, "tools": TOOLS}),
     ],
 )  # fmt: skip
@@ -45,7 +48,7 @@ def test_what_is_between_servers_and_the_client_keeps_its_text() -> None:
 
 
 def test_while_a_backend_is_unknown_everything_is_declared() -> None:
-    assert json.loads(merge([b"{}"], complete=False)) == SUPERSET
+    assert json.loads(merge([b"{}"], complete=False)) == UNKNOWN
 
 
 @given(st.permutations([b'{"prompts":{}}', b'{"resources":{"subscribe":true}}', b'{"logging":{}}']))

@@ -376,3 +376,10 @@ def test_the_relays_own_hints_are_trusted() -> None:
         ("relay__other", False),
         ("relay__status", True),
     ]
+
+
+def test_a_tool_that_is_of_no_use_to_the_client_is_reported() -> None:
+    lists = msgspec.structs.replace(tools("x"), withheld=["must"])
+    found = build(config("a"), {"a": lists})
+    assert keys(found.body.tools) == ["a__x"]
+    assert quarantined(found) == [("a", "tools", "must")]

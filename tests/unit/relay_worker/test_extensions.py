@@ -110,3 +110,22 @@ def test_each_backend_tells_of_its_own_tasks(stage: Stage) -> None:
     router.extensions.watch(["t2"], router.backends)
     assert stage.one.told == [("watch", ["t1"]), ("watch", [])]
     assert stage.two.told == [("watch", ["t2"]), ("watch", ["t2"])]
+
+
+LEGACY_TASKS = b'{"tools":{},"tasks":{}}'
+MADE = b'{"task":{"taskId":"t1"}}'
+
+
+def test_the_answer_says_which_task_it_has_made(stage: Stage) -> None:
+    """Of tasks of 2025-11-25, under whose calls progress is still reported."""
+    declare(stage.one, LEGACY_TASKS)
+    makes(stage, stage.one, 1, MADE)
+    stage.tool(2)
+    members = b'"result":%b}' % MADE
+    stage.router.resulted(stage.one, 2, msgspec.Raw(MADE), members)
+    makes(stage, stage.one, 3, b'{"taskId":"t1","status":"working"}')
+    stage.call(4, "tasks/get", {"taskId": "t1"})
+    stage.reply(stage.one, 4, b'{"id":4,"result":%b}' % MADE)
+    replies = [message for message, _ in stage.sent if isinstance(message, v1.Reply)]
+    assert [reply.task for reply in replies] == ["t1", "t1", "", ""]
+    assert [payload for message, payload in stage.sent if message == replies[1]] == [members]

@@ -102,8 +102,8 @@ def test_links_of_one_that_has_no_resources_are_not_for_reading(stage: Stage) ->
 @pytest.mark.parametrize("uri", ["l://1", "l:///with a space", "task:1"])
 def test_what_another_worker_has_learned_counts(stage: Stage, uri: str) -> None:
     """Tasks are among it, which are no resources."""
-    stage.router.resources.known(v1.KnownLinks("two", [uri, "task 1"]))
-    for number, name in enumerate((uri, "task 1")):
+    stage.router.resources.known(v1.KnownLinks("two", [uri, "task 1", "hosted 1"]))
+    for number, name in enumerate((uri, "task 1", "hosted 1")):
         stage.call(number, "resources/read", {"uri": name})
     assert [told[:2] for told in stage.two.told] == [(0, "resources/read")]
 

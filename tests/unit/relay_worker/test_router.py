@@ -269,6 +269,7 @@ def test_messages_beside_calls_are_passed_on(stage: Stage) -> None:
     router.notified(one, "notifications/message", b"{}", 13)
     assert stage.sent == [
         (v1.Progress(7, 1, 10), b"{}"),
+        (v1.Progress(8, 1, 11, "one"), b"{}"),  # of a task, if at all
         (v1.BackendRequest("one", b'"q"', 5, "roots/list", 12), b""),
         (v1.BackendCancel("one", b'"q"', 5), b"{}"),
         (v1.Notification("one", "notifications/message", 1, 13), b"{}"),

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
+from relay_supervisor.wire import v1
 from relay_worker.backends.base import State
 from tests.unit.relay_worker.router_stage import LISTS, Stage
 
@@ -36,3 +38,24 @@ def test_what_has_the_name_of_a_tool_is_not_taken_for_it(stage: Stage) -> None:
     stage.tool(1)
     stage.call(2, "prompts/get", {"name": "one__echo"})
     assert stage.answers()[2]["error"]["message"] == "Unknown prompt: one__echo"
+
+
+def test_the_supervisor_hears_where_a_call_goes_whenever_it_asks(stage: Stage) -> None:
+    for call in (1, 2):
+        stage.router.call(
+            v1.Call(call, "tools/call", "one__echo", v1.LEGACY, tell=True), b'{"name":"one__echo"}'
+        )
+    assert [message for message, _ in stage.sent] == [v1.Routed(1, "one"), v1.Routed(2, "one")]
+    assert [told[0] for told in stage.one.told] == [1, 2]
+
+
+def test_links_are_learned_where_there_is_a_choice(stage: Stage) -> None:
+    result = b'{"content":[{"type":"resource_link","uri":"new://x","name":"x"}]}'
+    for call, known in enumerate(({"one": LISTS}, {"one": LISTS, "two": LISTS}), 1):
+        stage.known = known
+        stage.adopt()
+        stage.tool(call)
+        stage.router.resulted(stage.one, call, msgspec.Raw(result), b'"result":%b}' % result)
+    learned = [message for message, _ in stage.sent if isinstance(message, v1.LearnedLinks)]
+    assert learned == [v1.LearnedLinks("one", ["new://x"])]
+    assert len(stage.sent) == 3 and stage.sent[1][0] == learned[0], "before the answer names it"

@@ -134,15 +134,15 @@ def test_a_line_that_comes_alone_is_answered_at_once_and_several_at_the_end(ends
     os.write(ends.write, b"one\n")
     ends.loop.turn(0)
     assert read_now(ends.read) == b"one!\n"
+    ends.stdio.send((b"by itself\n",))
+    assert read_now(ends.read) == b"", "it is no answer"
+    ends.loop.end_turn()
+    assert read_now(ends.read) == b"by itself\n"
     os.write(ends.write, b"two\nthree\n")
     ends.loop.turn(0)
     assert read_now(ends.read) == b"" and ends.stdio.waiting
     ends.loop.end_turn()
     assert read_now(ends.read) == b"two!\nthree!\n"
-    ends.stdio.send((b"by itself\n",))
-    assert read_now(ends.read) == b""
-    ends.loop.end_turn()
-    assert read_now(ends.read) == b"by itself\n"
 
 
 def test_an_answer_at_once_does_not_overtake_what_waits(ends: Ends) -> None:
@@ -187,6 +187,19 @@ def fill(ends: Ends, size: int) -> bytes:
         ends.stdio.send((line[:-1], b"\n"))
     ends.stdio.flush()
     return line * count
+
+
+def test_what_comes_while_the_client_does_not_read_counts_too(ends: Ends) -> None:
+    fill(ends, 1 << 20)
+    assert not ends.stdio.full, "it waits, and there is room"
+    line = b"x" * ((1 << 20) - 1) + b"\n"
+    while ends.stdio.waiting <= FULL_BYTES:
+        ends.stdio.send((line,))
+    ends.turn()
+    assert ends.stdio.full
+    while ends.stdio.waiting <= WAITING_BYTES_MAX:
+        ends.stdio.send((line,))
+    assert ends.says(b"unheard\n") == []
 
 
 def test_a_client_that_does_not_read_is_waited_for_and_nothing_is_lost(ends: Ends) -> None:

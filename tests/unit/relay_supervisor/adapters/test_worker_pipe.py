@@ -98,6 +98,10 @@ def test_a_frame_that_comes_alone_is_answered_at_once_and_several_at_the_end(
     os.write(worker.write, prefix(b"one", 1) + b"one1")
     worker.loop.turn(0)
     assert worker.hears() == [(b"one", b"1")]
+    worker.pipe.send(b"by itself", b"")
+    assert worker.hears() == [], "it is no answer"
+    worker.loop.end_turn()
+    assert worker.hears() == [(b"by itself", b"")]
     os.write(worker.write, (prefix(b"two", 1) + b"two2") * 2)
     worker.loop.turn(0)
     assert worker.hears() == []

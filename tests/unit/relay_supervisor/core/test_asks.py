@@ -21,7 +21,7 @@ def asked(
 @pytest.fixture
 def relay() -> Driver:
     driver = Driver()
-    driver.serve(elicitation={}, roots={}, sampling={})
+    driver.serve(elicitation={}, roots={}, sampling={}, tasks={})
     return driver
 
 
@@ -30,7 +30,13 @@ def answer(key: object, **members: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": key, **(members or {"result": {"action": "accept"}})}
 
 
-@pytest.mark.parametrize("method", ["elicitation/create", "sampling/createMessage", "roots/list"])
+METHODS = [
+    *("elicitation/create", "sampling/createMessage", "roots/list"),
+    *("tasks/get", "tasks/result", "tasks/list", "tasks/cancel"),
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_a_question_goes_out_and_its_answer_comes_back_to_the_process_that_asked(
     relay: Driver, method: str
 ) -> None:
@@ -39,7 +45,7 @@ def test_a_question_goes_out_and_its_answer_comes_back_to_the_process_that_asked
     assert question == {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"message": "?"}}
     relay.line(answer(question["id"]))
     ((generation, message, payload),) = relay.frames(v1.ClientAnswer)
-    assert (generation, message) == (1, v1.ClientAnswer("files", b"7", 61))
+    assert (generation, message) == (1, v1.ClientAnswer("files", b"7", 61, method=method))
     assert json.loads(b"{" + payload) == {"result": {"action": "accept"}}
     assert relay.state.asks == {}
 

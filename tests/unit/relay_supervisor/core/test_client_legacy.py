@@ -240,6 +240,7 @@ def test_changes_within_a_moment_become_one_notification_about_what_was_listed(
     relay.ask(request(1, "tools/list"))
     for number in range(5):
         changed(relay, f"x{number}", f"tool{number}")
+        relay.wait(0.009)
     assert relay.client() == []
     relay.wait(0.2)
     assert [told["method"] for told in relay.client()] == ["notifications/tools/list_changed"]

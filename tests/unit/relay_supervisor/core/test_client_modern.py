@@ -51,6 +51,15 @@ def test_discover_says_what_is_spoken_and_may_not_be_kept(relay: Driver) -> None
     assert result["instructions"] == "Use it."
 
 
+def test_discover_says_nothing_of_the_tasks_of_the_era_before(relay: Driver) -> None:
+    """Which are declared, while a backend is unknown, to whoever may use them."""
+    declared = b'{"tasks":{"list":{}},"x":1.0}'
+    relay.catalogue(cache.Body(tools=BODY.tools, capabilities=declared), "with tasks")
+    discovered = relay.ask(modern(0, "server/discover"))["result"]["capabilities"]
+    assert discovered == {"x": 1.0}
+    assert relay.greet()["capabilities"] == {"tasks": {"list": {}}, "x": 1.0}
+
+
 def test_a_probe_alone_decides_nothing(relay: Driver) -> None:
     """Claude Code may fall back to initialize after its probe."""
     relay.ask(modern(0, "server/discover"))

@@ -147,7 +147,7 @@ def test_lists_that_were_served_once_never_make_a_client_wait_again(digest: str)
 
 def test_capabilities_are_a_superset_until_they_are_known() -> None:
     cold = json.loads(bytes(Registry().capabilities()))
-    assert set(cold) == {"tools", "prompts", "resources", "completions", "logging"}
+    assert set(cold) == {"tools", "prompts", "resources", "completions", "logging", "tasks"}
     assert cold["resources"] == {"listChanged": True, "subscribe": True}
     assert bytes(filled("a").capabilities()) == b'{"tools":{}}'
 

@@ -11,9 +11,9 @@ import pytest
 from relay_supervisor.core import events
 from relay_supervisor.core.envelope import CAPABILITIES, LOG_LEVEL, VERSION
 from relay_supervisor.core.straight import Straight
-from relay_supervisor.wire import v1
+from relay_supervisor.wire import cache, v1
 from tests.unit.relay_supervisor.core import driver
-from tests.unit.relay_supervisor.core.driver import call, modern, notification, request
+from tests.unit.relay_supervisor.core.driver import BODY, call, modern, notification, request
 
 
 class Both:
@@ -226,3 +226,16 @@ def test_the_heartbeat_begins_again_with_the_first_call_after_a_rest() -> None:
         relay.wait(10.0)
     assert not both.line(call(7)), "it had to begin the heartbeat"
     assert "heartbeat" in both.one.relay.shared.timers.at
+
+
+def test_an_answer_that_makes_a_task_or_may_end_one_goes_the_long_way() -> None:
+    both = Both()
+    for relay in (both.one, both.other):
+        relay.catalogue(cache.Body(tools=BODY.tools, capabilities=b'{"tasks":{}}'), "with tasks")
+    assert both.line(call(7, _meta={"progressToken": 12}))
+    made = v1.Reply(both.one.state.last_call, v1.OUTCOME_RESULT, "t1")
+    body = b'"result":{"task":{"taskId":"t1"}}}'
+    assert not both.do(events.WorkerFrame(1, v1.encode(made), body))
+    assert [known.token for known in both.one.state.task_tokens.values()] == [b"12"]
+    both.line(request(8, "tasks/result", taskId="t1"))
+    assert not both.reply() and both.one.state.task_tokens == {}

@@ -71,6 +71,15 @@ def test_a_rolled_back_swap_is_told_in_full(state: Path) -> None:
     assert text == GOLDEN.read_text()
 
 
+def test_of_a_supervisor_there_are_only_calls_that_went_on(state: Path) -> None:
+    phases = [["checking", 0.0], ["replacing", 0.2], ["committed", 0.3]]
+    write(state, *swap(3, kind="supervisor", tools=None, phases=phases))
+    text = report()
+    assert section(text, "Calls in flight") == "- 4 under way, and they went on."
+    write(state, *swap(3, kind="supervisor", tools=None, phases=phases, calls={"at_cut_over": 0}))
+    assert section(report(), "Calls in flight") == "None."
+
+
 def test_what_became_of_the_calls_of_a_worker_that_was_replaced(state: Path) -> None:
     calls = {"seconds": 3.5, "calls": 2, "cancelled": 1}
     later = event("worker_died", "12:00:00", generation=2, how="signal 9", calls={"unknown": 9})

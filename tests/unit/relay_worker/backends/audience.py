@@ -57,11 +57,12 @@ class Audience:
 
     # ---- Host ---------------------------------------------------------------------------------
 
-    def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
-        self.told.append(("replied", call, text))
+    def replied(self, backend: Backend, call: int, envelope: Envelope) -> None:
+        self.told.append(("replied", call, bytes(envelope.get("result", b"no result"))))
 
     def resulted(self, backend: Backend, call: int, result: msgspec.Raw, members: bytes) -> None:
-        self.told.append(("replied", call, b'{"jsonrpc":"2.0","id":%d,%b' % (call, members)))
+        assert members == b'"result":%b}' % bytes(result)
+        self.told.append(("replied", call, bytes(result)))
 
     def progressed(self, backend: Backend, call: int, params: bytes, at: int) -> None:
         self.places.append(at)

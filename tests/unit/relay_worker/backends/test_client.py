@@ -5,7 +5,7 @@ import json
 import pytest
 
 from relay_supervisor.wire import v1
-from relay_worker.backends.client import client_of
+from relay_worker.backends.client import Client, client_of
 
 LEGACY = v1.Session(v1.LEGACY, "2025-06-18", "")
 MODERN = v1.Session(v1.MODERN, "2026-07-28", "")
@@ -48,6 +48,23 @@ def test_a_version_nobody_knows_becomes_the_newest() -> None:
     assert json.loads(client.params)["protocolVersion"] == "2025-11-25"
 
 
-def test_tasks_of_the_clients_are_not_carried() -> None:
-    client = client_of(LEGACY, b'{"capabilities":{"tasks":{},"sampling":{}}}')
-    assert json.loads(client.params)["capabilities"] == {"sampling": {}}
+TASKS = (
+    b'{"tasks":{"list":{}},"sampling":{},"extensions":{"a":{},"io.modelcontextprotocol/tasks":{}}}'
+)
+ACROSS = {"sampling": {}, "extensions": {"a": {}}}
+
+
+@pytest.mark.parametrize("session", [LEGACY, MODERN])
+def test_tasks_are_shown_to_servers_of_the_clients_own_era(session: v1.Session) -> None:
+    """The other one has a different kind of them, which nobody bridges."""
+    client = client_of(session, b'{"capabilities":%b}' % TASKS)
+    legacy = json.loads(client.params)["capabilities"]
+    modern = json.loads(client.envelope)["io.modelcontextprotocol/clientCapabilities"]
+    own, other = (modern, legacy) if session is MODERN else (legacy, modern)
+    assert own == json.loads(TASKS) and other == ACROSS
+    assert client.can("tasks") == (session is LEGACY)
+
+
+def test_a_client_that_is_known_from_custody_has_no_tasks_for_modern_servers() -> None:
+    client = Client.left(client_of(LEGACY, b'{"capabilities":%b}' % TASKS).params, ["tasks"])
+    assert json.loads(client.envelope)["io.modelcontextprotocol/clientCapabilities"] == ACROSS

@@ -1,6 +1,7 @@
 """Descriptors come by token, whole, close-on-exec, or not at all."""
 
 import array
+import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from relay_worker.backends.descriptors import DescriptorError, Descriptors
 
 @pytest.fixture
 def ends() -> Iterator[tuple[socket.socket, Descriptors]]:
+    gc.collect()  # what an earlier test left to the collector must not be closed in between
     ours, theirs = socket.socketpair()
     descriptors = Descriptors(theirs.detach())
     yield ours, descriptors

@@ -51,6 +51,7 @@ def test_frames_are_json_rpc_on_one_line() -> None:
             {"id": "a-1", "method": "x/y", "params": {"b": 1}},
         ),
         (frames.call_frame(7, "x/y", b"{}"), {"id": 7, "method": "x/y", "params": {}}),
+        (frames.call_frame(7, "x/y", b""), {"id": 7, "method": "x/y"}),
         (b"".join(frames.call_pieces(7, "x", b"{}")), {"id": 7, "method": "x", "params": {}}),
         (frames.notification("n"), {"method": "n"}),
         (frames.notification("n", b"[]"), {"method": "n", "params": []}),

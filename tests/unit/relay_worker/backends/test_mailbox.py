@@ -177,6 +177,7 @@ def _small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mailboxes, "READ_BYTES_MAX", READ_MAX)
         patch.setattr(mailboxes, "ONE_BYTES_MAX", 9)
+        patch.setattr(mailboxes, "MANY_BYTES_MAX", 10)
         patch.setattr(mailboxes, "KEEP_BYTES", 7)
         patch.setattr(mailboxes, "PIECE_BYTES", 5)
         patch.setattr(mailboxes, "_PAGE", 4)
@@ -249,6 +250,21 @@ def test_a_kill_at_any_store_loses_nothing(
         steps += 1
 
 
+def test_two_kills_while_a_line_is_dropped_leave_room_to_read_on() -> None:
+    """One after the other, at any two stores: also where the half is full by then."""
+    stream = b"a" * 60 + b"\nhijklm\n"
+    reads = [("write", 60), ("read", 12), ("read", 12), ("read", 12), ("read", 2)]
+    for steps in range(30):
+        for later in range(12):
+            world = World(stream)
+            run(world, reads, Fate(steps))
+            run(world, [("write", 1), ("read", 9)], Fate(later))
+            last = world.attach(Fate())
+            world.nothing_lies_about()
+            last.finish()
+            assert_all_there(world)
+
+
 @given(STREAMS, st.lists(PROGRAMS, max_size=5))
 def test_whoever_it_is_handed_to_goes_on_at_the_same_byte(
     stream: bytes, programs: list[list[tuple[str, int]]]
@@ -274,7 +290,8 @@ def test_whoever_it_is_handed_to_goes_on_at_the_same_byte(
 
 
 @pytest.mark.parametrize(
-    ("word", "value"), [(Word.HEAD, 5), (Word.TAIL, 5000), (Word.BASE, 1), (Word.BASE, -5000)]
+    ("word", "value"),
+    [(Word.HEAD, 5), (Word.TAIL, 5000), (Word.BASE, 1), (Word.BASE, -5000), (Word.SKIPPING, 2)],
 )
 def test_a_damaged_header_is_refused(word: Word, value: int) -> None:
     memory = Memory(MEMORY_BYTES)

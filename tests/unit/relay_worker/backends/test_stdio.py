@@ -61,6 +61,17 @@ class Process:
                 self.turn()
         self.turn(2)
 
+    def say_what_is_taken(self, data: bytes) -> int:
+        """Write to stdout until nothing more is read of it; returns how many bytes it took."""
+        said = 0
+        for _ in range(200):
+            try:
+                said += os.write(self.stdout, data)
+            except BlockingIOError:
+                pass
+            self.turn()
+        return said
+
     def heard(self) -> bytes:
         data = b""
         try:
@@ -70,15 +81,19 @@ class Process:
             pass
         return data
 
+    def end(self) -> None:
+        """Let go of everything."""
+        self.transport.close()
+        self.loop.close()
+        for fd in self.fds:
+            os.close(fd)
+
 
 @pytest.fixture
 def process() -> Iterator[Process]:
     one = Process()
     yield one
-    one.transport.close()
-    one.loop.close()
-    for fd in one.fds:
-        os.close(fd)
+    one.end()
     assert one.errors == []
 
 
@@ -244,10 +259,7 @@ def test_a_callback_that_raises_ends_this_backend_alone() -> None:
 
     process.transport._tell = msgspec.structs.replace(process.transport._tell, line=broken)
     process.say(b"one\n")
-    process.transport.close()
-    process.loop.close()
-    for fd in process.fds:
-        os.close(fd)
+    process.end()
     assert process.ends == ["the relay failed to read it (ValueError: boom)"]
     assert len(process.errors) == 1
 
@@ -284,10 +296,7 @@ def test_both_ends_of_an_oversized_line_are_shown(process: Process, line: bytes)
 def test_an_oversized_line_within_one_chunk_is_shown_too() -> None:
     process = Process(frame_bytes_max=100)
     process.say(b'{"id":5}\n' + b"x" * 100 + b"y" * 200 + b"z" * 100 + b"\n{}\n")
-    process.transport.close()
-    process.loop.close()
-    for fd in process.fds:
-        os.close(fd)
+    process.end()
     assert process.oversized == [(b"x" * 100 + b"y" * 156, b"y" * 156 + b"z" * 100)]
     assert process.lines == [b'{"id":5}', b"{}"]
 
@@ -298,13 +307,7 @@ def test_a_supervisor_that_takes_nothing_stops_the_reading_and_loses_nothing() -
     waiting: list[tuple[Callable[[int], None], int]] = []
     process.transport._when_written = lambda act, number: waiting.append((act, number))
     line = b"x" * 999 + b"\n"
-    said = 0
-    for _ in range(200):
-        try:
-            said += os.write(process.stdout, line * 16)
-        except BlockingIOError:
-            pass
-        process.turn()
+    said = process.say_what_is_taken(line * 16)
     read = process.transport._mailbox.tail
     assert READ_BYTES_MAX < read < said, "it has stopped"
     while waiting:
@@ -312,26 +315,14 @@ def test_a_supervisor_that_takes_nothing_stops_the_reading_and_loses_nothing() -
         act(number)
         process.turn(3)
     assert process.lines == [line[:-1]] * (said // len(line))
-    process.transport.close()
-    process.loop.close()
-    for fd in process.fds:
-        os.close(fd)
+    process.end()
 
 
 def test_the_last_words_of_a_process_are_heard_though_the_mailbox_is_full() -> None:
     process = Process(frame_bytes_max=1000)
     process.transport._when_written = lambda _act, _number: None
     line = b"x" * 999 + b"\n"
-    said = 0
-    for _ in range(200):
-        try:
-            said += os.write(process.stdout, line * 16)
-        except BlockingIOError:
-            pass
-        process.turn()
+    said = process.say_what_is_taken(line * 16)
     process.transport.drain()
     assert process.lines == [line[:-1]] * (said // len(line))
-    process.transport.close()
-    process.loop.close()
-    for fd in process.fds:
-        os.close(fd)
+    process.end()

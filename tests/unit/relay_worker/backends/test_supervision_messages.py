@@ -83,3 +83,22 @@ def test_an_oversized_reply_is_told_by_its_id_or_by_there_being_one_call(stage: 
         ("unusable", 9),
     ]
     assert one.backend.skipped_lines == 3
+
+
+def test_progress_of_a_call_that_is_over_may_be_a_tasks(stage: Make) -> None:
+    """Where there are any; and it is not for us to know whose."""
+    for declared, told in (({}, []), ({"tasks": {}}, [("progressed", 7, b'{"progress":1}')])):
+        one = stage()
+        process = one.connect(**declared)
+        process.say(method="notifications/progress", params={"progressToken": 7, "progress": 1})
+        one.turn()
+        assert [what for what in one.told if what[0] == "progressed"] == told
+
+
+def test_a_call_without_params_has_none(stage: Make) -> None:
+    one = stage()
+    process = one.connect()
+    process.heard()
+    one.backend.call(7, "tasks/list", b"")
+    one.turn()
+    assert process.heard() == [{"jsonrpc": "2.0", "id": 7, "method": "tasks/list"}]

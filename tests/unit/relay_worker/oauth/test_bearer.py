@@ -15,7 +15,7 @@ from relay_worker.oauth import bearer, files, refresh
 from relay_worker.oauth.bearer import Bearer
 from relay_worker.oauth.files import Stored, Unavailable
 
-URL = "http://far/mcp"
+URL = "http://far.invalid/mcp"
 MANY = 64
 
 
@@ -48,16 +48,16 @@ class Play:
             raise self.outcome
         return self.outcome
 
-    async def ask(self, *good: str) -> str:
+    async def ask(self, *good: str, verb: str = "POST") -> str:
         """Send a request to a server that takes these tokens; returns the one it came with."""
 
         def answer(request: httpx2.Request) -> httpx2.Response:
-            return httpx2.Response(200 if request.headers["authorization"] in good else 401)
+            return httpx2.Response(200 if request.headers.get("authorization") in good else 401)
 
         transport = httpx2.MockTransport(answer)
         async with httpx2.AsyncClient(transport=transport, auth=self.bearer) as client:
-            response = await client.post(URL)
-            return str(response.request.headers["authorization"])
+            response = await client.request(verb, URL)
+            return str(response.request.headers.get("authorization", ""))
 
 
 def play(
@@ -125,6 +125,21 @@ def test_when_one_is_due(
         play.gate.set()
         await play.ask("Bearer token-1", "Bearer token-2")
         assert play.renewals == renewals
+
+    play(tmp_path, monkeypatch, login(1, seconds=seconds), story)
+
+
+@pytest.mark.parametrize("seconds", [None, -1.0])
+def test_a_farewell_fetches_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float | None
+) -> None:
+    """Neither before nor after it is refused: the process ends before they would be kept."""
+
+    async def story(play: Play) -> None:
+        if seconds is None:
+            await play.ask("Bearer token-1")
+        assert await play.ask(verb="DELETE") in {"Bearer token-1", ""}
+        assert play.renewals == 0
 
     play(tmp_path, monkeypatch, login(1, seconds=seconds), story)
 

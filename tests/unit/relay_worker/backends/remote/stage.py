@@ -20,7 +20,7 @@ from relay_worker.backends.remote.messages import Address, Failure, Fault, Liste
 from relay_worker.backends.surroundings import Surroundings
 from relay_worker.life import Life
 from relay_worker.log import Log
-from relay_worker.repair import Envelope, clean_line
+from relay_worker.repair import clean_line
 from tests.unit.relay_worker.backends.audience import POLICY, Audience
 
 CAPABILITIES = {"tools": {"listChanged": True}, "logging": {}, "resources": {"subscribe": True}}
@@ -122,8 +122,8 @@ class RemoteStage(Audience):
 
     def say(self, answers: Any = None, /, **message: Any) -> None:
         text = json.dumps({"jsonrpc": "2.0", **message}).encode()
-        ((text, envelope),) = clean_line(text).frames
-        self.line.listener.received(text, envelope, answers)
+        ((_, envelope),) = clean_line(text).frames
+        self.line.listener.received(envelope, answers)
         self.turn()
 
     def fail(self, post: Post, fault: Fault, text: str = "it failed", **more: Any) -> None:
@@ -185,9 +185,6 @@ class RemoteStage(Audience):
         self.loop.call_from_thread(lambda: tell(self.file))
 
     # ---- Host ---------------------------------------------------------------------------------
-
-    def replied(self, backend: Backend, call: int, text: bytes, envelope: Envelope) -> None:
-        self.told.append(("replied", call, bytes(envelope["result"])))
 
     def resulted(self, backend: Backend, call: int, result: msgspec.Raw, members: bytes) -> None:
         raise AssertionError("for legacy backends behind pipes only")

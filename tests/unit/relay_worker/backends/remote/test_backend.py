@@ -101,6 +101,26 @@ class TestCalls:
         play.say(id=7, result={})
         assert play.told == [("replied", 7, b"{}")]
 
+    def test_progress_counts_until_the_answer(self, stage: Make) -> None:
+        play = stage()
+        play.ready()
+        post = play.call(7)
+        late = {"progressToken": 7, "progress": 1}
+        play.say(7, method="notifications/progress", params=late)
+        assert [told[:2] for told in play.told] == [("progressed", 7)]
+        play.answer(post)
+        play.told.clear()
+        play.say(method="notifications/progress", params=late)
+        assert play.told == []
+
+    def test_what_is_said_in_the_stream_of_a_call_is_told_with_it(self, stage: Make) -> None:
+        play = stage()
+        play.ready()
+        play.call(7)
+        play.say(7, method="vendor/event", params={})
+        play.say(method="vendor/event", params={})
+        assert play.told == [("notified", "vendor/event", 7), ("notified", "vendor/event")]
+
     @pytest.mark.parametrize(
         ("fault", "told"),
         [

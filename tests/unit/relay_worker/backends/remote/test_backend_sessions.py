@@ -203,7 +203,7 @@ class TestSse:
         post = play.call(7)
         line.listener.lost(Failure(Fault.CUT, "it ended the stream"))
         play.told.clear()
-        line.listener.received(b"{}", {}, 7)
+        line.listener.received({}, 7)
         line.listener.done(post.number, Failure(Fault.CUT, "late"))
         line.listener.lost(Failure(Fault.CUT, "again"))
         line.listener.listening(Failure(Fault.EXPIRED, "late"), gap=False)

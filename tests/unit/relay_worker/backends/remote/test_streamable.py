@@ -8,12 +8,12 @@ import httpx2
 import pytest
 
 from relay_worker.backends.remote import streamable
+from relay_worker.backends.remote.channel import Wiring
 from relay_worker.backends.remote.inlet import Inlet
 from relay_worker.backends.remote.messages import Address, Failure, Fault, Post
 from relay_worker.backends.remote.streamable import StreamableChannel
 from relay_worker.backends.remote.thread import HttpThread
 from relay_worker.loop import Loop
-from relay_worker.repair import Envelope
 
 WAIT_SECONDS = 10.0
 ANSWER = b'{"jsonrpc":"2.0","id":1,"result":{}}'
@@ -46,10 +46,6 @@ class Ends:
 
     def __init__(self) -> None:
         self.done_with: dict[int, Failure | None] = {}
-        self.texts: list[bytes] = []
-
-    def received(self, text: bytes, envelope: Envelope, answers: object) -> None:
-        self.texts.append(text)
 
     def done(self, number: int, failure: Failure | None) -> None:
         self.done_with[number] = failure
@@ -70,7 +66,7 @@ class Scene:
         address = Address("http://h/mcp", {}, 1000, 1.0)
         inlet = Inlet(self.loop, thread)
         listener: Any = self.ends
-        self.channel = StreamableChannel(address, thread, inlet, listener, None)
+        self.channel = StreamableChannel(Wiring(address, None, listener, inlet, thread))
 
     async def turn(self) -> None:
         """Long enough for whatever needs no answer."""
