@@ -108,18 +108,18 @@ class ClientStdio:
         backend over HTTP may send; the framing needs it gone.
         """
         if self._gone:
-            return None
+            return
         one, last = len(buffers) == 1, buffers[-1]
         if last.find(NEWLINE) != len(last) - 1 or (not one and any(map(_breaks, buffers[:-1]))):
             buffers, one = (_without_newlines(b"".join(buffers)),), True
         if not self._queue.size:
             if one and self._loop.alone:
-                return self._write(buffers[0])
+                self._write(buffers[0])
+                return
             self._loop.at_turn_end(self.flush)
         self._queue.append(*buffers)
         if self._writing:  # no flush of ours looks at it before the client reads
             self._wait()
-        return None
 
     def _write(self, line: bytes) -> None:
         try:
