@@ -84,6 +84,7 @@ class TestInitialize:
                 "resources": {"listChanged": True, "subscribe": True},
                 "completions": {},
                 "logging": {},
+                "tasks": {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}},
             }
 
     def test_capabilities_are_those_of_the_backends_once_known(self) -> None:

@@ -192,7 +192,8 @@ def test_a_failed_start_is_told_with_the_last_lines_of_stderr(supervisor: FakeSu
 )
 def test_why_a_start_failed_is_known(supervisor: FakeSupervisor, flag: str, reason: str) -> None:
     limits = {"restart_attempts_max": 0}
-    supervisor.configure(two_backends(flag, relay=limits, start_timeout_seconds=0.5))
+    patience = 0.5 if flag == "--deaf" else 30.0
+    supervisor.configure(two_backends(flag, relay=limits, start_timeout_seconds=patience))
     supervisor.session()
     state, _ = supervisor.expect(
         v1.BackendState, lambda m: m.backend == "fix" and m.state == "failed"
