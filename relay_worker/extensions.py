@@ -104,9 +104,10 @@ class Extensions:
             able = [name for name in able if _lists(backends[name])] or able[:1]
             return Everybody(tuple(able)) if len(able) > 1 else Target(able[0])
         task = frames.text_of((frames.decode_object(params) or {}).get("taskId"))
-        if task is None or len(able) == 1:
-            return Target(able[0])
-        maker = self._makers.get(TASK + task)
+        maker = None if task is None else self._makers.get(TASK + task)
         if maker in able and maker is not None:
             return Target(maker)
-        return Refused(frames.INVALID_PARAMS, f"Unknown task: {task}")
+        unknown = Refused(frames.INVALID_PARAMS, f"Unknown task: {task}")
+        if maker in backends:
+            return Undecided(maker, unknown)  # another may have one of the same id
+        return Target(able[0]) if task is None or len(able) == 1 else unknown

@@ -129,6 +129,7 @@ class Relay:
         way = self._straight.ways.get(kind)
         if way is not None and (effect := way(event, now)) is not None:
             return [effect]
+        self._straight.ways = {}  # should this fail half way, nobody knows where they lead
         self._events[kind](event, now)
         shared = self.shared
         if "heartbeat" not in shared.timers.at or not shared.memory.calm:

@@ -121,7 +121,7 @@ class Host(Protocol):
     """Whom a backend tells about calls and messages."""
 
     def replied(self, backend: Backend, call: int, envelope: Envelope) -> None:
-        """A response arrived with a call number for id; *text* is all of it."""
+        """A response arrived with a call number for id."""
 
     def resulted(self, backend: Backend, call: int, result: msgspec.Raw, members: bytes) -> None:
         """The same, for a legacy backend's response with a result that every client can read, and

@@ -73,6 +73,22 @@ def test_where_there_is_no_choice_no_task_is_unknown(stage: Stage) -> None:
     assert asked(stage.two) == [(2, "tasks/get")]
 
 
+def test_a_task_waits_for_its_maker_and_is_no_other_ones(stage: Stage) -> None:
+    """The other one may have a task of the same id."""
+    declare(stage.one, TASKS)
+    stage.two.lists, stage.two.learning, stage.two.state = None, True, State.SPAWNING
+    stage.router.extensions.known(v1.KnownLinks("two", ["task 1"]))
+    stage.call(2, "tasks/cancel", {"taskId": "1"})
+    assert asked(stage.one) == [] and stage.router.waits(2)
+    declare(stage.two, TASKS)
+    stage.two.learning, stage.two.state = False, State.READY
+    stage.router.look_again()
+    assert asked(stage.two)[-1] == (2, "tasks/cancel") and asked(stage.one) == []
+    declare(stage.two, SHOP)
+    stage.call(3, "tasks/get", {"taskId": "1"})
+    assert stage.answers()[3]["error"]["code"] == -32602
+
+
 def test_any_other_extension_is_the_first_ones_that_declares_it(stage: Stage) -> None:
     for backend in (stage.one, stage.two):
         declare(backend, SHOP)

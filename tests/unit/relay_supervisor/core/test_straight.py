@@ -239,3 +239,17 @@ def test_an_answer_that_makes_a_task_or_may_end_one_goes_the_long_way() -> None:
     assert [known.token for known in both.one.state.task_tokens.values()] == [b"12"]
     both.line(request(8, "tasks/result", taskId="t1"))
     assert not both.reply() and both.one.state.task_tokens == {}
+
+
+def test_it_stays_closed_after_a_bug_of_ours_until_something_has_gone_well_again() -> None:
+    """Who serves may have changed before it."""
+    relay = driver.Driver()
+    relay.serve()
+    relay.line(call(7))
+    assert relay.relay._straight.ways
+    relay.relay._events[events.StopRequested] = lambda _event, now: int(f"no number at {now}")
+    with pytest.raises(ValueError, match="no number"):
+        relay.do(events.StopRequested(15))
+    assert not relay.relay._straight.ways
+    relay.line(call(8))
+    assert relay.relay._straight.ways
