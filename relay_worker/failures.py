@@ -12,6 +12,7 @@ DIED: Final = (
 UNREAD: Final = "Backend '{}' died before it read this call: {}. The call has not run."
 UNUSABLE: Final = "The answer of backend '{}' {}. The call has run."
 UNFINISHED: Final = "Backend '{}' did not complete this call: {}. The call may have run."
+SILENT: Final = "Backend '{}' did not answer {}."
 NOT_RUN: Final = "Backend '{}' did not complete this call: {}. The call has not run."
 
 

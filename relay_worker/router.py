@@ -65,7 +65,7 @@ class Router(Answers):
         self._waiting: dict[int, Waiting] = {}
         self.resources = ResourceDesk(send)
         self.extensions = Extensions(send)
-        self._task_lists = TaskLists(self.call_for, self.reply, send)
+        self._task_lists = TaskLists(self.call_for, self.reply, send, loop)
 
     # ---- from the supervisor ----------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """One list of the tasks of several backends (`tasks/list` of 2025-11-25).
 
 Each backend is asked by a call of the relay's own, page by page; the client gets one page with the
-tasks of all of them, in the order of the configuration. One that does not answer is left out, as
-its tasks are of no use then; only where nobody answers that is the answer.
+tasks of all of them, in the order of the configuration. Of one that does not answer in time
+there is what it has said by then; only where nobody answers that is the answer.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,15 @@ import msgspec
 from relay_supervisor.wire import v1
 from relay_worker import failures
 from relay_worker.backends import frames
+from relay_worker.loop import Loop, Timer
 
 METHOD: Final = "tasks/list"
 
 CALLS_MAX: Final = 1000
 """Calls that one list may take; what would take more is left out."""
+
+LIST_SECONDS_MAX: Final = 30.0
+"""Then the list is answered with what there is: one that is silent must not hide all others'."""
 
 NUMBERS_FROM: Final = 10**17
 """Of calls for lists: no call of the relay's own that is for something else has such a number."""
@@ -36,6 +40,13 @@ class _Gathering(msgspec.Struct):
     calls: int = 0
     answered: bool = False
     refusal: bytes = b""
+    limit: Timer | None = None
+
+    def close(self) -> None:
+        """It is answered, or another worker's: nothing more is waited for."""
+        self.open.clear()
+        if self.limit is not None:
+            self.limit.cancel()
 
 
 class TaskLists:
@@ -48,10 +59,12 @@ class TaskLists:
         call_for: CallFor,
         reply: Callable[[v1.Call, int, bytes], None],
         send: Callable[..., None],
+        loop: Loop,
     ) -> None:
         self._call_for = call_for
         self._reply = reply
         self._send = send
+        self._loop = loop
 
     def gather(self, message: v1.Call, params: bytes, backends: tuple[str, ...]) -> None:
         """Answer a request for the list with what these backends have."""
@@ -60,6 +73,7 @@ class TaskLists:
             error = frames.error_members(frames.INVALID_PARAMS, text)
             return self._reply(message, v1.OUTCOME_REFUSED, error)
         one = _Gathering(message, {name: [] for name in backends}, set(backends))
+        one.limit = self._loop.after(LIST_SECONDS_MAX, partial(self._late, one))
         for name in backends:
             self._ask(one, name, {})
         return None
@@ -77,7 +91,7 @@ class TaskLists:
         result = frames.decode_object(envelope.get("result"))
         if result is None:
             if members == failures.members(one.message, failures.MOVED.format(backend)):
-                one.open.clear()
+                one.close()
                 return self._send(v1.Returned([one.message.call]))
             one.refusal = one.refusal or members
             return self._end(one, backend)
@@ -91,10 +105,17 @@ class TaskLists:
             return self._end(one, backend)
         return self._ask(one, backend, {"cursor": cursor})
 
+    def _late(self, one: _Gathering) -> None:
+        for backend in sorted(one.open):
+            text = failures.SILENT.format(backend, f"{METHOD} within {LIST_SECONDS_MAX:g} s")
+            one.refusal = one.refusal or failures.members(one.message, text)
+            self._end(one, backend)
+
     def _end(self, one: _Gathering, backend: str) -> None:
         one.open.discard(backend)
         if one.open:
             return
+        one.close()
         if not one.answered and one.refusal:
             self._reply(one.message, v1.OUTCOME_BACKEND_ERROR, one.refusal)
             return

@@ -75,6 +75,22 @@ def test_where_nobody_answers_that_is_the_answer(stage: Stage) -> None:
     assert stage.answers()[7]["error"]["code"] == -1
 
 
+def test_one_that_is_silent_does_not_hide_the_others(stage: Stage) -> None:
+    """What it says too late is for nobody."""
+    for call in (7, 8):
+        stage.call(call, "tasks/list")
+        stage.clock += task_lists.LIST_SECONDS_MAX - 1
+        stage.loop.turn(0)
+        if call == 7:
+            answers(stage, stage.two, tasks=[{"taskId": "t"}])
+        assert call not in stage.answers()
+        stage.clock += 1
+        stage.loop.turn(0)
+        answers(stage, stage.one, tasks=[{"taskId": "late"}])
+    assert stage.answers()[7] == {"result": {"tasks": [{"taskId": "t"}]}}
+    assert "did not answer tasks/list within 30 s" in stage.answers()[8]["error"]["message"]
+
+
 def test_one_that_goes_to_another_worker_takes_the_call_along(stage: Stage) -> None:
     """Whatever the others say after that."""
     stage.call(7, "tasks/list")
