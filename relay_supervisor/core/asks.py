@@ -48,6 +48,7 @@ class Asks:
             backend_id=message.id,
             pid=message.pid,
             params=payload,
+            call=message.call,
         )
         return ask
 

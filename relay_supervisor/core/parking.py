@@ -215,9 +215,11 @@ class Parking:
         return parked
 
     def _pass_on(self, asks: list[Ask], now: float) -> None:
-        """These were asked in another request, as the one they were put in is over."""
+        """The request these were put in is over: what was only taken to be asked in it was asked in
+        another.
+        """
         for ask in asks:
-            request = self._likeliest(ask.generation, ask.backend)
+            request = None if ask.call else self._likeliest(ask.generation, ask.backend)
             if request is None:
                 self._asks.settle(ask, _OVER)
             elif (refusal := self._refusal(ask, request)) is not None:

@@ -84,6 +84,8 @@ class Ask(msgspec.Struct):
     """Kept until the question is put to the client; of one with a ticket, until it is answered."""
     ticket: int = 0
     """Of the parked request whose retry brings the answer; 0: the client is asked by a request."""
+    call: int = 0
+    """In which it was asked, where its backend has said so; 0: nobody knows."""
 
 
 class Seat(enum.Enum):

@@ -52,6 +52,12 @@ ASKED = (
         "        if parked is None:\n            pass\n        elif",
     ),
     Mutant(
+        "what is known to be asked in a call that is over is asked in another",
+        "parking.py",
+        "            request = None if ask.call else self._likeliest(",
+        "            request = self._likeliest(",
+    ),
+    Mutant(
         "it is asked in a call of another backend",
         "parking.py",
         "            if call.backend == backend and (request",

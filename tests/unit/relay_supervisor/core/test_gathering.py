@@ -63,6 +63,25 @@ def test_what_is_asked_in_a_request_that_is_over_at_once_is_asked_in_another(
     assert relay.at_rest()
 
 
+@pytest.mark.parametrize("end", ["answered", "cancelled"])
+def test_what_is_known_to_be_asked_in_a_request_that_is_over_is_asked_in_no_other(
+    relay: ParkingDriver, end: str
+) -> None:
+    fast = relay.begin(5)
+    relay.question(call=fast)
+    slow = relay.begin(6)
+    if end == "answered":
+        relay.reply(fast)
+    else:
+        relay.line(notification("notifications/cancelled", requestId=5))
+    relay.client()
+    relay.wait(GATHER_SECONDS)
+    ((_, backend_id, members),) = relay.answered()
+    assert backend_id == b'"q"' and "over" in members["error"]["message"]
+    relay.reply(slow)
+    assert [line["id"] for line in relay.client()] == [6] and relay.at_rest()
+
+
 def test_what_is_asked_in_a_request_that_is_cancelled_at_once_is_over(
     relay: ParkingDriver,
 ) -> None:
