@@ -59,8 +59,9 @@ class Bearer(httpx2.Auth):
             return
         token = await self._current()
         response = yield _with(request, token)
-        if token and response.status_code == UNAUTHORIZED:
-            renewed = await self._renew(token)
+        if response.status_code == UNAUTHORIZED:
+            # Without a token: somebody may have logged in meanwhile, and does so only once.
+            renewed = await (self._renew(token) if token else self._current())
             if renewed and renewed != token:
                 yield _with(request, renewed)
 

@@ -129,6 +129,28 @@ def test_when_one_is_due(
     play(tmp_path, monkeypatch, login(1, seconds=seconds), story)
 
 
+def test_who_logs_in_while_a_request_is_refused_need_not_do_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for a login looks for another file than the one that is there by then."""
+
+    async def story(play: Play) -> None:
+        play.path.unlink()
+
+        def answer(request: httpx2.Request) -> httpx2.Response:
+            if not play.path.exists():
+                files.save(play.path, login(3))
+            good = request.headers.get("authorization") == "Bearer token-3"
+            return httpx2.Response(200 if good else 401)
+
+        transport = httpx2.MockTransport(answer)
+        async with httpx2.AsyncClient(transport=transport, auth=play.bearer) as client:
+            assert (await client.get(URL)).is_success
+        assert play.renewals == 0
+
+    play(tmp_path, monkeypatch, login(1), story)
+
+
 @pytest.mark.parametrize("seconds", [None, -1.0])
 def test_a_farewell_fetches_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float | None
