@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-PROPERTY_PATTERN: Final = r"^[a-zA-Z0-9_.-]{1,64}$"
+PROPERTY_PATTERN: Final = r"^[a-zA-Z0-9_.-]{1,64}\Z"
 """What the properties of the arguments may be called; those inside of them, anything."""
 
 _Type: TypeAlias = Literal["array", "boolean", "integer", "null", "number", "object", "string"]

@@ -44,6 +44,7 @@ def test_these_are_taken(schema: dict[str, Any]) -> None:
         ({"properties": {"a": {"minimum": 0, "exclusiveMinimum": True}}}, "exclusiveMinimum"),
         ({"properties": {"a b$": {}}}, "regex"),
         ({"properties": {"a" * 65: {}}}, "regex"),
+        ({"properties": {"a\n": {}}}, "regex"),
         ({"$defs": {"x": {"properties": {"y": None}}}}, "$defs"),
         ({"properties": {"a": {"description": None}}}, "description"),
         ({"properties": {"a": {"maxItems": -1}}}, ">= 0"),
