@@ -82,7 +82,7 @@ class Connection:
         self._listen_due = False
         self.line = connect(self)
         self._posts = Posts(self.line)
-        self._questions = Questions(self._posts, self.calls)
+        self._questions = Questions(self._posts, self.calls, partial(host.withdrew, backend, pid))
         self._ear = Ear(
             self._posts,
             around.loop,
@@ -321,6 +321,7 @@ class Connection:
     def _expired(self, session: str) -> None:
         """The server no longer knows *session*."""
         if session == self._dialogue.name:
+            self._questions.lost(session)
             hopeless = self._dialogue.forget()
             self._owner.began(None)
             if hopeless:

@@ -4,6 +4,7 @@ does not get there. In the loop's thread.
 The server never asks again, so a call that waits for such an answer would wait for ever.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from relay_worker.backends.remote.calls import Calls
@@ -14,13 +15,20 @@ QUESTIONS_MAX: Final = 1024
 """Remembered of one server, the last ones; of an older one nobody knows which call it is asked in.
 """
 
+_LOST: Final = b'{"reason":"the session in which this was asked is lost"}'
+
 
 class Questions:
-    """The questions not yet answered, and the calls in whose streams they were asked."""
+    """The questions not yet answered, and the calls in whose streams they were asked. *withdraw*
+    tells the client, by id and params, that one need not be answered.
+    """
 
-    def __init__(self, posts: Posts, calls: Calls) -> None:
+    def __init__(
+        self, posts: Posts, calls: Calls, withdraw: Callable[[bytes, bytes], None]
+    ) -> None:
         self._posts = posts
         self._calls = calls
+        self._withdraw = withdraw
         self._asked: dict[bytes, int] = {}
 
     def asked(self, raw_id: bytes, call: int) -> None:
@@ -42,7 +50,20 @@ class Questions:
         if not answer.asked_in and failure.fault is not Fault.EXPIRED:
             return
         text = f"it did not take the answer to what it had asked: {failure.text}"
-        for number, call in self._posts.calls(answer.session):
-            if call == answer.asked_in or not answer.asked_in:
+        self._end(answer.asked_in, answer.session, text)
+
+    def lost(self, session: str) -> None:
+        """The server has lost this session, and with it whoever waits for answers; what it asks in
+        another one may have the same ids. Calls that may not have asked may still be answered.
+        """
+        asked, self._asked = self._asked, {}
+        for raw_id, call in asked.items():
+            self._withdraw(raw_id, _LOST)
+            if call:
+                self._end(call, session, "it has lost the session while it waited for an answer")
+
+    def _end(self, asked_in: int | None, session: str, text: str) -> None:
+        for number, call in self._posts.calls(session):
+            if call == asked_in or not asked_in:
                 self._posts.abort(number)
                 self._calls.failed(call, Failure(Fault.CUT, text))

@@ -46,6 +46,19 @@ def test_when_the_session_is_gone_the_call_ends_and_another_session_begins(
     assert ("replied", 8, b"{}") in play.told
 
 
+def test_what_nobody_has_answered_goes_with_its_session(play: RemoteStage) -> None:
+    """Servers number their questions from 0: else the answer would be taken for another one's."""
+    play.call(7)
+    play.call(8)
+    play.say(7, id=0, method="roots/list")
+    play.say(id=1, method="roots/list")
+    play.fail(play.call(9), Fault.EXPIRED, "gone", status=404)
+    assert [told[2] for told in play.told if told[0] == "withdrew"] == [b"0", b"1"]
+    assert ends(play) == {7: True}
+    play.open("s-2")
+    assert play.line.take("tools/call").tag == 9
+
+
 def test_when_it_is_not_known_which_call_asked_all_of_that_session_end(play: RemoteStage) -> None:
     play.call(7)
     play.call(8)
