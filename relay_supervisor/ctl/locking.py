@@ -5,6 +5,7 @@ others wait for. It ends with its holder, however that ends.
 """
 
 import contextlib
+import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ def locked(directory: Path) -> Iterator[None]:
 
     Raises:
         BlockingIOError: another program has held it for `LOCK_SECONDS_MAX`.
-        OSError: the directory cannot be opened.
+        OSError: the directory cannot be opened or locked.
     """
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -40,11 +41,12 @@ def locked(directory: Path) -> Iterator[None]:
 def try_lock(fd: int) -> bool:
     """Lock the directory *fd* until it is closed, here and in every process that inherited it;
     False where somebody else has it.
-    """
-    import portalocker  # noqa: PLC0415 - slow to import, and most commands lock nothing
 
+    Raises:
+        OSError: it cannot be locked.
+    """
     try:
-        portalocker.lock(fd, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
-    except portalocker.AlreadyLocked:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
     return True

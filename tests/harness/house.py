@@ -18,7 +18,6 @@ FORBIDDEN_IN_SUPERVISOR = {
     "asyncio",
     "yaml",
     "psutil",
-    "portalocker",
     "logging",
     "subprocess",
     "click",

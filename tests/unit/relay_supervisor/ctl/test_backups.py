@@ -219,3 +219,11 @@ def test_many_at_once_lose_nothing(backups: Backups, config: Path) -> None:
     for number in range(6):
         expected = [f"{number} {turn}" for turn in range(5)]
         assert contents(backups, config.with_name(f"{number}.yaml")) == expected
+
+
+def test_what_cannot_be_locked_is_said_to_be(tmp_path: Path) -> None:
+    """File systems exist that have no locks: that is an error like others of theirs."""
+    fd = os.open(tmp_path, os.O_RDONLY)
+    os.close(fd)
+    with pytest.raises(OSError, match="descriptor"):
+        locking.try_lock(fd)
