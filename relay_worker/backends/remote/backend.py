@@ -198,8 +198,10 @@ class RemoteBackend(Standing[Connection]):
             self.restarts += 1
         self._limit_start()
         known = self._protocol_known()
-        if self._connection is not None and self._connection.client is self._client:
-            self._connection.resume(known)
+        before = self._connection
+        # Calls under way are answered there alone, whatever the client is by now.
+        if before is not None and (before.calls or before.client is self._client):
+            before.resume(known)
             return
         address = self._plan.address
         assert address is not None

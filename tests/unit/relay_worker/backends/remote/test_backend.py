@@ -286,3 +286,17 @@ class TestLogin:
         play.fail(play.call(7), Fault.LOGIN, "it answered HTTP 401")
         assert play.told == [("unfinished", 7, "it answered HTTP 401", False)]
         assert play.backend.state is State.FAILED
+
+
+def test_a_call_is_answered_though_the_client_is_another_one_when_it_comes_back(
+    stage: Make,
+) -> None:
+    play = stage()
+    line = play.ready(roots={})
+    post = play.call(7)
+    play.fail(play.call(8), Fault.UNREACHED)
+    play.introduce(sampling={})
+    play.wait(60)
+    assert play.backend.state is State.CONNECTING and not line.closed
+    play.answer(post, {})
+    assert ("replied", 7, b"{}") in play.told
