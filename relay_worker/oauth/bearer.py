@@ -49,6 +49,7 @@ class Bearer(httpx2.Auth):
         self._seen: object = None
         self._token = ""
         self._refresh_at: float | None = None
+        self._expires_at = 0.0
 
     async def async_auth_flow(
         self, request: httpx2.Request
@@ -68,7 +69,11 @@ class Bearer(httpx2.Auth):
     async def _current(self) -> str:
         self._load()
         if self._token and self._refresh_at is not None and time.time() > self._refresh_at:
-            return await self._renew(self._token)
+            try:
+                return await self._renew(self._token)
+            except Failed:  # the one there is may still be good for a while
+                if time.time() >= self._expires_at:
+                    raise
         return self._token
 
     async def _renew(self, stale: str) -> str:
@@ -119,6 +124,7 @@ class Bearer(httpx2.Auth):
         self._refresh_at = None
         if stored.expires_at is not None:
             left = max(stored.expires_at - time.time(), 0.0)
+            self._expires_at = stored.expires_at
             self._refresh_at = stored.expires_at - min(EARLY_SECONDS, left / 2)
         self._hide(files.secrets(stored))
 

@@ -99,6 +99,27 @@ def test_many_share_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     play(tmp_path, monkeypatch, login(1, seconds=-1), story)
 
 
+def test_a_token_that_is_due_is_good_until_it_expires(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody need notice that the authorization server is away for a moment."""
+
+    async def story(play: Play) -> None:
+        play.outcome = Unavailable("later")
+        play.gate.set()
+        assert await play.ask("Bearer token-1") == "Bearer token-1"
+        assert play.renewals == 0
+        began = time.time()
+        monkeypatch.setattr(bearer.time, "time", lambda: began + 3600 - bearer.EARLY_SECONDS / 2)
+        assert await play.ask("Bearer token-1") == "Bearer token-1"
+        assert play.renewals == 1
+        monkeypatch.setattr(bearer.time, "time", lambda: began + 3600)
+        with pytest.raises(Failed):
+            await play.ask("Bearer token-1")
+
+    play(tmp_path, monkeypatch, login(1, seconds=3600), story)
+
+
 def test_who_gives_up_waiting_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(play: Play) -> None:
         asking = asyncio.create_task(play.ask())
