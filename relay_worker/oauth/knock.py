@@ -6,7 +6,7 @@ from typing import Final
 
 import httpx2
 import msgspec
-from mcp.client.auth import OAuthClientProvider
+from mcp.client.auth import OAuthClientProvider, OAuthFlowError
 
 from relay_worker.backends.client import MODERN_PROTOCOL
 from relay_worker.backends.remote.client import Failed, Trace, exchange, make
@@ -95,7 +95,7 @@ def _session(response: httpx2.Response) -> dict[str, str]:
 
 
 async def _leave(client: httpx2.AsyncClient, url: str, response: httpx2.Response) -> None:
-    """Have the server forget the session it began."""
+    """Have the server forget the session it began, if it takes our tokens for that."""
     if session := _session(response):
-        with contextlib.suppress(Failed):
+        with contextlib.suppress(Failed, OAuthFlowError):
             await _ask(client, "DELETE", url, None, session)

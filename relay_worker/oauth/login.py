@@ -62,6 +62,8 @@ async def log_in(
         memory.client = _registered(wishes, back)
 
         async def redirect(address: str) -> None:
+            if memory.learned:
+                raise OAuthFlowError("the server does not take the tokens: it wants another login")
             _settle_secret(provider.context)
             callback.expect(address)
             show(_widen(address, wishes.scope, provider.context))

@@ -86,6 +86,27 @@ class TestRelayctl:
         guarded.mcp.before = move
         log_in(tmp_path, guarded)
 
+    def test_a_server_that_takes_the_tokens_but_not_for_a_farewell(
+        self, guarded: Guarded, tmp_path: Path
+    ) -> None:
+        """Nobody is sent to the browser again for that."""
+        before = guarded.mcp.before
+        refused: list[str] = []
+
+        def answer(exchange: Exchange) -> bool:
+            if exchange.asked.verb != "DELETE":
+                return before(exchange)
+            refused.append(exchange.asked.verb)
+            exchange.reply(b"", "", 401)
+            return True
+
+        guarded.mcp.before = answer
+        login = Login(tmp_path, guarded)
+        visit(login.address())
+        assert login.end() == 0, login.output
+        assert refused and guarded.issued == 1
+        assert "Log in here" not in login.output.partition("\n")[2]
+
     def test_a_server_of_the_old_kind(self, guarded: Guarded, tmp_path: Path) -> None:
         """There is no POST before its stream is open, and the stream does not end."""
         before = guarded.mcp.before
