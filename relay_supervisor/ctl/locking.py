@@ -5,7 +5,6 @@ others wait for. It ends with its holder, however that ends.
 """
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -45,8 +44,12 @@ def try_lock(fd: int) -> bool:
     Raises:
         OSError: it cannot be locked.
     """
+    import portalocker  # noqa: PLC0415 - slow to import, and most commands lock nothing
+
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        portalocker.lock(fd, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+    except portalocker.AlreadyLocked:
         return False
+    except portalocker.LockException as error:  # a file system without locks, for one
+        raise OSError(f"cannot lock a directory: {error}") from error
     return True

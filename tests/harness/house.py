@@ -18,6 +18,7 @@ FORBIDDEN_IN_SUPERVISOR = {
     "asyncio",
     "yaml",
     "psutil",
+    "portalocker",
     "logging",
     "subprocess",
     "click",

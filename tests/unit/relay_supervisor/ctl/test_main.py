@@ -52,7 +52,7 @@ def test_without_a_command_it_shows_the_help_and_counts_as_a_wrong_command_line(
 
 
 def test_what_is_slow_to_import_is_not_imported_for_every_command() -> None:
-    slow = "rich", "psutil", "mcp", "asyncio"
+    slow = "rich", "psutil", "mcp", "asyncio", "portalocker"
     code = "import sys, relay_supervisor.ctl.main; print(*sys.modules)"
     assert not set(slow) & set(start("-c", code).stdout.split())
 
