@@ -107,7 +107,9 @@ def _small_calls(
         figures["cpu_us"] = (processes.cpu_seconds(pids) - before) / calls * 1e6
     figures["p50_us"] = times[len(times) // 2] * 1e6
     figures["p99_us"] = times[len(times) * 99 // 100] * 1e6
+    before = processes.cpu_seconds(pids)
     figures["spread_p50_us"] = statistics.median(client.sequential(tool, calls)) * 1e6
+    figures["spread_cpu_us"] = (processes.cpu_seconds(pids) - before) / calls * 1e6
 
     calls *= PIPELINED_TIMES
     before = processes.cpu_seconds(pids)

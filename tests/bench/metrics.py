@@ -12,8 +12,9 @@ GROUPS = {
         "p99_us": "p99, µs",
         "cpu_us": "CPU/call, µs",
         "spread_p50_us": "p50 as the kernel places it, µs",
+        "spread_cpu_us": "CPU/call as the kernel places it, µs",
         "rate": "calls/s, 64 in flight",
-        "cpu64_us": "CPU/call then, µs",
+        "cpu64_us": "CPU/call, 64 in flight, µs",
     },
     "Large arguments and results": {
         "mb1_ms": "1 MB echo, ms",
@@ -67,6 +68,7 @@ AIMS = (
     Aim("p50 as the kernel places it ≤ 1.25 x floor", "spread_p50_us", 1.25),
     Aim("calls/s, 64 in flight ≥ 0.6 x floor", "rate", 0.6, at_least=True),
     Aim("CPU per call ≤ 1.3 x floor", "cpu_us", 1.3),
+    Aim("CPU per call as the kernel places it ≤ 1.3 x floor", "spread_cpu_us", 1.3),
     Aim("CPU per call, 64 in flight ≤ 1.5 x floor", "cpu64_us", 1.5),
     Aim("10 MB echo ≤ 1.3 x floor", "mb10_ms", 1.3),
     Aim("memory peak, 10 MB ≤ 4 x message", "peak_x", 4.0, against=None),

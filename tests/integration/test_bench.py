@@ -14,7 +14,7 @@ from tests.bench.peers import pip
 
 REPOSITORY = Path(__file__).parents[2]
 SECONDS_MAX = 240
-SMALL = ("p50_us", "p99_us", "cpu_us", "spread_p50_us", "rate", "cpu64_us")
+SMALL = ("p50_us", "p99_us", "cpu_us", "spread_p50_us", "spread_cpu_us", "rate", "cpu64_us")
 
 
 @pytest.fixture(scope="module")
