@@ -6,6 +6,7 @@ gets.
 """
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -114,6 +115,20 @@ def _mcp_hub(servers: Path) -> list[str]:
     return _bridge(server, [_node("mcp-hub", "mcp-remote"), "http://127.0.0.1:{port}/mcp"])
 
 
+def _supergateway(backend: list[str]) -> list[str]:
+    program = _node("supergateway", "supergateway")
+    options = ["--outputTransport", "streamableHttp", "--stateful", "--port", "{port}"]
+    server = [program, *options, "--logLevel", "none", "--stdio", shlex.join(backend)]
+    client = [program, "--logLevel", "none", "--streamableHttp", "http://127.0.0.1:{port}/mcp"]
+    return _bridge(server, client)
+
+
+def _mcp_proxy_npm(backend: list[str]) -> list[str]:
+    program = _node("mcp-proxy-npm", "mcp-proxy")
+    server = [program, "--host", "127.0.0.1", "--port", "{port}", "--", *backend]
+    return _bridge(server, [_node("mcp-proxy-npm", "mcp-remote"), "http://127.0.0.1:{port}/mcp"])
+
+
 _PROXY = Path(__file__).with_name("fastmcp_proxy.py")
 
 PEERS = (
@@ -152,5 +167,23 @@ PEERS = (
         share=0.05,
         ours=False,
         prepare=npm("mcp-hub", "mcp-hub", "mcp-remote"),
+    ),
+    Contestant(
+        "supergateway",
+        "the supergateway of npm twice, streamable HTTP between them",
+        "echo",
+        lambda _, backend: _supergateway(backend),
+        share=0.05,
+        ours=False,
+        prepare=npm("supergateway", "supergateway"),
+    ),
+    Contestant(
+        "mcp-proxy-npm",
+        "the mcp-proxy of npm, and mcp-remote to reach it over HTTP",
+        "echo",
+        lambda _, backend: _mcp_proxy_npm(backend),
+        share=0.05,
+        ours=False,
+        prepare=npm("mcp-proxy-npm", "mcp-proxy", "mcp-remote"),
     ),
 )
